@@ -1,0 +1,36 @@
+// fs.h - files by path: the boot volume (FAT32 through FatFs and the block cache), pipes, device files.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "io.h"
+#include "ob.h"
+
+typedef struct FsFile FsFile; // an ob object of FsFileType: disk file, directory, pipe end or device
+extern ObType FsFileType;
+
+Status FsInitialize(const LoaderParams *loader); // mounts the boot volume; StatusNoSuchDevice, StatusCorrupt
+Status FsShutdown(void);                         // everything on disk, volume marked clean
+
+// Joins path to directory and resolves "." and ".."; result absolute with '/'. StatusInvalidName, StatusNameTooLong.
+Status FsNormalizePath(const char *directory, const char *path, char result[MaximumPath]);
+
+// Paths below are absolute and normalised; buffers are kernel memory.
+Status FsOpen(const char *path, uint32_t access, FileDisposition disposition, FsFile **file);
+// offset nullptr: at the file position, which moves. *transferred always valid.
+Status FsRead(FsFile *file, const uint64_t *offset, void *buffer, size_t size, size_t *transferred);
+Status FsWrite(FsFile *file, const uint64_t *offset, const void *buffer, size_t size, size_t *transferred);
+Status FsSeek(FsFile *file, int64_t offset, FileOrigin origin, uint64_t *position);
+Status FsSetSize(FsFile *file, uint64_t size);
+Status FsFlush(FsFile *file);
+Status FsQuery(FsFile *file, FileInfo *info);
+// Identity and stamp for the image cache: change when the file's content may have changed.
+void FsQueryIdentity(FsFile *file, uint64_t *identity, uint64_t *stamp);
+Status FsQueryPath(const char *path, FileInfo *info);
+Status FsDelete(const char *path);
+Status FsRename(const char *from, const char *to);
+Status FsCreateDirectory(const char *path);
+Status FsRemoveDirectory(const char *path);
+Status FsOpenDirectory(const char *path, FsFile **directory);
+Status FsReadDirectory(FsFile *directory, DirectoryEntry *entry);
+Status FsQueryVolume(VolumeInfo *info);
+Status FsCreatePipe(FsFile **readEnd, FsFile **writeEnd);

@@ -1,0 +1,26 @@
+// kd.h - seeing what the kernel does: symbols from the PDB, stack walks, the crash report.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "LoaderParams.h"
+#include "ke.h"
+
+// Remembers where the kernel image and its PDB lie; parses nothing yet. Registers the bugcheck reporter.
+void KdInitialize(const LoaderParams *loader);
+// Where the report is painted besides COM1 (win registers its panic text).
+void KdRegisterScreen(void (*print)(const char *text, size_t length));
+// How user modules are found: ps registers its look-up.
+void KdRegisterModuleFinder(bool (*find)(uint64_t address, char *name, size_t size, uint64_t *base));
+
+typedef struct KdSymbol {
+    char Module[32];
+    char Function[96];  // "" when unknown
+    uint32_t Offset;    // bytes from the function's start
+    char File[128];     // "" when unknown
+    uint32_t Line;
+} KdSymbol;
+bool KdLookupSymbol(uint64_t address, KdSymbol *symbol);
+// Walks from frame (nullptr: the caller) outwards; returns the number of frames written.
+size_t KdWalkStack(const KTrapFrame *frame, uint64_t *addresses, size_t capacity);
+// Prints the walk to sink, one "#n module!Function+0x12  file.c:34" a line.
+void KdPrintStack(const KTrapFrame *frame, RtlSink *sink, void *context);

@@ -1,0 +1,37 @@
+// ldr.h - PE images: read once, checked, relocated to one random base per boot, shared between processes.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "mm.h"
+
+// Where an image's bytes come from; sys fills it from an open file, so that ldr knows no file system.
+typedef struct LdrSource {
+    void *Context;
+    Status (*Read)(void *context, uint64_t offset, void *buffer, size_t size); // all or an error
+    uint64_t Size;
+    uint64_t Identity;   // same identity and stamp: same image (cache key)
+    uint64_t Stamp;
+    const char *Path;    // absolute, for the module list
+} LdrSource;
+
+typedef struct LdrImage LdrImage; // cached, reference counted
+Status LdrOpenImage(const LdrSource *source, LdrImage **image); // StatusBadImage, StatusNoMemory
+void LdrReferenceImage(LdrImage *image);
+void LdrDereferenceImage(LdrImage *image);
+void LdrPurgeCache(void); // images nobody maps
+
+typedef struct LdrModule { // one image mapped in one process; on the process's module list
+    ListEntry Link;
+    LdrImage *Image;
+    uint64_t Base, Size, EntryPoint;
+    uint32_t MapCount;
+    char Path[MaximumPath];
+} LdrModule;
+
+// Maps the image with each section's protection. StatusNoAddressSpace, StatusNoMemory.
+Status LdrMapImage(MmAddressSpace *space, LdrImage *image, LdrModule *module);
+void LdrUnmapImage(MmAddressSpace *space, LdrModule *module);
+// Binds program's imports from the library named libraryName to library; other imports stay as they are.
+// The address space must be current. StatusImportNotFound with the name in missing (size bytes).
+Status LdrBindImports(const LdrModule *program, const LdrModule *library, const char *libraryName, char *missing, size_t size);
+Status LdrFindExport(const LdrModule *module, const char *name, uint64_t *address);

@@ -1,0 +1,34 @@
+// ob.h - objects with a reference count and a type, and the handle tables that name them to user mode.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "MetalOS.h"
+#include "mm.h"
+
+typedef struct ObType {
+    const char *Name;
+    uint32_t Tag;                   // heap tag of its objects
+    size_t DispatcherOffset;        // of a KDispatcherHeader in the body; SIZE_MAX: not waitable
+    void (*Delete)(void *body);     // the last reference is gone; PassiveLevel, no locks held
+    void (*CloseHandle)(void *body, uint32_t openHandles); // a handle was closed; openHandles are left
+    volatile uint64_t Count;        // living objects
+} ObType;
+#define OB_NOT_WAITABLE SIZE_MAX
+
+// A zeroed body of size bytes with one reference.
+Status ObCreateObject(ObType *type, size_t size, void **body);
+void ObReference(void *body);
+void ObDereference(void *body); // may run Delete at once when at PassiveLevel, else from the worker
+ObType *ObGetType(const void *body);
+
+typedef struct ObHandleTable ObHandleTable;
+Status ObCreateHandleTable(ObHandleTable **table);
+void ObDestroyHandleTable(ObHandleTable *table); // closes everything
+// Takes its own reference. StatusTooManyHandles (65,536 per table), StatusNoMemory.
+Status ObOpenHandle(ObHandleTable *table, void *body, uint32_t access, Handle *handle);
+Status ObCloseHandle(ObHandleTable *table, Handle handle);
+// *body referenced; type nullptr: any. StatusInvalidHandle, StatusWrongType, StatusAccessDenied.
+Status ObReferenceByHandle(ObHandleTable *table, Handle handle, ObType *type, uint32_t access, void **body);
+Status ObDuplicateHandle(ObHandleTable *from, Handle handle, ObHandleTable *to, Handle *duplicate);
+uint32_t ObGetHandleCount(const ObHandleTable *table);
+uint64_t ObGetTotalHandleCount(void);

@@ -1,0 +1,54 @@
+// ps.h - processes and threads: how they come to be, run and end for whatever reason.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "ProcessAbi.h"
+#include "ke_thread.h"
+#include "ldr.h"
+#include "ob.h"
+
+typedef struct PsProcess PsProcess;
+typedef struct PsThread PsThread;
+extern ObType PsProcessType, PsThreadType;
+
+void PsInitialize(void);
+
+typedef struct PsCreateParameters { // all kernel memory
+    const LdrSource *Program, *Runtime;
+    const char *CommandLine;
+    const char *CurrentDirectory;      // absolute, normalised
+    const char *Environment;           // "A=b\0C=d\0", EnvironmentSize bytes
+    size_t EnvironmentSize;
+    void *StandardObjects[3];          // referenced objects to open in the new table, or nullptr
+    uint32_t StandardAccess[3];
+    PsProcess *Parent;                 // may be nullptr
+} PsCreateParameters;
+// Builds the process and starts its first thread. *process is referenced for the caller.
+Status PsCreateProcess(const PsCreateParameters *parameters, PsProcess **process);
+Status PsCreateThread(PsProcess *process, const AbiCreateThread *parameters, PsThread **thread);
+// Ends every thread of the process; returns at once unless it is the caller's own (then never).
+void PsTerminateProcess(PsProcess *process, uint32_t exitCode);
+void PsExitThread(uint32_t exitCode) __attribute__((noreturn));
+
+PsProcess *PsGetCurrentProcess(void); // nullptr for kernel threads
+PsThread *PsGetCurrentThread(void);
+ObHandleTable *PsGetHandleTable(PsProcess *process);
+MmAddressSpace *PsGetAddressSpace(PsProcess *process);
+uint32_t PsGetProcessId(const PsProcess *process);
+void PsQueryProcess(PsProcess *process, ProcessInfo *info);
+// The current directory; Set takes an absolute, normalised path that fs has checked.
+void PsGetCurrentDirectory(PsProcess *process, char path[MaximumPath]);
+void PsSetCurrentDirectory(PsProcess *process, const char *path);
+uint32_t PsGetProcessCount(void);
+uint32_t PsGetThreadCount(void);
+// Calls visit with each process, referenced, until it returns false.
+void PsForEachProcess(bool (*visit)(PsProcess *process, void *context), void *context);
+// A per-process slot for the window system (its message queue); freed by the callback when the process ends.
+void PsSetWindowData(PsProcess *process, void *data);
+void *PsGetWindowData(PsProcess *process);
+// Called at PassiveLevel when a process has ended, before its handles are closed.
+void PsRegisterExitCallback(void (*callback)(PsProcess *process));
+// Finds the user module and offset of an address in the current process, for reports.
+bool PsFindUserModule(uint64_t address, char *name, size_t size, uint64_t *base);
+// A kernel thread at PassiveLevel.
+Status PsCreateSystemThread(const char *name, uint8_t priority, void (*entry)(void *), void *context);

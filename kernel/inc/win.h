@@ -1,0 +1,32 @@
+// win.h - the window system: windows and their shared buffers, composition, focus, input routing.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "fs.h"
+#include "ps.h"
+
+typedef struct WinWindow WinWindow; // an ob object of WinWindowType
+extern ObType WinWindowType;
+
+// Takes the frame buffer, paints the desktop, starts the window thread. Without a display the system
+// runs on and AllocWindow says StatusNoSuchDevice.
+Status WinInitialize(const LoaderParams *loader);
+void WinShutdown(void);
+
+// Calls of the system call layer; everything is kernel memory. *base is the buffer in the caller's space.
+Status WinCreateWindow(PsProcess *process, const WindowParameters *parameters, const char *title, WinWindow **window,
+                       uint64_t *base, uint32_t *stride);
+void WinSetHandle(WinWindow *window, Handle handle); // the handle messages name
+Status WinPaint(WinWindow *window, const Rect *area); // nullptr: everything
+Status WinMove(WinWindow *window, int32_t x, int32_t y);
+Status WinGetRect(WinWindow *window, Rect *rect);
+Status WinSetTitle(WinWindow *window, const char *title);
+Status WinSetFlags(WinWindow *window, uint32_t flags);
+Status WinActivate(WinWindow *window);
+Status WinGetScreenRect(Rect *rect);
+Status WinGetMessage(PsProcess *process, Message *message, uint64_t timeout); // nanoseconds
+uint32_t WinGetWindowCount(PsProcess *process); // nullptr: all
+// The launcher asks sys to start a program through this.
+void WinRegisterStarter(Status (*start)(const char *commandLine));
+// For stops: paints text over the screen without locks or allocation.
+void WinPanicText(const char *text, size_t length);

@@ -1,0 +1,352 @@
+// MetalOS.h - the native interface of MetalOS: every call a program can make, its parameters, units,
+// errors and who owns what.
+//
+// Conventions
+//   * Every call that can fail returns a Status; results go through pointers and are written only on
+//     success (unless said otherwise). StatusInvalidParameter and StatusInvalidAddress (a pointer the
+//     program may not access) can come from every call and are not repeated below.
+//   * Strings are UTF-8. Paths run from the root of the boot volume, parts joined by '/' ('\' is
+//     accepted); a path without a leading '/' starts at the process's current directory.
+//   * A Handle belongs to the process. CloseHandle gives it back; the end of the process closes all.
+//   * Time-outs are in milliseconds; InfiniteTimeout waits for ever, 0 only looks.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "MetalStatus.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(METALOS_BUILD_RUNTIME)
+#define METALOS_API __declspec(dllexport)
+#elif defined(METALOS_BUILD_KERNEL)
+#define METALOS_API
+#else
+#define METALOS_API __declspec(dllimport)
+#endif
+
+// Names an open object of the process. 0 is never a valid handle.
+typedef uint32_t Handle;
+
+#define InvalidHandle ((Handle)0)
+#define CurrentProcess ((Handle)0xFFFFFFFFu) // pseudo handle: the calling process
+#define CurrentThread ((Handle)0xFFFFFFFEu)  // pseudo handle: the calling thread
+#define InfiniteTimeout 0xFFFFFFFFu
+#define MaximumPath 1024 // bytes of a whole path with its final NUL; each part at most 255 UTF-16 units
+
+// ---------------------------------------------------------------------------------------- system
+
+typedef struct SystemInfo {
+    uint32_t ProcessorCount;
+    uint32_t PageSize;         // bytes
+    uint64_t TotalMemory;      // bytes of RAM the kernel manages
+    uint64_t FreeMemory;       // bytes not in use now (free, zeroed; cache that can be dropped excluded)
+    uint64_t CacheMemory;      // bytes held by caches that shrink on demand
+    uint64_t UpTime;           // nanoseconds since the kernel started
+    uint32_t ProcessCount;
+    uint32_t ThreadCount;
+    uint32_t HandleCount;      // open handles of all processes
+    uint32_t WindowCount;
+    uint64_t BootTime;         // nanoseconds from loader entry to the first user instruction
+    char Version[32];          // "MetalOS 0.1 ..."
+} SystemInfo;
+
+// Fills *info. Errors: none beyond the common ones.
+METALOS_API Status GetSystemInfo(SystemInfo *info);
+
+// Milliseconds since the kernel started; never goes back.
+METALOS_API uint64_t GetTickCount(void);
+// Nanoseconds since the kernel started; never goes back.
+METALOS_API uint64_t GetMonotonicTime(void);
+// *time = nanoseconds since 1970-01-01 00:00 UTC.
+METALOS_API Status GetSystemTime(uint64_t *time);
+// Writes at most 4096 bytes of text to the kernel log; no newline is added.
+METALOS_API Status DebugPrint(const char *text);
+// Fills buffer with random bytes (size <= 1 MiB) from the kernel's generator.
+METALOS_API Status GetRandomBytes(void *buffer, size_t size);
+
+typedef enum ShutdownAction { ShutdownPowerOff = 0, ShutdownRestart = 1 } ShutdownAction;
+// Ends all processes, writes everything to disk and powers off or restarts; does not return on
+// success. exitCode is written to the log as the run's result. StatusNotSupported: firmware refused.
+METALOS_API Status ShutdownSystem(ShutdownAction action, int exitCode);
+
+// ------------------------------------------------------------------------- processes and threads
+
+typedef struct ProcessInfo {
+    uint32_t ProcessId;
+    uint32_t ParentProcessId; // 0: started by the kernel
+    uint32_t Exited;          // 1 once the process has ended
+    uint32_t ExitCode;        // valid once Exited
+    uint32_t ThreadCount;
+    uint32_t HandleCount;
+    uint32_t WindowCount;
+    uint32_t Reserved;
+    uint64_t CommittedMemory; // bytes promised to the address space
+    uint64_t ResidentMemory;  // bytes of private page frames it uses
+    uint64_t KernelTime;      // nanoseconds of processor time
+    uint64_t UserTime;
+    uint64_t CreateTime;      // nanoseconds since 1970
+    char Name[64];            // file name of the program
+} ProcessInfo;
+
+// Information about a process (CurrentProcess or a handle). StatusInvalidHandle, StatusWrongType.
+METALOS_API Status GetProcessInfo(Handle process, ProcessInfo *info);
+
+typedef struct CreateProcessParameters {
+    const char *CommandLine;      // program and arguments; see "command lines" in docs/system-calls.md
+    const char *CurrentDirectory; // NULL: the caller's
+    const char *const *Environment; // NULL-terminated "NAME=value" list; NULL: the caller's
+    Handle StandardInput;         // 0: none. Each is duplicated into the new process
+    Handle StandardOutput;
+    Handle StandardError;
+    uint32_t Flags;               // 0
+} CreateProcessParameters;
+
+// Starts a program. Its first word is looked up as a path, or, when it has no '/', in the current
+// directory, then /apps, then /system; ".exe" is added when missing. *process is a handle that is
+// signalled when the process has ended. StatusNotFound, StatusBadImage, StatusImportNotFound,
+// StatusNoMemory, StatusInvalidHandle.
+METALOS_API Status CreateProcess(const CreateProcessParameters *parameters, Handle *process);
+// Ends the calling process with all its threads.
+METALOS_API void ExitProcess(uint32_t exitCode) __attribute__((noreturn));
+// Ends another process (or, with CurrentProcess, the caller).
+METALOS_API Status TerminateProcess(Handle process, uint32_t exitCode);
+
+typedef uint32_t (*ThreadEntry)(void *argument);
+// Starts a thread of the calling process at entry(argument). stackSize in bytes, 0: 1 MiB.
+// *thread is signalled when the thread has ended. StatusNoMemory, StatusLimitReached.
+METALOS_API Status CreateThread(ThreadEntry entry, void *argument, size_t stackSize, Handle *thread);
+METALOS_API void ExitThread(uint32_t exitCode) __attribute__((noreturn));
+// StatusWouldBlock while the thread still runs.
+METALOS_API Status GetThreadExitCode(Handle thread, uint32_t *exitCode);
+METALOS_API uint32_t GetCurrentThreadId(void);
+METALOS_API uint32_t GetCurrentProcessId(void);
+// priority: 1 (lowest) to 15; 8 is normal.
+METALOS_API Status SetThreadPriority(Handle thread, uint32_t priority);
+// Sleeps at least that long; 0 gives up the processor to threads of the same priority.
+METALOS_API void Sleep(uint32_t milliseconds);
+
+// -------------------------------------------------------------------------------- waiting, events
+
+METALOS_API Status CloseHandle(Handle handle);
+// A second handle to the same object, in the calling process.
+METALOS_API Status DuplicateHandle(Handle handle, Handle *duplicate);
+// An auto-reset event lets one waiter through per SetEvent, a manual-reset one all until ResetEvent.
+METALOS_API Status CreateEvent(bool manualReset, bool initiallySet, Handle *event);
+METALOS_API Status SetEvent(Handle event);
+METALOS_API Status ResetEvent(Handle event);
+// Waits for an event, process or thread. StatusTimeout, StatusWrongType.
+METALOS_API Status WaitForSingleObject(Handle object, uint32_t timeout);
+// Waits until one (*index says which) or, with waitAll, every one of count <= 64 objects is signalled.
+METALOS_API Status WaitForMultipleObjects(size_t count, const Handle *objects, bool waitAll,
+                                          uint32_t timeout, size_t *index);
+// Sleeps while *address == expected, until WakeByAddress or the time-out. StatusWouldBlock when the
+// value already differs. address is 4-byte aligned. Wake-ups may be spurious.
+METALOS_API Status WaitOnAddress(const volatile uint32_t *address, uint32_t expected, uint32_t timeout);
+// Wakes up to count threads of this process that wait on address.
+METALOS_API Status WakeByAddress(const volatile uint32_t *address, uint32_t count);
+
+// ---------------------------------------------------------------------------------------- memory
+
+typedef enum MemoryProtection {
+    MemoryNoAccess = 0,
+    MemoryRead = 1,
+    MemoryReadWrite = 3,
+    MemoryReadExecute = 5, // writable and executable together is refused
+} MemoryProtection;
+
+typedef struct MemoryInfo {
+    uint64_t Base;    // start of the region that holds the address
+    uint64_t Size;    // bytes
+    uint32_t Protection; // MemoryProtection
+    uint32_t Kind;    // 0 free, 1 private, 2 image, 3 shared section (window), 4 stack
+} MemoryInfo;
+
+// Zero-filled pages. *base NULL: anywhere; otherwise exactly there (page aligned), or StatusConflict.
+// size is rounded up to pages. StatusNoMemory, StatusNoAddressSpace.
+METALOS_API Status VirtualAlloc(void **base, size_t size, MemoryProtection protection);
+// Frees the whole allocation that starts at base. StatusNotFound.
+METALOS_API Status VirtualFree(void *base);
+// Changes whole pages inside one allocation or image.
+METALOS_API Status VirtualProtect(void *base, size_t size, MemoryProtection protection);
+METALOS_API Status VirtualQuery(const void *address, MemoryInfo *info);
+
+// ----------------------------------------------------------------------------------------- files
+
+enum { FileRead = 1, FileWrite = 2, FileAppend = 4 }; // access bits
+typedef enum FileDisposition {
+    FileOpenExisting = 0, // StatusNotFound when missing
+    FileCreateNew = 1,    // StatusAlreadyExists when there
+    FileOpenAlways = 2,   // open, or create empty
+    FileCreateAlways = 3, // create, or cut to length 0
+} FileDisposition;
+typedef enum FileOrigin { FileBegin = 0, FileCurrent = 1, FileEnd = 2 } FileOrigin;
+enum { FileAttributeReadOnly = 1, FileAttributeDirectory = 16 };
+
+typedef struct FileInfo {
+    uint64_t Size;       // bytes
+    uint64_t ModifyTime; // nanoseconds since 1970
+    uint32_t Attributes; // FileAttribute...
+    uint32_t Kind;       // 0 disk file or directory, 1 pipe, 2 character device
+} FileInfo;
+
+typedef struct DirectoryEntry {
+    FileInfo Info;
+    char Name[768]; // UTF-8
+} DirectoryEntry;
+
+typedef struct VolumeInfo {
+    uint64_t TotalBytes;
+    uint64_t FreeBytes;
+    char Label[32];
+} VolumeInfo;
+
+// Opens or creates a file. "/device/console" is the machine's console (COM1).
+// StatusNotFound, StatusPathNotFound, StatusAlreadyExists, StatusIsADirectory, StatusInvalidName,
+// StatusNameTooLong, StatusAccessDenied (read-only file), StatusSharingViolation, StatusDiskFull.
+METALOS_API Status CreateFile(const char *path, uint32_t access, FileDisposition disposition, Handle *file);
+// Reads up to size bytes at the file position; *transferred says how many. At the end of the file, or
+// of a pipe whose writers are gone: StatusEndOfFile and 0. A pipe waits for at least one byte.
+METALOS_API Status ReadFile(Handle file, void *buffer, size_t size, size_t *transferred);
+// Writes at the file position. *transferred is valid on errors too. A pipe waits for room.
+// StatusDiskFull, StatusPipeBroken, StatusFileTooLarge (4 GiB - 1 on FAT32), StatusAccessDenied.
+METALOS_API Status WriteFile(Handle file, const void *buffer, size_t size, size_t *transferred);
+// Moves the position; past the end is allowed. *position (may be NULL) is the new one, from the start.
+METALOS_API Status SetFilePointer(Handle file, int64_t offset, FileOrigin origin, uint64_t *position);
+// Cuts or extends (zero-filled) the file to size bytes.
+METALOS_API Status SetFileSize(Handle file, uint64_t size);
+// Everything written so far is on the disk when this returns.
+METALOS_API Status FlushFile(Handle file);
+METALOS_API Status GetFileInfo(Handle file, FileInfo *info);
+METALOS_API Status GetPathInfo(const char *path, FileInfo *info);
+// Removes a file. StatusSharingViolation while it is open anywhere.
+METALOS_API Status DeleteFile(const char *path);
+// Renames or moves within the volume; an existing file at the target is replaced, a directory not.
+METALOS_API Status MoveFile(const char *from, const char *to);
+METALOS_API Status CreateDirectory(const char *path);
+// StatusDirectoryNotEmpty.
+METALOS_API Status RemoveDirectory(const char *path);
+METALOS_API Status OpenDirectory(const char *path, Handle *directory);
+// The next entry ("." and ".." are never listed). StatusNoMoreEntries after the last.
+METALOS_API Status ReadDirectory(Handle directory, DirectoryEntry *entry);
+METALOS_API Status SetCurrentDirectory(const char *path);
+// buffer receives the absolute path. StatusBufferTooSmall.
+METALOS_API Status GetCurrentDirectory(char *buffer, size_t size);
+METALOS_API Status GetVolumeInfo(VolumeInfo *info);
+// A byte pipe of 64 KiB.
+METALOS_API Status CreatePipe(Handle *readEnd, Handle *writeEnd);
+
+typedef enum StandardHandle { StandardInput = 0, StandardOutput = 1, StandardError = 2 } StandardHandle;
+// The process's standard handle, or InvalidHandle when it was started without.
+METALOS_API Handle GetStandardHandle(StandardHandle which);
+
+// ------------------------------------------------------------------------------------- libraries
+
+typedef struct Library *LibraryHandle;
+// Loads a DLL (looked up like a program, ".dll" added when missing) with everything it imports and
+// calls its DllMain. StatusNotFound, StatusBadImage, StatusImportNotFound.
+METALOS_API Status LoadLibrary(const char *name, LibraryHandle *library);
+METALOS_API Status GetProcAddress(LibraryHandle library, const char *name, void **address);
+// Unloads once every LoadLibrary has been paired.
+METALOS_API Status FreeLibrary(LibraryHandle library);
+enum { DllProcessDetach = 0, DllProcessAttach = 1, DllThreadAttach = 2, DllThreadDetach = 3 };
+
+// --------------------------------------------------------------------------------------- windows
+
+typedef struct Rect {
+    int32_t Left, Top, Right, Bottom; // pixels; right and bottom are one past the last
+} Rect;
+
+enum {
+    WindowFrame = 1,         // title bar with close button, border; without: a bare rectangle
+    WindowRelativeMouse = 2, // while focused: the cursor is hidden and held, MessageMouse has deltas
+    WindowNoActivate = 4,    // appears without taking the focus
+};
+
+typedef struct WindowParameters {
+    const char *Title;
+    int32_t X, Y;            // of the client area's corner; WindowPositionDefault: the system chooses
+    uint32_t Width, Height;  // of the client area, 1..16384 pixels
+    uint32_t Flags;          // Window...
+} WindowParameters;
+#define WindowPositionDefault INT32_MIN
+
+typedef struct WindowBuffer {
+    uint32_t *Pixels; // 0x00RRGGBB, shared with the window system until the window is closed
+    uint32_t Width, Height;
+    uint32_t Stride;  // pixels from a row to the next
+} WindowBuffer;
+
+// Makes a window; its handle is closed with CloseHandle. The buffer starts black. StatusNoMemory,
+// StatusLimitReached.
+METALOS_API Status AllocWindow(const WindowParameters *parameters, Handle *window, WindowBuffer *buffer);
+// Shows what changed inside *area (client coordinates; NULL: everything). Returns when the pixels
+// have been taken over: the program may draw the next frame.
+METALOS_API Status PaintWindow(Handle window, const Rect *area);
+// Moves the client area's corner to (x, y) on the screen; any place is allowed.
+METALOS_API Status MoveWindow(Handle window, int32_t x, int32_t y);
+// *rect = the client area on the screen.
+METALOS_API Status GetWindowRect(Handle window, Rect *rect);
+METALOS_API Status SetWindowTitle(Handle window, const char *title);
+METALOS_API Status SetWindowFlags(Handle window, uint32_t flags);
+// Raises the window and gives it the focus.
+METALOS_API Status ActivateWindow(Handle window);
+METALOS_API Status GetScreenRect(Rect *rect);
+
+typedef enum MessageType {
+    MessageNone = 0,
+    MessageKeyDown = 1, // also for repeats
+    MessageKeyUp = 2,
+    MessageMouseMove = 3,
+    MessageMouseDown = 4,
+    MessageMouseUp = 5,
+    MessageMouseWheel = 6,
+    MessageFocus = 7, // the window became active
+    MessageBlur = 8,  // it no longer is; keys still held are reported as released first
+    MessagePaint = 9, // the whole buffer will be shown anyhow; a program that draws on demand draws now
+    MessageClose = 10, // the close button was pressed; the program decides
+} MessageType;
+
+enum { MouseButtonLeft = 1, MouseButtonRight = 2, MouseButtonMiddle = 4 };
+enum {
+    ModifierShift = 1, ModifierControl = 2, ModifierAlt = 4, ModifierCapsLock = 8,
+    ModifierNumLock = 16, ModifierSuper = 32,
+};
+
+typedef struct Message {
+    uint32_t Type;   // MessageType
+    Handle Window;
+    uint64_t Time;   // GetMonotonicTime of the event
+    union {
+        struct {
+            uint16_t Code;      // KeyCode of MetalKeys.h (USB HID usage of the key's place)
+            uint16_t Modifiers; // Modifier...
+            uint32_t Character; // Unicode code point typed (US layout), 0: none
+            uint32_t Repeat;    // 1: auto-repeat
+        } Key;
+        struct {
+            int32_t X, Y;       // client coordinates; deltas with WindowRelativeMouse
+            uint32_t Buttons;   // MouseButton... held after the event
+            uint32_t Changed;   // the button this event is about
+            int32_t Wheel;      // notches; positive: away from the user
+        } Mouse;
+        uint64_t Reserved[4];
+    };
+} Message;
+
+// Takes the next message of any window of this process, waiting up to timeout. StatusTimeout.
+METALOS_API Status GetMessage(Message *message, uint32_t timeout);
+// The same without waiting; StatusWouldBlock when there is none.
+METALOS_API Status PeekMessage(Message *message);
+
+// "name: text" of a status, for error messages; never NULL.
+METALOS_API const char *GetStatusText(Status status);
+
+#ifdef __cplusplus
+}
+#endif
