@@ -6,7 +6,7 @@
 // after the stub's return address). The Status returns in eax; rcx, r11 and the volatile registers
 // are lost. An unknown number returns StatusUnknownSystemCall.
 //
-// SYSTEM_CALL(name, number of arguments, prototype). USER(T) is a pointer to T in the caller's address
+// SYSTEM_CALL(name, number of arguments, prototype); truth values travel as uint32_t, 0 or not. USER(T) is a pointer to T in the caller's address
 // space: `T *` for the runtime, a plain address that only MmCopyFromUser/MmCopyToUser take for the
 // kernel. Numbers follow the order here and are private to one build: programs go through mosrt.dll.
 // SPDX-License-Identifier: MIT
@@ -28,12 +28,12 @@
     SYSTEM_CALL(Sleep, 1, (uint32_t milliseconds))                                                 \
     SYSTEM_CALL(CloseHandle, 1, (Handle handle))                                                   \
     SYSTEM_CALL(DuplicateHandle, 2, (Handle handle, USER(Handle) duplicate))                       \
-    SYSTEM_CALL(CreateEvent, 3, (bool manualReset, bool initiallySet, USER(Handle) event))         \
+    SYSTEM_CALL(CreateEvent, 3, (uint32_t manualReset, uint32_t initiallySet, USER(Handle) event))         \
     SYSTEM_CALL(SetEvent, 1, (Handle event))                                                       \
     SYSTEM_CALL(ResetEvent, 1, (Handle event))                                                     \
     SYSTEM_CALL(WaitForSingleObject, 2, (Handle object, uint32_t timeout))                         \
     SYSTEM_CALL(WaitForMultipleObjects, 5,                                                         \
-                (uint64_t count, USER(const Handle) objects, bool waitAll, uint32_t timeout,       \
+                (uint64_t count, USER(const Handle) objects, uint32_t waitAll, uint32_t timeout,       \
                  USER(uint64_t) index))                                                            \
     SYSTEM_CALL(WaitOnAddress, 3,                                                                  \
                 (USER(const volatile uint32_t) address, uint32_t expected, uint32_t timeout))      \

@@ -29,6 +29,7 @@ typedef enum KLockRank : uint8_t {
     LockRankDispatcher = 90,
     LockRankReadyQueue = 100,
     LockRankTimer = 110,
+    LockRankRandom = 115,
     LockRankLog = 120,
 } KLockRank;
 
@@ -116,6 +117,11 @@ uint64_t KeQueryTime(void);       // nanoseconds since boot
 uint64_t KeQuerySystemTime(void); // Unix nanoseconds
 void KeSetSystemTimeAtBoot(uint64_t unixNanoseconds);
 
+// ---- random numbers (random.c): ChaCha20 with fast key erasure, level <= Dispatch.
+void KeSeedRandom(const uint8_t entropy[32]); // stirred into what is there
+void KeGetRandomBytes(void *buffer, size_t size);
+uint64_t KeGetRandom(void);
+
 // ----------------------------------------------------------------------------- threads, processes
 #define KE_PRIORITY_LEVELS 32
 enum { KePriorityIdle = 0, KePriorityUserLow = 1, KePriorityNormal = 8, KePriorityUserHigh = 15,
@@ -127,6 +133,8 @@ typedef struct KProcess {
     uint64_t PageTableRoot;        // CR3
     volatile uint64_t KernelTime, UserTime; // nanoseconds of ended and running threads
 } KProcess;
+void KeInitializeProcess(KProcess *process, uint64_t pageTableRoot);
+void KeSignalProcess(KProcess *process); // it has ended: releases its waiters, for good
 
 typedef enum KThreadState : uint8_t { ThreadInitialized, ThreadReady, ThreadRunning, ThreadWaiting, ThreadTerminated } KThreadState;
 

@@ -21,6 +21,10 @@ void ObReference(void *body);
 void ObDereference(void *body); // may run Delete at once when at PassiveLevel, else from the worker
 ObType *ObGetType(const void *body);
 
+// Access rights of a handle. The low half belongs to the type (files: FileRead, FileWrite, FileAppend).
+enum { ObAccessWait = 1u << 16, ObAccessQuery = 1u << 17, ObAccessModify = 1u << 18 };
+#define OB_ACCESS_ALL 0xFFFFFFFFu
+
 typedef struct ObHandleTable ObHandleTable;
 Status ObCreateHandleTable(ObHandleTable **table);
 void ObDestroyHandleTable(ObHandleTable *table); // closes everything
@@ -29,6 +33,8 @@ Status ObOpenHandle(ObHandleTable *table, void *body, uint32_t access, Handle *h
 Status ObCloseHandle(ObHandleTable *table, Handle handle);
 // *body referenced; type nullptr: any. StatusInvalidHandle, StatusWrongType, StatusAccessDenied.
 Status ObReferenceByHandle(ObHandleTable *table, Handle handle, ObType *type, uint32_t access, void **body);
+// The same, telling which access the handle has.
+Status ObQueryHandle(ObHandleTable *table, Handle handle, void **body, uint32_t *access);
 Status ObDuplicateHandle(ObHandleTable *from, Handle handle, ObHandleTable *to, Handle *duplicate);
 uint32_t ObGetHandleCount(const ObHandleTable *table);
 uint64_t ObGetTotalHandleCount(void);
