@@ -17,7 +17,9 @@
 #define RTL_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define RTL_MAX(a, b) ((a) > (b) ? (a) : (b))
 
-// ---- memory (memory.c): the compiler emits calls to these, under their C names.
+// ---- memory (memory.c): the compiler emits calls to these, under their C names. Natively they are the
+// C library's.
+extern bool RtlFastStrings; // the processor has fast `rep movsb` (ERMS): large copies use it
 void *memcpy(void *restrict to, const void *restrict from, size_t size);
 void *memmove(void *to, const void *from, size_t size);
 void *memset(void *to, int value, size_t size);
