@@ -19,16 +19,95 @@ typedef struct KTrapFrame {
     uint64_t Rip, Cs, Rflags, Rsp, Ss;
 } KTrapFrame;
 
+static_assert(sizeof(KTrapFrame) == 176, "entry.c");
+
 static inline bool HalTrapFromUser(const KTrapFrame *frame) { return (frame->Cs & 3) == 3; }
 
 // ---- port, MSR, control register access: static inline in hal_intrinsics.h, included here.
 #include "hal_intrinsics.h"
 
-// ---- processor set-up. Called once per processor, in this order.
-// GDT, TSS with IST stacks for double fault, NMI and machine check, IDT; SMEP, SMAP, UMIP, NX, WP,
-// FSGSBASE (kernel use only when present), syscall MSRs, XSAVE feature mask.
-struct KPrcb;
-void HalInitializeProcessor(struct KPrcb *prcb);
+// ---- per-processor data. The head of ke's KPrcb, reached through gs in the kernel; entry.c knows the
+// offsets of the first fields. Legend: [o] only by its own processor, [i] its own, interrupts off.
+#define HAL_IST_STACK_SIZE 8192u
+enum { HalIstDoubleFault = 1, HalIstNmi = 2, HalIstMachineCheck = 3, HalIstDebug = 4, HalIstCount = 4 };
+
+typedef struct HalTaskState { // 64-bit TSS, Intel SDM vol. 3, 8.7
+    uint32_t Reserved0;
+    uint32_t Rsp[6]; // RSP0-2, low and high halves
+    uint32_t Reserved1[2];
+    uint32_t Ist[14]; // IST1-7
+    uint32_t Reserved2[2];
+    uint16_t Reserved3;
+    uint16_t IoMapBase;
+} HalTaskState;
+static_assert(sizeof(HalTaskState) == 104, "hardware format");
+
+typedef struct HalProcessor {
+    struct HalProcessor *Self;   // 0x00
+    struct KThread *Thread;        // 0x08 [i]
+    uint64_t KernelStack;        // 0x10 [i] top of the running thread's kernel stack
+    uint64_t UserStack;          // 0x18 [i] scratch of the system call entry
+    volatile uint8_t Irql;       // 0x20 [o] KIrql
+    volatile uint8_t PendingWork; // 0x21 [i] DPCs, timers or a reschedule wait for PassiveLevel
+    volatile uint8_t ReturnWork; // 0x22 [i] the running thread must not just return to user mode
+    uint8_t SmapEnabled;         // 0x23
+    uint32_t Number;             // 0x24
+    uint64_t UserGsBase;         // 0x28 [i] what IA32_KERNEL_GS_BASE holds
+    uint32_t ApicId;
+    uint32_t Padding;
+    uint64_t Gdt[10];
+    HalTaskState TaskState;
+    uint8_t Padding2[8];
+    // Each ends in 16 bytes that hold Self, so that the entry code finds gs whatever gs is.
+    uint8_t IstStacks[HalIstCount][HAL_IST_STACK_SIZE] __attribute__((aligned(16)));
+} HalProcessor;
+static_assert(offsetof(HalProcessor, UserGsBase) == 0x28, "entry.c");
+
+static inline struct KThread *HalGetCurrentThread(void)
+{
+    struct KThread *thread; // the same for as long as the thread runs, so the compiler may reuse it
+    __asm__("movq %%gs:0x08, %0" : "=r"(thread));
+    return thread;
+}
+static inline HalProcessor *HalGetProcessor(void) // stable only while the thread cannot be preempted
+{
+    HalProcessor *processor;
+    __asm__ volatile("movq %%gs:0x00, %0" : "=r"(processor));
+    return processor;
+}
+
+// ---- processor set-up. Called once per processor.
+// GDT, TSS with IST stacks for double fault, NMI, machine check and debug traps, IDT; SMEP, SMAP, UMIP,
+// NX, WP when CPUID has them, syscall MSRs, XSAVE feature mask. CR4.FSGSBASE stays off: user code
+// cannot write gs. A processor without SYSCALL, NX or FXSAVE is reported on COM1 and halted.
+void HalInitializeProcessor(HalProcessor *processor);
+const char *HalGetProcessorName(void); // the CPUID brand string
+
+// ---- what the layer above supplies. Entered with interrupts off; on return the interrupted code goes on.
+void KiDispatchTrap(KTrapFrame *frame);
+// System call that is not plainly dispatched and returned from (entry.c).
+void KiReturnToUser(void);  // ReturnWork was set; interrupts off before and after
+extern uint64_t (*const *KiSystemCallTable)(uint64_t, uint64_t, uint64_t, uint64_t);
+extern uint64_t KiSystemCallLimit;
+
+// ---- threads' processor state
+// Saves the callee-saved registers on the stack, *savedStack = rsp, and continues at newStack.
+// Interrupts may be on; preemption must be off.
+void HalSwitchStack(uint64_t *savedStack, uint64_t newStack);
+// Lays out a new stack so that HalSwitchStack to the result calls entry(context); entry never returns.
+uint64_t HalPrepareStack(void *top, void (*entry)(void *), void *context);
+// The stack that traps and system calls from user mode use from now on.
+void HalSetKernelStack(uint64_t top);
+void HalSetUserGsBase(uint64_t base);
+void HalEnterUserMode(uint64_t rip, uint64_t rsp, uint64_t argument1, uint64_t argument2) __attribute__((noreturn));
+size_t HalFpuAreaSize(void);          // bytes, a multiple of 64
+void HalInitializeFpuArea(void *area); // 64-byte aligned; the state of a fresh program
+void HalSaveFpu(void *area);
+void HalRestoreFpu(const void *area);
+// Where MMIO is mapped: mm registers its mapper through start-up before interrupts are initialised.
+typedef void *HalDeviceMapper(PhysicalAddress address, size_t size);
+void HalRegisterDeviceMapper(HalDeviceMapper *mapper);
+
 // Local APIC (xAPIC or x2APIC), IOAPICs and interrupt overrides from the MADT; the legacy PIC is masked.
 // A machine without MADT or APIC: StatusNotSupported.
 Status HalInitializeInterrupts(PhysicalAddress rsdp);

@@ -98,10 +98,18 @@ typedef struct KDpc { ListEntry Link; KDpcRoutine *Routine; void *Context; bool 
 void KeInitializeDpc(KDpc *dpc, KDpcRoutine *routine, void *context);
 bool KeQueueDpc(KDpc *dpc); // any level; false when already queued. Runs at DispatchLevel on this processor
 
+// A place in a processor's heap of deadlines (timerheap.c).
+typedef struct KTimerNode {
+    struct KTimerNode *Child, *Next, *Previous; // Previous: parent of a first child; nullptr: root or out
+    uint64_t Deadline;                          // KeQueryTime value
+    void (*Expire)(struct KTimerNode *node);    // dispatcher lock held
+    uint32_t Processor;
+    bool Armed;
+} KTimerNode;
+
 typedef struct KTimer {
     KDispatcherHeader Header;
-    ListEntry Link;
-    uint64_t Deadline; // KeQueryTime value; 0: not armed
+    KTimerNode Node;
     uint64_t Period;   // nanoseconds, 0: once
     KDpc *Dpc;         // queued at expiry, may be nullptr
 } KTimer;
@@ -169,8 +177,15 @@ extern void (*KeTerminateHook)(void);
 void KeYield(void);
 // Drops to ring 3: rip, rsp, rcx = argument1, rdx = argument2, gs base = threadBlock. Other registers zero.
 void KeEnterUserMode(uint64_t rip, uint64_t rsp, uint64_t argument1, uint64_t argument2, uint64_t threadBlock) __attribute__((noreturn));
-// Switches the address space of the current thread for a while (used to build processes).
+// Switches the address space of the current thread for a while (used to build processes); returns the
+// one it had, to be given back.
 KProcess *KeAttachProcess(KProcess *process);
+// The process of kernel threads; mm sets its PageTableRoot when it replaces the loader's tables.
+extern KProcess KeSystemProcess;
+// A KProcess as ps embeds it: header not signalled, times zero.
+void KeInitializeProcess(KProcess *process, uint64_t pageTableRoot);
+// Signals the header of a process that has ended (or of any object that stays signalled).
+void KeSignalForever(KDispatcherHeader *header);
 
 // System call dispatch: sys registers its table; entry code indexes it.
 typedef uint64_t KSystemCall(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, uint64_t a6);
@@ -231,4 +246,6 @@ void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, 
 // kd prints the report through this; called once, interrupts off, other processors halted.
 void KeRegisterBugCheckReporter(void (*reporter)(const KBugCheck *bugCheck));
 void KeAssertionFailed(const char *expression, const char *file, uint32_t line) __attribute__((noreturn));
+// Option `bugcheck = exit`: reset the machine after the report instead of halting.
+void KeSetBugCheckAction(bool reset);
 #define KE_ASSERT(expression) ((expression) ? (void)0 : KeAssertionFailed(#expression, __FILE__, __LINE__))

@@ -1,0 +1,41 @@
+// ke_prcb.h - a processor's own data, complete, for ke and kd.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "ke_thread.h"
+
+#define KE_MAXIMUM_PROCESSORS 64
+#define KE_MAXIMUM_HELD_LOCKS 16
+
+// Threads that are ready to run, a list per priority; bit n of Mask: list n is not empty.
+typedef struct KReadyQueue {
+    ListEntry Lists[KE_PRIORITY_LEVELS];
+    uint32_t Mask;
+    uint32_t Count;
+} KReadyQueue;
+
+typedef struct KProcessorCounters { // [o] written by their processor alone
+    uint64_t ContextSwitches, Interrupts, TimerInterrupts, PageFaults, Dpcs, TimersExpired,
+        UnexpectedInterrupts;
+    uint64_t IdleTime; // nanoseconds
+} KProcessorCounters;
+
+// Legend: [d] dispatcher lock, [i] its own processor with interrupts off, [o] its own processor.
+struct KPrcb {
+    HalProcessor Hal; // first: gs points here
+    KThread *IdleThread;
+    KThread *FpuOwner;          // [o] whose state the registers hold
+    uint64_t PageTableRoot;     // [o] what CR3 holds
+    KReadyQueue Ready;          // [d]
+    KTimerNode *Timers;         // [d] heap by deadline
+    uint64_t ArmedDeadline;     // [i] the clock will interrupt then; KE_INFINITE: not armed
+    uint64_t QuantumEnd;        // [d] of the running thread; KE_INFINITE: no competitor
+    ListEntry DpcQueue;         // [i]
+    volatile bool Reschedule;   // [o] a better thread is ready
+    volatile bool TimerExpired; // [i] the clock interrupt came
+    volatile bool Frozen;       // stopped by another processor's bugcheck
+    KProcessorCounters Counters;
+    const KSpinLock *HeldLocks[KE_MAXIMUM_HELD_LOCKS]; // [o] checked builds
+    uint32_t HeldLockCount;
+};
+static_assert(offsetof(KPrcb, Hal) == 0, "gs");
