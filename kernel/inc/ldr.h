@@ -15,15 +15,21 @@ typedef struct LdrSource {
 } LdrSource;
 
 typedef struct LdrImage LdrImage; // cached, reference counted
+void LdrInitialize(void);
 Status LdrOpenImage(const LdrSource *source, LdrImage **image); // StatusBadImage, StatusNoMemory
 void LdrReferenceImage(LdrImage *image);
 void LdrDereferenceImage(LdrImage *image);
 void LdrPurgeCache(void); // images nobody maps
+uint64_t LdrGetIdleBytes(void); // of cached images nobody maps
+bool LdrIsProgram(const LdrImage *image); // not a library, and has an entry point
+struct PeImage;
+const struct PeImage *LdrGetPe(const LdrImage *image); // over kernel memory, valid as long as the image
 
 typedef struct LdrModule { // one image mapped in one process; on the process's module list
     ListEntry Link;
     LdrImage *Image;
-    uint64_t Base, Size, EntryPoint;
+    uint64_t Base, Size, EntryPoint; // EntryPoint 0: none
+    uint64_t StackReserve;           // what the image asks for, unchecked
     uint32_t MapCount;
     char Path[MaximumPath];
 } LdrModule;
@@ -31,6 +37,7 @@ typedef struct LdrModule { // one image mapped in one process; on the process's 
 // Maps the image with each section's protection. StatusNoAddressSpace, StatusNoMemory.
 Status LdrMapImage(MmAddressSpace *space, LdrImage *image, LdrModule *module);
 void LdrUnmapImage(MmAddressSpace *space, LdrModule *module);
+void LdrForgetModule(LdrModule *module); // the address space it was mapped in is gone
 // Binds program's imports from the library named libraryName to library; other imports stay as they are.
 // The address space must be current. StatusImportNotFound with the name in missing (size bytes).
 Status LdrBindImports(const LdrModule *program, const LdrModule *library, const char *libraryName, char *missing, size_t size);

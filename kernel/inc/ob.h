@@ -20,6 +20,7 @@ Status ObCreateObject(ObType *type, size_t size, void **body);
 void ObReference(void *body);
 void ObDereference(void *body); // may run Delete at once when at PassiveLevel, else from the worker
 ObType *ObGetType(const void *body);
+void *ObGetDispatcher(void *body); // what to wait for, nullptr: not waitable
 
 // Access rights of a handle. The low half belongs to the type (files: FileRead, FileWrite, FileAppend).
 enum { ObAccessWait = 1u << 16, ObAccessQuery = 1u << 17, ObAccessModify = 1u << 18 };
@@ -27,7 +28,9 @@ enum { ObAccessWait = 1u << 16, ObAccessQuery = 1u << 17, ObAccessModify = 1u <<
 
 typedef struct ObHandleTable ObHandleTable;
 Status ObCreateHandleTable(ObHandleTable **table);
-void ObDestroyHandleTable(ObHandleTable *table); // closes everything
+// Closes every handle; opening one fails with StatusTerminating from now on. PassiveLevel.
+void ObCloseAllHandles(ObHandleTable *table);
+void ObDestroyHandleTable(ObHandleTable *table); // closes everything; nobody uses the table any more
 // Takes its own reference. StatusTooManyHandles (65,536 per table), StatusNoMemory.
 Status ObOpenHandle(ObHandleTable *table, void *body, uint32_t access, Handle *handle);
 Status ObCloseHandle(ObHandleTable *table, Handle handle);
