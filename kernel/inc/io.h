@@ -35,28 +35,58 @@ Status IoPciMapBar(const IoDevice *device, uint32_t bar, void **mapping, size_t 
 // Enables bus mastering and one MSI or MSI-X vector.
 Status IoPciConnectInterrupt(IoDevice *device, HalInterruptHandler *handler, void *context);
 
-// ---- block devices. Buffers are kernel memory of any alignment; sizes whole sectors.
+// ---- block devices. A driver takes requests without waiting and completes each exactly once.
 typedef struct IoBlockDevice IoBlockDevice;
+typedef struct IoRequest IoRequest;
+typedef enum IoOperation : uint8_t { IoRead, IoWrite, IoFlush } IoOperation;
+// Kernel memory, 4-byte aligned, a multiple of 4 bytes; it may be virtually contiguous only.
+typedef struct IoSegment { void *Buffer; size_t Size; } IoSegment;
+#define IO_MAXIMUM_SEGMENTS 64
+struct IoRequest {
+    ListEntry Link;         // the driver's while the request is under way
+    IoOperation Operation;
+    Status Result;          // valid at completion
+    uint64_t Sector;
+    uint32_t Count;         // sectors; the segments add up to it; 0 for IoFlush
+    uint32_t SegmentCount;  // <= IO_MAXIMUM_SEGMENTS
+    const IoSegment *Segments;
+    void (*Complete)(IoRequest *request); // at PassiveLevel or DispatchLevel, no locks held
+    void *Context;          // the caller's
+    uint64_t Deadline;      // the driver's
+};
 struct IoBlockDevice {
     ListEntry Link;
-    char Name[32];          // "disk0"
+    char Name[32];            // "disk0", given by IoRegisterBlockDevice
     uint64_t SectorCount;
-    uint32_t SectorSize;
+    uint32_t SectorSize;      // 512..4096, a power of two
+    uint32_t MaximumTransfer; // bytes of one request, a multiple of 4096
     bool ReadOnly;
-    void *Context;
-    Status (*Read)(IoBlockDevice *device, uint64_t sector, size_t count, void *buffer);
-    Status (*Write)(IoBlockDevice *device, uint64_t sector, size_t count, const void *buffer);
-    Status (*Flush)(IoBlockDevice *device);
+    void *Context;            // the driver's
+    // PassiveLevel or DispatchLevel. The range was checked by IoSubmit. IoFlush completes when all
+    // writes that completed before it was submitted are on the medium.
+    void (*Submit)(IoBlockDevice *device, IoRequest *request);
 };
-void IoRegisterBlockDevice(IoBlockDevice *device);
-IoBlockDevice *IoFindBlockDevice(size_t index); // nullptr past the last
+Status IoRegisterBlockDevice(IoBlockDevice *device); // StatusNotSupported: impossible geometry
+IoBlockDevice *IoFindBlockDevice(size_t index);      // nullptr past the last
+// Checks the request against the device and hands it over; an impossible one completes at once with
+// StatusInvalidParameter or StatusReadOnly.
+void IoSubmit(IoBlockDevice *device, IoRequest *request);
+// The same and waits: whole sectors, a buffer of any alignment, any size. PassiveLevel.
+Status IoTransfer(IoBlockDevice *device, IoOperation operation, uint64_t sector, size_t count, void *buffer);
 
 // The block cache (write-back, bounded, shrinks under pressure): byte ranges of a partition.
 typedef struct IoVolume { IoBlockDevice *Device; uint64_t FirstSector, SectorCount; uint8_t PartitionGuid[16], TypeGuid[16]; } IoVolume;
 // GPT (primary, else backup, CRCs checked), else MBR, else the whole disk.
 Status IoFindVolume(const uint8_t partitionGuid[16], IoVolume *volume); // zero GUID: the first EFI system partition
-Status IoCacheRead(const IoVolume *volume, uint64_t sector, size_t count, void *buffer);
-Status IoCacheWrite(const IoVolume *volume, uint64_t sector, size_t count, const void *buffer);
+// offset and size are bytes from the start of the volume; any alignment. *missed (may be nullptr) is set
+// to true when the disk had to be asked. StatusInvalidParameter: outside the volume.
+Status IoCacheRead(const IoVolume *volume, uint64_t offset, size_t size, void *buffer, bool *missed);
+Status IoCacheWrite(const IoVolume *volume, uint64_t offset, size_t size, const void *buffer);
+Status IoCacheZero(const IoVolume *volume, uint64_t offset, size_t size);
+// Starts reading what is not cached yet and returns; the number of bytes asked for. A hint: errors vanish.
+size_t IoCachePrefetch(const IoVolume *volume, uint64_t offset, size_t size);
+// Everything written so far is on the medium, or the error that prevents it; what could not be written
+// stays in the cache and is tried again by the next flush.
 Status IoCacheFlush(const IoVolume *volume);
 uint64_t IoCacheBytes(void);
 

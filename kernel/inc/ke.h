@@ -20,6 +20,8 @@ void KeLowerIrql(KIrql level);  // runs pending DPCs and a pending reschedule on
 typedef enum KLockRank : uint8_t {
     LockRankWindow = 10,
     LockRankFile = 20,
+    LockRankVolume = 22,
+    LockRankCache = 26,
     LockRankDevice = 30,
     LockRankProcess = 40,
     LockRankHandle = 50,
