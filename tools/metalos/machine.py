@@ -1,0 +1,290 @@
+"""A virtual machine that runs MetalOS: QEMU with a copy of the disk image, its COM1 and its controls.
+
+The machine is a q35 with OVMF, a disk on the AHCI controller, PS/2 keyboard and mouse, a VGA adapter and
+one serial port. COM1 and QMP are socket pairs, read by one thread each; everything that happens is
+noted under one condition variable, so whoever waits wakes at the event and never polls.
+"""
+# SPDX-License-Identifier: MIT
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+from . import console, disk, qmp
+
+FIRMWARE = "/usr/share/ovmf/OVMF.fd"
+CONFIGURATION = "/metalos.cfg"
+REPORT_BEGIN, REPORT_END = "*** BUGCHECK", "*** END OF REPORT"
+SHUTDOWN_LINE = "shutdown: exit code "
+PR_SET_PDEATHSIG = 1
+
+
+class MachineError(Exception):
+    """The machine cannot be made or used; the text says why."""
+
+
+class TimeOut(MachineError):
+    """What was waited for did not happen in time."""
+
+
+def find_qemu():
+    """The emulator's path. Raises MachineError with a sentence when something is missing."""
+    path = shutil.which("qemu-system-x86_64")
+    if not path:
+        raise MachineError("qemu-system-x86_64 is not installed (tools/setup installs it)")
+    if not os.path.exists(FIRMWARE):
+        raise MachineError(f"{FIRMWARE} is missing; it comes with the Debian package ovmf")
+    return path
+
+
+def configure(text, execute=(), options=()):
+    """The text of metalos.cfg with programs to execute and (name, value) options put in.
+
+    Programs to execute replace those that would be started on the desktop.
+    """
+    replaced = {name for name, _ in options}
+    if execute:
+        replaced |= {"run", "exec", "bugcheck"}
+    lines = [line for line in text.splitlines() if line.partition("=")[0].strip() not in replaced]
+    lines += [f"{name} = {value}" for name, value in options]
+    if execute:
+        lines += [f"exec = {program}" for program in execute]
+        if "bugcheck" not in {name for name, _ in options}:
+            lines.append("bugcheck = exit")
+    return "\n".join(lines) + "\n"
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Machine:
+    """One machine. Use as a context manager; leaving it stops QEMU and removes the disk's copy.
+
+    image: a raw disk image; snapshot: run on a throw-away copy of it. on_output(bytes) gets programs'
+    output as it comes, on_log(bytes) the kernel's log, both on the reading thread.
+    """
+
+    def __init__(self, image, *, snapshot=True, memory=512, cpus=1, machine="q35", accelerator="tcg",
+                 display="none", extra=(), on_output=None, on_log=None):
+        if not os.path.exists(image):
+            raise MachineError(f"{image} does not exist; 'make image' makes it")
+        self._qemu = find_qemu()
+        self._folder = tempfile.TemporaryDirectory(prefix="metalos-")
+        self.folder = self._folder.name
+        self.image = image
+        if snapshot:
+            self.image = os.path.join(self.folder, "disk.img")
+            disk.copy_sparse(image, self.image)
+        self.disk = disk.Disk(self.image)
+        self._arguments = self._command_line(machine, accelerator, memory, cpus, display) + list(extra)
+        self._on_output, self._on_log = on_output, on_log
+        self._process = None
+        self._changed = threading.Condition()
+        self.log = ""  # the kernel's log so far
+        self.output = b""  # programs' output so far
+        self.shutdown_reason = None  # QEMU's word for it, once the machine has stopped
+        self.closed = False  # QEMU has ended, with or without the guest's doing
+        self.qmp = None
+
+    def _command_line(self, machine, accelerator, memory, cpus, display):
+        if machine != "q35":
+            raise MachineError(f"there is no machine '{machine}'; q35 is the one")
+        processor = "max" if accelerator.startswith("tcg") else "host"
+        drive = self.image.replace(",", ",,")
+        return [self._qemu, "-name", "MetalOS", "-machine", "q35", "-accel", accelerator, "-cpu",
+                processor, "-m", str(memory), "-smp", str(cpus), "-bios", FIRMWARE, "-nodefaults",
+                "-no-user-config", "-display", display, "-vga", "std", "-net", "none",
+                "-action", "reboot=shutdown,shutdown=pause",
+                "-drive", f"file={drive},if=none,id=disk,format=raw,cache=unsafe,discard=unmap",
+                "-device", "ide-hd,drive=disk,bus=ide.0"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self._folder.cleanup()
+
+    def configure(self, execute=(), options=()):
+        """Sets boot options and programs to execute in the disk's metalos.cfg."""
+        try:
+            text = self.disk.read(CONFIGURATION).decode(errors="replace")
+        except disk.DiskError:
+            text = ""
+        text = configure(text, execute, options)
+        self.disk.write(CONFIGURATION, text.encode(), os.path.join(self.folder, "metalos.cfg"))
+
+    def start(self):
+        """Powers the machine on."""
+        serial, serial_there = socket.socketpair()
+        control, control_there = socket.socketpair()
+        there = [serial_there, control_there]
+        arguments = self._arguments + [
+            "-chardev", f"socket,id=com1,fd={serial_there.fileno()}", "-serial", "chardev:com1",
+            "-chardev", f"socket,id=control,fd={control_there.fileno()}", "-mon",
+            "chardev=control,mode=control"]
+        self._errors = open(os.path.join(self.folder, "qemu-errors"), "w+b")
+        self._process = subprocess.Popen(arguments, pass_fds=[s.fileno() for s in there],
+                                         stdin=subprocess.DEVNULL, stdout=self._errors,
+                                         stderr=self._errors, start_new_session=True,
+                                         preexec_fn=_die_with_parent)
+        for end in there:
+            end.close()
+        self._serial = threading.Thread(target=self._read_serial, args=(serial,), name="com1", daemon=True)
+        self._serial.start()
+        try:
+            self.qmp = qmp.Qmp(control, self._event)
+        except qmp.QmpError as error:
+            self._process.wait()
+            raise MachineError(f"QEMU did not start:\n{self.qemu_messages()}") from error
+
+    def qemu_messages(self):
+        """What QEMU itself has printed."""
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace").strip()
+
+    def _read_serial(self, connection):
+        decoder = console.Decoder()
+        while True:
+            try:
+                data = connection.recv(65536)
+            except OSError:
+                data = b""
+            if not data:
+                return
+            log, output = decoder.feed(data)
+            if log and self._on_log:
+                self._on_log(log)
+            if output and self._on_output:
+                self._on_output(output)
+            with self._changed:
+                self.log += log.decode(errors="replace").replace("\r", "")
+                self.output += output
+                self._changed.notify_all()
+
+    def _event(self, name, data):
+        with self._changed:
+            if name == "SHUTDOWN" and not self.shutdown_reason:
+                self.shutdown_reason = data.get("reason", "unknown")
+            elif name == "CLOSED":
+                self.closed = True
+            self._changed.notify_all()
+
+    # ------------------------------------------------------------------------------------ waiting
+
+    def wait_until(self, condition, timeout, what):
+        """Waits until condition(), looked at after each event, is true and returns what it gave.
+
+        Raises TimeOut after `timeout` seconds, and MachineError when the machine stops first.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            while not (result := condition()):
+                if self.stopped:
+                    raise MachineError(f"the machine stopped while {what} was awaited")
+                left = None if end is None else end - time.monotonic()
+                if left is not None and left <= 0:
+                    raise TimeOut(f"no {what} within {timeout} seconds")
+                self._changed.wait(left)
+            return result
+
+    @property
+    def stopped(self):
+        """By the guest's doing or from outside."""
+        return self.closed or self.shutdown_reason is not None
+
+    def wait_for_log(self, text, timeout, start=0):
+        """Waits for text in the log at or after position start; returns the position behind its line."""
+        def found():
+            at = self.log.find(text, start)
+            end = self.log.find("\n", at)
+            return end + 1 if at >= 0 and end >= 0 else 0
+        return self.wait_until(found, timeout, f"log line '{text}'")
+
+    def wait_for_output(self, data, timeout):
+        """Waits for bytes in programs' output."""
+        return self.wait_until(lambda: data in self.output, timeout, f"output {data!r}")
+
+    def wait_for_end(self, timeout):
+        """Waits until the machine has powered off, or stopped on a bugcheck and said so."""
+        self.wait_until(lambda: self.stopped or REPORT_END in self.log, timeout, "power off")
+
+    @property
+    def exit_code(self):
+        """What the kernel gave as exit code when it shut down; None when it did not."""
+        at = self.log.rfind(SHUTDOWN_LINE)
+        digits = self.log[at + len(SHUTDOWN_LINE):].split("\n")[0].strip() if at >= 0 else ""
+        return int(digits) if digits.lstrip("-").isdigit() else None
+
+    @property
+    def bugcheck(self):
+        """The kernel's report when it stopped on a bugcheck, else None."""
+        begin = self.log.find(REPORT_BEGIN)
+        if begin < 0:
+            return None
+        begin = self.log.rfind("\n", 0, begin) + 1
+        end = self.log.find(REPORT_END, begin)
+        return self.log[begin:] if end < 0 else self.log[begin:self.log.find("\n", end) + 1 or None]
+
+    # ------------------------------------------------------------------------------------ control
+
+    def screenshot(self, path):
+        """Writes the screen as a PNG (or PPM, by the name's ending)."""
+        self.qmp.command("screendump", filename=os.path.abspath(path),
+                         format="ppm" if path.endswith(".ppm") else "png")
+
+    def keys(self, *names, hold=0.05):
+        """Presses QEMU key codes together, holds them for so many seconds, releases them."""
+        for name in names:
+            self.key(name, True)
+        time.sleep(hold)
+        for name in reversed(names):
+            self.key(name, False)
+
+    def key(self, name, down):
+        self._input({"type": "key", "data": {"down": down, "key": {"type": "qcode", "data": name}}})
+
+    def mouse_move(self, dx, dy):
+        """Moves by so many counts, in steps small enough for a PS/2 packet."""
+        steps = max(abs(dx), abs(dy), 1) // 100 + 1
+        for step in range(steps):
+            part = [total * (step + 1) // steps - total * step // steps for total in (dx, dy)]
+            self._input(*({"type": "rel", "data": {"axis": axis, "value": value}}
+                          for axis, value in zip("xy", part) if value))
+            time.sleep(0.01)  # the device queues only a few packets
+
+    def mouse_absolute(self, x, y, width, height):
+        """Places an absolute pointing device at pixel x, y of a screen of width times height."""
+        scale = 0x7FFF
+        self._input({"type": "abs", "data": {"axis": "x", "value": x * scale // max(width - 1, 1)}},
+                    {"type": "abs", "data": {"axis": "y", "value": y * scale // max(height - 1, 1)}})
+
+    def mouse_button(self, name, down):
+        """name: left, middle, right, wheel-up, wheel-down."""
+        self._input({"type": "btn", "data": {"button": name, "down": down}})
+
+    def _input(self, *events):
+        if events:
+            self.qmp.command("input-send-event", events=list(events))
+
+    def stop(self):
+        """Ends QEMU, which for the guest is pulling the plug, and reads the rest of COM1."""
+        if not self._process:
+            return
+        try:
+            if self.qmp:
+                self.qmp.command("quit", timeout=10)
+        except qmp.QmpError:
+            pass
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._serial.join(10)
