@@ -143,8 +143,6 @@ typedef struct KProcess {
     uint64_t PageTableRoot;        // CR3
     volatile uint64_t KernelTime, UserTime; // nanoseconds of ended and running threads
 } KProcess;
-void KeInitializeProcess(KProcess *process, uint64_t pageTableRoot);
-void KeSignalProcess(KProcess *process); // it has ended: releases its waiters, for good
 
 typedef enum KThreadState : uint8_t { ThreadInitialized, ThreadReady, ThreadRunning, ThreadWaiting, ThreadTerminated } KThreadState;
 

@@ -1,0 +1,325 @@
+// thread.c - threads of processes and of the kernel.
+//
+// A user thread has a kernel stack, an FPU area, a user stack with a guard page below it and its ThreadBlock
+// in a page of its own. It starts in the kernel, on its own page tables, fills in its block and drops to
+// ring 3. Everything but the object is given back when it ends: user memory by the thread itself (unless
+// the whole address space goes anyway), the rest by the reaper, which runs when nobody is on its stack.
+//
+// A thread that runs holds one reference to itself, given back by the reaper, and one to its process.
+// SPDX-License-Identifier: MIT
+#include "psi.h"
+
+#define STACK_DEFAULT (1ull << 20)
+#define STACK_MINIMUM (64ull << 10)
+#define STACK_MAXIMUM (256ull << 20)
+#define THREADS_PER_PROCESS 4096u
+#define FPU_ALIGNMENT 64u
+// What a function finds above its return address: the four register homes of the Microsoft convention.
+#define STACK_HOME (5 * sizeof(uint64_t))
+#define STACK_JITTER 0xFF0u // the initial rsp varies within a page, 16-byte aligned
+
+static void DeleteThread(void *body);
+
+ObType PsThreadType = {
+    .Name = "thread",
+    .Tag = MM_TAG('P', 's', 'T', 'h'),
+    .DispatcherOffset = offsetof(PsThread, Thread.Header),
+    .Delete = DeleteThread,
+};
+
+static volatile uint32_t ThreadCount;     // atomic: started and not yet reaped
+static volatile uint64_t FirstUserStamp;  // atomic, written once
+
+// ------------------------------------------------------------------------------------------- creation
+
+static void FreeKernelParts(PsThread *thread)
+{
+    if (thread->KernelStack != nullptr)
+        MmFreeKernelStack(thread->KernelStack, MM_KERNEL_STACK_SIZE);
+    thread->KernelStack = nullptr;
+    MmFreeHeap(thread->FpuBlock);
+    thread->FpuBlock = nullptr;
+    MmFreeHeap(thread->TransferBuffer);
+    thread->TransferBuffer = nullptr;
+}
+
+// Called by the reaper, once.
+static void CleanUp(KThread *kthread)
+{
+    PsThread *thread = RTL_CONTAINER_OF(kthread, PsThread, Thread);
+    PsProcess *process = thread->Process;
+    FreeKernelParts(thread);
+    __atomic_sub_fetch(&ThreadCount, 1, __ATOMIC_RELAXED);
+    bool last = false;
+    if (process != nullptr) {
+        ObReference(process);
+        KIrql old = KeAcquireSpinLock(&process->Lock);
+        last = --process->LivingThreads == 0;
+        KeReleaseSpinLock(&process->Lock, old);
+    }
+    ObDereference(thread);
+    if (last)
+        PsiFinishProcess(process);
+    if (process != nullptr)
+        ObDereference(process);
+}
+
+static Status CreateThreadObject(PsProcess *process, const char *name, uint8_t priority, void (*entry)(void *),
+                                 PsThread **result)
+{
+    void *body;
+    Status status = ObCreateObject(&PsThreadType, sizeof(PsThread), &body);
+    if (status != StatusSuccess)
+        return status;
+    PsThread *thread = body;
+    void *fpuArea = nullptr;
+    thread->Id = PsiNextId();
+    RtlInitializeList(&thread->Link);
+    if (process != nullptr) {
+        ObReference(process);
+        thread->Process = process;
+        thread->FpuBlock = MmAllocateHeap(KeFpuAreaSize() + FPU_ALIGNMENT, PS_TAG);
+        fpuArea = (void *)RTL_ALIGN_UP((uint64_t)thread->FpuBlock, FPU_ALIGNMENT);
+        if (thread->FpuBlock == nullptr)
+            status = StatusNoMemory;
+    }
+    if (status == StatusSuccess)
+        status = MmAllocateKernelStack(MM_KERNEL_STACK_SIZE, &thread->KernelStack);
+    KThreadParameters parameters = {
+        .Process = process == nullptr ? nullptr : &process->Process,
+        .Entry = entry,
+        .Context = thread,
+        .KernelStackLimit = thread->KernelStack,
+        .KernelStackSize = MM_KERNEL_STACK_SIZE,
+        .Priority = priority,
+        .Name = name,
+        .Cleanup = CleanUp,
+    };
+    if (status == StatusSuccess)
+        status = KeInitializeThread(&thread->Thread, &parameters, fpuArea);
+    if (status != StatusSuccess) {
+        ObDereference(thread);
+        return status;
+    }
+    *result = thread;
+    return StatusSuccess;
+}
+
+static void DeleteThread(void *body)
+{
+    PsThread *thread = body;
+    FreeKernelParts(thread);
+    if (thread->Process != nullptr)
+        ObDereference(thread->Process);
+}
+
+// The user stack, its guard page included, and the page of the ThreadBlock.
+static Status AllocateUserParts(PsThread *thread, uint64_t stackSize)
+{
+    if (stackSize == 0)
+        stackSize = STACK_DEFAULT;
+    if (stackSize > STACK_MAXIMUM)
+        return StatusInvalidParameter;
+    stackSize = RTL_ALIGN_UP(RTL_MAX(stackSize, STACK_MINIMUM), PAGE_SIZE);
+    MmAddressSpace *space = thread->Process->Space;
+    Status status = MmAllocateVirtual(space, &thread->BlockBase, PAGE_SIZE, MemoryReadWrite, RegionPrivate);
+    if (status == StatusSuccess)
+        status = MmAllocateVirtual(space, &thread->UserStack, stackSize + PAGE_SIZE, MemoryReadWrite, RegionStack);
+    if (status != StatusSuccess)
+        return status;
+    thread->UserStackLimit = thread->UserStack + PAGE_SIZE;
+    thread->UserStackTop = thread->UserStack + PAGE_SIZE + stackSize;
+    return StatusSuccess;
+}
+
+void PsiDiscardThread(PsThread *thread)
+{
+    MmAddressSpace *space = thread->Process->Space;
+    // The program may have freed the regions itself: then there is nothing to give back.
+    if (thread->UserStack != 0 && MmFreeVirtual(space, thread->UserStack) != StatusSuccess)
+        KeLog(LogDebug, "ps: thread %llu freed its own stack", thread->Id);
+    if (thread->BlockBase != 0 && MmFreeVirtual(space, thread->BlockBase) != StatusSuccess)
+        KeLog(LogDebug, "ps: thread %llu freed its own block", thread->Id);
+    thread->UserStack = thread->BlockBase = 0;
+}
+
+static Status WriteThreadBlock(const PsThread *thread)
+{
+    ThreadBlock block = {
+        .StackBase = thread->UserStackTop,
+        .StackLimit = thread->UserStackLimit,
+        .Self = (ThreadBlock *)thread->BlockBase,
+        .ProcessId = thread->Process->Id,
+        .ThreadId = thread->Id,
+        .Process = (ProcessBlock *)thread->Process->BlockBase,
+    };
+    return MmCopyToUser(thread->BlockBase, &block, sizeof(block));
+}
+
+// Where a user thread begins, in the kernel.
+static void StartInUserMode(void *context)
+{
+    PsThread *thread = context;
+    if (KeIsTerminating(&thread->Thread))
+        KeTerminateHook();
+    if (WriteThreadBlock(thread) != StatusSuccess)
+        PsTerminateProcess(thread->Process, ExceptionNoMemory);
+    if (FirstUserStamp == 0)
+        FirstUserStamp = __builtin_ia32_rdtsc();
+    uint64_t stack = thread->UserStackTop - (KeGetRandom() & STACK_JITTER) - STACK_HOME;
+    KeEnterUserMode(thread->Start, stack, thread->Argument1, thread->Argument2, thread->BlockBase);
+}
+
+Status PsiCreateUserThread(PsProcess *process, const AbiCreateThread *parameters, PsThread **result)
+{
+    PsThread *thread;
+    Status status = CreateThreadObject(process, process->Name, KePriorityNormal, StartInUserMode, &thread);
+    if (status != StatusSuccess)
+        return status;
+    thread->Start = parameters->Start;
+    thread->Argument1 = parameters->Argument1;
+    thread->Argument2 = parameters->Argument2;
+    status = AllocateUserParts(thread, parameters->StackSize);
+    if (status != StatusSuccess) {
+        PsiDiscardThread(thread);
+        ObDereference(thread);
+        return status;
+    }
+    *result = thread;
+    return StatusSuccess;
+}
+
+Status PsiStartThread(PsThread *thread)
+{
+    PsProcess *process = thread->Process;
+    Status status = StatusSuccess;
+    KIrql old = KeAcquireSpinLock(&process->Lock);
+    if (process->Ending) {
+        status = StatusTerminating;
+    } else if (process->LivingThreads >= THREADS_PER_PROCESS) {
+        status = StatusLimitReached;
+    } else {
+        RtlInsertTail(&process->Threads, &thread->Link);
+        process->ActiveThreads++;
+        process->LivingThreads++;
+        ObReference(thread);
+        __atomic_add_fetch(&ThreadCount, 1, __ATOMIC_RELAXED);
+    }
+    KeReleaseSpinLock(&process->Lock, old);
+    if (status == StatusSuccess)
+        KeStartThread(&thread->Thread);
+    return status;
+}
+
+Status PsCreateThread(PsProcess *process, const AbiCreateThread *parameters, PsThread **thread)
+{
+    KE_ASSERT(KeGetCurrentIrql() == PassiveLevel && process == PsGetCurrentProcess());
+    Status status = MmCheckUserRange(parameters->Start, 1);
+    if (status == StatusSuccess)
+        status = PsiCreateUserThread(process, parameters, thread);
+    if (status != StatusSuccess)
+        return status;
+    status = PsiStartThread(*thread);
+    if (status != StatusSuccess) {
+        PsiDiscardThread(*thread);
+        ObDereference(*thread);
+    }
+    return status;
+}
+
+static void StartInKernel(void *context)
+{
+    PsThread *thread = context;
+    thread->Entry(thread->Context);
+    KeExitThread(0);
+}
+
+Status PsCreateSystemThread(const char *name, uint8_t priority, void (*entry)(void *), void *context)
+{
+    PsThread *thread;
+    Status status = CreateThreadObject(nullptr, name, priority, StartInKernel, &thread);
+    if (status != StatusSuccess)
+        return status;
+    thread->Entry = entry;
+    thread->Context = context;
+    __atomic_add_fetch(&ThreadCount, 1, __ATOMIC_RELAXED);
+    KeStartThread(&thread->Thread); // the reference from its creation is the running thread's
+    return StatusSuccess;
+}
+
+// ------------------------------------------------------------------------------------------------ end
+
+void PsExitThread(uint32_t exitCode)
+{
+    KE_ASSERT(KeGetCurrentIrql() == PassiveLevel);
+    PsThread *thread = PsGetCurrentThread();
+    PsProcess *process = thread->Process;
+    if (!__atomic_load_n(&process->Ending, __ATOMIC_RELAXED))
+        PsiDiscardThread(thread);
+    KIrql old = KeAcquireSpinLock(&process->Lock);
+    RtlRemoveEntry(&thread->Link);
+    bool last = --process->ActiveThreads == 0;
+    if (last && !process->Ending) {
+        process->Ending = true;
+        process->ExitCode = exitCode;
+    }
+    KeReleaseSpinLock(&process->Lock, old);
+    if (last)
+        PsiLeaveProcess(process);
+    KeExitThread(exitCode);
+}
+
+// A thread that was told to end would return to user mode. Only the end of its process tells it so.
+static void LeaveOnRequest(void)
+{
+    PsExitThread(PsGetCurrentProcess()->ExitCode);
+}
+
+void PsiInitializeThreads(void)
+{
+    KeTerminateHook = LeaveOnRequest;
+}
+
+// -------------------------------------------------------------------------------------------- look-up
+
+PsThread *PsGetCurrentThread(void)
+{
+    KThread *thread = KeGetCurrentThread();
+    return thread != nullptr && thread->Cleanup == CleanUp ? RTL_CONTAINER_OF(thread, PsThread, Thread) : nullptr;
+}
+
+uint64_t PsGetThreadId(const PsThread *thread)
+{
+    return thread->Id;
+}
+
+Status PsGetThreadExitCode(const PsThread *thread, uint32_t *exitCode)
+{
+    if (thread->Thread.Header.Signal <= 0)
+        return StatusWouldBlock;
+    *exitCode = thread->Thread.ExitCode;
+    return StatusSuccess;
+}
+
+void PsSetThreadPriority(PsThread *thread, uint8_t priority)
+{
+    KeSetPriority(&thread->Thread, priority);
+}
+
+void *PsGetTransferBuffer(void)
+{
+    PsThread *thread = PsGetCurrentThread();
+    if (thread->TransferBuffer == nullptr)
+        thread->TransferBuffer = MmAllocateHeap(PS_TRANSFER_SIZE, PS_TAG);
+    return thread->TransferBuffer;
+}
+
+uint32_t PsGetThreadCount(void)
+{
+    return __atomic_load_n(&ThreadCount, __ATOMIC_RELAXED);
+}
+
+uint64_t PsGetFirstUserStamp(void)
+{
+    return FirstUserStamp;
+}
