@@ -1,0 +1,58 @@
+# The front door. `make run` and `make test` do all they need on a fresh Debian 12 machine.
+# SPDX-License-Identifier: MIT
+
+cache := $${METALOS_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/metalos}
+jobs := $(shell nproc)
+
+.PHONY: all image run test format tidy debug clean help setup
+.NOTPARALLEL:
+
+all: setup out/build/build.ninja
+	@ninja -C out/build -j $(jobs)
+
+image: all
+	@ninja -C out/build -j $(jobs) image
+	@for kind in img vhdx; do \
+	    cmp -s out/build/tools/metalos.$$kind out/metalos.$$kind || \
+	    cp --sparse=always --reflink=auto out/build/tools/metalos.$$kind out/metalos.$$kind; done
+	@echo "out/metalos.img and out/metalos.vhdx are ready."
+
+run: setup-run image
+	@tools/desktop
+
+test: setup-test all
+	@ninja -C out/build -j $(jobs) image
+	@tools/test
+
+debug: setup-debug image
+	@tools/debug
+
+format: setup-test
+	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format-19 -i
+
+tidy: setup-tidy all
+	@git ls-files -z 'boot/*.c' 'kernel/*.c' 'lib/*.c' 'runtime/*.c' 'apps/*.c' | \
+	    xargs -0 -P $(jobs) -n 8 clang-tidy-19 --quiet -p out/build
+
+clean:
+	rm -rf out
+
+setup:
+	@tools/setup build
+setup-%:
+	@tools/setup build $*
+
+out/build/build.ninja:
+	@meson setup out/build --cross-file tools/build/pe.ini --native-file tools/build/native.ini \
+	    -Dsources="$(cache)/sources"
+
+help:
+	@echo 'make          build everything'
+	@echo 'make run      build, then boot the desktop in QEMU: in a window, or as a web page without a display'
+	@echo 'make test     build, then run every test; ends with "N passed, N failed"'
+	@echo 'make image    build, then write out/metalos.img (raw) and out/metalos.vhdx (Hyper-V)'
+	@echo 'make debug    build, then boot with the processor stopped and a debugger attached'
+	@echo 'make format   put the sources into the layout of .clang-format'
+	@echo 'make tidy     look over the sources with clang-tidy'
+	@echo 'make setup    only install packages and fetch third-party sources'
+	@echo 'make clean    remove out/; downloads stay in ~/.cache/metalos'
