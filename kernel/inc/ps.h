@@ -44,6 +44,7 @@ PsThread *PsGetCurrentThread(void);
 ObHandleTable *PsGetHandleTable(PsProcess *process);
 MmAddressSpace *PsGetAddressSpace(PsProcess *process);
 uint32_t PsGetProcessId(const PsProcess *process);
+const char *PsGetProgramPath(const PsProcess *process); // absolute; constant while the process lives
 void PsQueryProcess(PsProcess *process, ProcessInfo *info);
 // The current directory; Set takes an absolute, normalised path that fs has checked.
 void PsGetCurrentDirectory(PsProcess *process, char path[MaximumPath]);

@@ -284,6 +284,11 @@ uint32_t PsGetProcessId(const PsProcess *process)
     return process->Id;
 }
 
+const char *PsGetProgramPath(const PsProcess *process)
+{
+    return process->Program->Path;
+}
+
 void PsQueryProcess(PsProcess *process, ProcessInfo *info)
 {
     *info = (ProcessInfo){

@@ -1,0 +1,311 @@
+// file.c - system calls about files, directories and pipes.
+//
+// Data goes through the thread's transfer buffer, small pieces through the stack. A read of a pipe or device takes one
+// piece: it waits for the first byte, and must not wait again once it has some.
+// SPDX-License-Identifier: MIT
+#include "sysi.h"
+
+#define SMALL_TRANSFER 512u // bytes that go through the kernel stack
+#define ALL_FILE_ACCESS (FileRead | FileWrite | FileAppend)
+
+// The file a handle names, referenced.
+static Status ReferenceFile(Handle handle, uint32_t access, FsFile **file)
+{
+    return ObReferenceByHandle(SysiHandles(), handle, &FsFileType, access, (void **)file);
+}
+
+// The same with the right to write, at the end only or anywhere.
+static Status ReferenceForWriting(Handle handle, FsFile **file)
+{
+    Status status = ReferenceFile(handle, FileWrite, file);
+    return status == StatusAccessDenied ? ReferenceFile(handle, FileAppend, file) : status;
+}
+
+Status SysCreateFile(UserPointer path, uint32_t access, uint32_t disposition, UserPointer result)
+{
+    char name[MaximumPath];
+    if (access == 0 || (access & ~ALL_FILE_ACCESS) != 0 || disposition > FileCreateAlways)
+        return StatusInvalidParameter;
+    Status status = SysiCopyPath(path, name);
+    if (status == StatusSuccess)
+        status = MmCheckUserRange(result, sizeof(Handle));
+    if (status != StatusSuccess)
+        return status;
+    FsFile *file;
+    status = FsOpen(name, access, disposition, &file);
+    return status == StatusSuccess ? SysiReturnHandle(file, access, result) : status;
+}
+
+// ------------------------------------------------------------------------------------- read and write
+
+typedef struct Transfer {
+    FsFile *File;
+    UserPointer Buffer;
+    uint64_t Size, Done;
+    uint8_t *Piece;   // kernel buffer
+    size_t PieceSize;
+} Transfer;
+
+static Status ReadPieces(Transfer *transfer)
+{
+    bool disk = transfer->Size <= transfer->PieceSize; // then it does not matter
+    FileInfo info;
+    Status status = disk ? StatusSuccess : FsQuery(transfer->File, &info);
+    if (!disk && status == StatusSuccess)
+        disk = info.Kind == 0;
+    while (status == StatusSuccess && transfer->Done < transfer->Size) {
+        size_t wanted = RTL_MIN(transfer->Size - transfer->Done, (uint64_t)transfer->PieceSize), got = 0;
+        status = FsRead(transfer->File, nullptr, transfer->Piece, wanted, &got);
+        if (got != 0) {
+            Status copied = MmCopyToUser(transfer->Buffer + transfer->Done, transfer->Piece, got);
+            if (copied != StatusSuccess)
+                return copied;
+            transfer->Done += got;
+        }
+        if (got < wanted || !disk)
+            break;
+        if (status == StatusSuccess && KeIsTerminating(KeGetCurrentThread()))
+            status = StatusTerminating;
+    }
+    return status == StatusEndOfFile && transfer->Done != 0 ? StatusSuccess : status;
+}
+
+static Status WritePieces(Transfer *transfer)
+{
+    Status status = StatusSuccess;
+    while (status == StatusSuccess && transfer->Done < transfer->Size) {
+        size_t wanted = RTL_MIN(transfer->Size - transfer->Done, (uint64_t)transfer->PieceSize), put = 0;
+        status = MmCopyFromUser(transfer->Piece, transfer->Buffer + transfer->Done, wanted);
+        if (status != StatusSuccess)
+            return status;
+        status = FsWrite(transfer->File, nullptr, transfer->Piece, wanted, &put);
+        transfer->Done += put;
+        if (status == StatusSuccess && put < wanted)
+            status = StatusIoError;
+        if (status == StatusSuccess && KeIsTerminating(KeGetCurrentThread()))
+            status = StatusTerminating;
+    }
+    return status;
+}
+
+// Runs a transfer and tells how far it came, whether it failed or not.
+static Status Run(Transfer *transfer, Status (*pieces)(Transfer *), UserPointer transferred)
+{
+    uint8_t small[SMALL_TRANSFER];
+    Status status = MmCheckUserRange(transfer->Buffer, transfer->Size);
+    if (status == StatusSuccess)
+        status = MmCheckUserRange(transferred, sizeof(uint64_t));
+    if (status != StatusSuccess)
+        return status;
+    bool isSmall = transfer->Size <= sizeof(small);
+    transfer->Piece = isSmall ? small : PsGetTransferBuffer();
+    transfer->PieceSize = isSmall ? sizeof(small) : PS_TRANSFER_SIZE;
+    status = transfer->Piece == nullptr ? StatusNoMemory : pieces(transfer);
+    Status written = MmCopyToUser(transferred, &transfer->Done, sizeof(transfer->Done));
+    return status == StatusSuccess ? written : status;
+}
+
+Status SysReadFile(Handle handle, UserPointer buffer, uint64_t size, UserPointer transferred)
+{
+    Transfer transfer = {.Buffer = buffer, .Size = size};
+    Status status = ReferenceFile(handle, FileRead, &transfer.File);
+    if (status != StatusSuccess)
+        return status;
+    status = Run(&transfer, ReadPieces, transferred);
+    ObDereference(transfer.File);
+    return status;
+}
+
+Status SysWriteFile(Handle handle, UserPointer buffer, uint64_t size, UserPointer transferred)
+{
+    Transfer transfer = {.Buffer = buffer, .Size = size};
+    Status status = ReferenceForWriting(handle, &transfer.File);
+    if (status != StatusSuccess)
+        return status;
+    status = Run(&transfer, WritePieces, transferred);
+    ObDereference(transfer.File);
+    return status;
+}
+
+Status SysSetFilePointer(Handle handle, int64_t offset, uint32_t origin, UserPointer result)
+{
+    if (origin > FileEnd)
+        return StatusInvalidParameter;
+    FsFile *file;
+    Status status = ReferenceFile(handle, 0, &file);
+    if (status == StatusSuccess && result != 0 && MmCheckUserRange(result, sizeof(uint64_t)) != StatusSuccess) {
+        ObDereference(file);
+        return StatusInvalidAddress;
+    }
+    if (status != StatusSuccess)
+        return status;
+    uint64_t position;
+    status = FsSeek(file, offset, origin, &position);
+    ObDereference(file);
+    if (status != StatusSuccess || result == 0)
+        return status;
+    return MmCopyToUser(result, &position, sizeof(position));
+}
+
+Status SysSetFileSize(Handle handle, uint64_t size)
+{
+    FsFile *file;
+    Status status = ReferenceFile(handle, FileWrite, &file);
+    if (status != StatusSuccess)
+        return status;
+    status = FsSetSize(file, size);
+    ObDereference(file);
+    return status;
+}
+
+Status SysFlushFile(Handle handle)
+{
+    FsFile *file;
+    Status status = ReferenceFile(handle, 0, &file);
+    if (status != StatusSuccess)
+        return status;
+    status = FsFlush(file);
+    ObDereference(file);
+    return status;
+}
+
+Status SysGetFileInfo(Handle handle, UserPointer result)
+{
+    FsFile *file;
+    Status status = ReferenceFile(handle, 0, &file);
+    if (status != StatusSuccess)
+        return status;
+    FileInfo info;
+    status = FsQuery(file, &info);
+    ObDereference(file);
+    return status == StatusSuccess ? MmCopyToUser(result, &info, sizeof(info)) : status;
+}
+
+// ---------------------------------------------------------------------------------------------- paths
+
+Status SysGetPathInfo(UserPointer path, UserPointer result)
+{
+    char name[MaximumPath];
+    Status status = SysiCopyPath(path, name);
+    if (status != StatusSuccess)
+        return status;
+    FileInfo info;
+    status = FsQueryPath(name, &info);
+    return status == StatusSuccess ? MmCopyToUser(result, &info, sizeof(info)) : status;
+}
+
+static Status WithPath(UserPointer path, Status (*act)(const char *path))
+{
+    char name[MaximumPath];
+    Status status = SysiCopyPath(path, name);
+    return status == StatusSuccess ? act(name) : status;
+}
+
+Status SysDeleteFile(UserPointer path)
+{
+    return WithPath(path, FsDelete);
+}
+
+Status SysCreateDirectory(UserPointer path)
+{
+    return WithPath(path, FsCreateDirectory);
+}
+
+Status SysRemoveDirectory(UserPointer path)
+{
+    return WithPath(path, FsRemoveDirectory);
+}
+
+Status SysMoveFile(UserPointer from, UserPointer to)
+{
+    char source[MaximumPath], target[MaximumPath];
+    Status status = SysiCopyPath(from, source);
+    if (status == StatusSuccess)
+        status = SysiCopyPath(to, target);
+    return status == StatusSuccess ? FsRename(source, target) : status;
+}
+
+Status SysOpenDirectory(UserPointer path, UserPointer result)
+{
+    char name[MaximumPath];
+    Status status = SysiCopyPath(path, name);
+    if (status == StatusSuccess)
+        status = MmCheckUserRange(result, sizeof(Handle));
+    if (status != StatusSuccess)
+        return status;
+    FsFile *directory;
+    status = FsOpenDirectory(name, &directory);
+    return status == StatusSuccess ? SysiReturnHandle(directory, FileRead, result) : status;
+}
+
+Status SysReadDirectory(Handle handle, UserPointer result)
+{
+    FsFile *directory;
+    Status status = MmCheckUserRange(result, sizeof(DirectoryEntry));
+    if (status == StatusSuccess)
+        status = ReferenceFile(handle, FileRead, &directory);
+    if (status != StatusSuccess)
+        return status;
+    DirectoryEntry entry = {0};
+    status = FsReadDirectory(directory, &entry);
+    ObDereference(directory);
+    return status == StatusSuccess ? MmCopyToUser(result, &entry, sizeof(entry)) : status;
+}
+
+Status SysSetCurrentDirectory(UserPointer path)
+{
+    char name[MaximumPath];
+    Status status = SysiCopyPath(path, name);
+    if (status != StatusSuccess)
+        return status;
+    FileInfo info;
+    status = FsQueryPath(name, &info);
+    if (status == StatusSuccess && (info.Attributes & FileAttributeDirectory) == 0)
+        status = StatusNotADirectory;
+    if (status == StatusSuccess)
+        PsSetCurrentDirectory(PsGetCurrentProcess(), name);
+    return status;
+}
+
+Status SysGetCurrentDirectory(UserPointer buffer, uint64_t size)
+{
+    char path[MaximumPath];
+    PsGetCurrentDirectory(PsGetCurrentProcess(), path);
+    size_t length = strlen(path) + 1;
+    return size < length ? StatusBufferTooSmall : MmCopyToUser(buffer, path, length);
+}
+
+Status SysGetVolumeInfo(UserPointer result)
+{
+    VolumeInfo info;
+    Status status = FsQueryVolume(&info);
+    return status == StatusSuccess ? MmCopyToUser(result, &info, sizeof(info)) : status;
+}
+
+Status SysCreatePipe(UserPointer readEnd, UserPointer writeEnd)
+{
+    Status status = MmCheckUserRange(readEnd, sizeof(Handle));
+    if (status == StatusSuccess)
+        status = MmCheckUserRange(writeEnd, sizeof(Handle));
+    if (status != StatusSuccess)
+        return status;
+    FsFile *reader, *writer;
+    status = FsCreatePipe(&reader, &writer);
+    if (status != StatusSuccess)
+        return status;
+    Handle first = InvalidHandle, second = InvalidHandle;
+    status = ObOpenHandle(SysiHandles(), reader, FileRead, &first);
+    if (status == StatusSuccess)
+        status = ObOpenHandle(SysiHandles(), writer, FileWrite, &second);
+    ObDereference(reader);
+    ObDereference(writer);
+    if (status == StatusSuccess)
+        status = MmCopyToUser(readEnd, &first, sizeof(first));
+    if (status == StatusSuccess)
+        status = MmCopyToUser(writeEnd, &second, sizeof(second));
+    if (status != StatusSuccess) {
+        (void)!ObCloseHandle(SysiHandles(), first); // either may not be open
+        (void)!ObCloseHandle(SysiHandles(), second);
+    }
+    return status;
+}

@@ -1,0 +1,174 @@
+// window.c - system calls about windows and their messages.
+// SPDX-License-Identifier: MIT
+#include "sysi.h"
+#include "win.h"
+
+#define TITLE_SIZE 256u // bytes with the NUL
+#define WINDOW_EDGE_MAXIMUM 16384u
+#define ALL_WINDOW_FLAGS (WindowFrame | WindowRelativeMouse | WindowNoActivate)
+
+static Status ReferenceWindow(Handle handle, uint32_t access, WinWindow **window)
+{
+    return ObReferenceByHandle(SysiHandles(), handle, &WinWindowType, access, (void **)window);
+}
+
+// A title; none is an empty one.
+static Status CopyTitle(UserPointer title, char copy[TITLE_SIZE])
+{
+    copy[0] = '\0';
+    return title == 0 ? StatusSuccess : MmCopyStringFromUser(copy, TITLE_SIZE, title);
+}
+
+static Status DecodeWindow(UserPointer user, WindowParameters *parameters, char title[TITLE_SIZE])
+{
+    Status status = MmCopyFromUser(parameters, user, sizeof(*parameters));
+    if (status != StatusSuccess)
+        return status;
+    if (parameters->Width == 0 || parameters->Width > WINDOW_EDGE_MAXIMUM || parameters->Height == 0 ||
+        parameters->Height > WINDOW_EDGE_MAXIMUM || (parameters->Flags & ~ALL_WINDOW_FLAGS) != 0)
+        return StatusInvalidParameter;
+    status = CopyTitle((UserPointer)parameters->Title, title);
+    parameters->Title = title;
+    return status;
+}
+
+Status SysAllocWindow(UserPointer user, UserPointer result, UserPointer buffer)
+{
+    WindowParameters parameters;
+    char title[TITLE_SIZE];
+    Status status = DecodeWindow(user, &parameters, title);
+    if (status == StatusSuccess)
+        status = MmCheckUserRange(result, sizeof(Handle));
+    if (status == StatusSuccess)
+        status = MmCheckUserRange(buffer, sizeof(WindowBuffer));
+    if (status != StatusSuccess)
+        return status;
+
+    WinWindow *window;
+    uint64_t base;
+    uint32_t stride;
+    status = WinCreateWindow(PsGetCurrentProcess(), &parameters, title, &window, &base, &stride);
+    if (status != StatusSuccess)
+        return status;
+    Handle handle;
+    status = ObOpenHandle(SysiHandles(), window, OB_ACCESS_ALL, &handle);
+    if (status != StatusSuccess) {
+        ObDereference(window);
+        return status;
+    }
+    WinSetHandle(window, handle);
+    ObDereference(window);
+    WindowBuffer out = {(uint32_t *)base, parameters.Width, parameters.Height, stride};
+    status = MmCopyToUser(buffer, &out, sizeof(out));
+    if (status == StatusSuccess)
+        status = MmCopyToUser(result, &handle, sizeof(handle));
+    if (status != StatusSuccess)
+        (void)!ObCloseHandle(SysiHandles(), handle); // another thread may have closed it already
+    return status;
+}
+
+Status SysPaintWindow(Handle handle, UserPointer area)
+{
+    Rect rect;
+    Status status = area == 0 ? StatusSuccess : MmCopyFromUser(&rect, area, sizeof(rect));
+    if (status != StatusSuccess)
+        return status;
+    WinWindow *window;
+    status = ReferenceWindow(handle, ObAccessModify, &window);
+    if (status != StatusSuccess)
+        return status;
+    status = WinPaint(window, area == 0 ? nullptr : &rect);
+    ObDereference(window);
+    return status;
+}
+
+Status SysMoveWindow(Handle handle, int32_t x, int32_t y)
+{
+    WinWindow *window;
+    Status status = ReferenceWindow(handle, ObAccessModify, &window);
+    if (status != StatusSuccess)
+        return status;
+    status = WinMove(window, x, y);
+    ObDereference(window);
+    return status;
+}
+
+Status SysGetWindowRect(Handle handle, UserPointer result)
+{
+    WinWindow *window;
+    Status status = ReferenceWindow(handle, ObAccessQuery, &window);
+    if (status != StatusSuccess)
+        return status;
+    Rect rect;
+    status = WinGetRect(window, &rect);
+    ObDereference(window);
+    return status == StatusSuccess ? MmCopyToUser(result, &rect, sizeof(rect)) : status;
+}
+
+Status SysSetWindowTitle(Handle handle, UserPointer title)
+{
+    char copy[TITLE_SIZE];
+    Status status = CopyTitle(title, copy);
+    if (status != StatusSuccess)
+        return status;
+    WinWindow *window;
+    status = ReferenceWindow(handle, ObAccessModify, &window);
+    if (status != StatusSuccess)
+        return status;
+    status = WinSetTitle(window, copy);
+    ObDereference(window);
+    return status;
+}
+
+Status SysSetWindowFlags(Handle handle, uint32_t flags)
+{
+    if ((flags & ~ALL_WINDOW_FLAGS) != 0)
+        return StatusInvalidParameter;
+    WinWindow *window;
+    Status status = ReferenceWindow(handle, ObAccessModify, &window);
+    if (status != StatusSuccess)
+        return status;
+    status = WinSetFlags(window, flags);
+    ObDereference(window);
+    return status;
+}
+
+Status SysActivateWindow(Handle handle)
+{
+    WinWindow *window;
+    Status status = ReferenceWindow(handle, ObAccessModify, &window);
+    if (status != StatusSuccess)
+        return status;
+    status = WinActivate(window);
+    ObDereference(window);
+    return status;
+}
+
+Status SysGetScreenRect(UserPointer result)
+{
+    Rect rect;
+    Status status = WinGetScreenRect(&rect);
+    return status == StatusSuccess ? MmCopyToUser(result, &rect, sizeof(rect)) : status;
+}
+
+static Status TakeMessage(UserPointer result, uint64_t timeout)
+{
+    // A message that cannot be delivered must not be lost: the place is checked first.
+    Status status = MmCheckUserRange(result, sizeof(Message));
+    if (status != StatusSuccess)
+        return status;
+    Message message = {0};
+    status = WinGetMessage(PsGetCurrentProcess(), &message, timeout);
+    return status == StatusSuccess ? MmCopyToUser(result, &message, sizeof(message)) : status;
+}
+
+Status SysGetMessage(UserPointer result, uint32_t timeout)
+{
+    return TakeMessage(result, SysiTimeout(timeout));
+}
+
+Status SysPeekMessage(UserPointer result)
+{
+    Status status = TakeMessage(result, 0);
+    return status == StatusTimeout ? StatusWouldBlock : status;
+}
