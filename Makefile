@@ -17,14 +17,16 @@ image: all
 	    cp --sparse=always --reflink=auto out/build/tools/metalos.$$kind out/metalos.$$kind; done
 	@echo "out/metalos.img and out/metalos.vhdx are ready."
 
-run: setup-run image
+run: setup-run all
+	@ninja -C out/build -j $(jobs) image
 	@tools/desktop
 
 test: setup-test all
 	@ninja -C out/build -j $(jobs) image
 	@tools/test
 
-debug: setup-debug image
+debug: setup-debug all
+	@ninja -C out/build -j $(jobs) image
 	@tools/debug
 
 format: setup-test

@@ -213,7 +213,7 @@ class Machine:
 
     def wait_for_end(self, timeout):
         """Waits until the machine has powered off, or stopped on a bugcheck and said so."""
-        self.wait_until(lambda: self.stopped or REPORT_END in self.log, timeout, "power off")
+        self.wait_until(lambda: self.stopped or self.bugcheck_complete, timeout, "power off")
 
     @property
     def exit_code(self):
@@ -221,6 +221,11 @@ class Machine:
         at = self.log.rfind(SHUTDOWN_LINE)
         digits = self.log[at + len(SHUTDOWN_LINE):].split("\n")[0].strip() if at >= 0 else ""
         return int(digits) if digits.lstrip("-").isdigit() else None
+
+    @property
+    def bugcheck_complete(self):
+        """The kernel has printed its report to the end."""
+        return REPORT_END in self.log
 
     @property
     def bugcheck(self):
