@@ -16,7 +16,8 @@ void WinShutdown(void);
 // Calls of the system call layer; everything is kernel memory. *base is the buffer in the caller's space.
 Status WinCreateWindow(PsProcess *process, const WindowParameters *parameters, const char *title, WinWindow **window,
                        uint64_t *base, uint32_t *stride);
-void WinSetHandle(WinWindow *window, Handle handle); // the handle messages name
+// The handle messages name; the window appears on the screen now.
+void WinSetHandle(WinWindow *window, Handle handle);
 Status WinPaint(WinWindow *window, const Rect *area); // nullptr: everything
 Status WinMove(WinWindow *window, int32_t x, int32_t y);
 Status WinGetRect(WinWindow *window, Rect *rect);
@@ -24,9 +25,16 @@ Status WinSetTitle(WinWindow *window, const char *title);
 Status WinSetFlags(WinWindow *window, uint32_t flags);
 Status WinActivate(WinWindow *window);
 Status WinGetScreenRect(Rect *rect);
-Status WinGetMessage(PsProcess *process, Message *message, uint64_t timeout); // nanoseconds
+// timeout in nanoseconds; StatusTimeout (also for 0: nothing there), StatusTerminating, StatusNoMemory.
+Status WinGetMessage(PsProcess *process, Message *message, uint64_t timeout);
 uint32_t WinGetWindowCount(PsProcess *process); // nullptr: all
 // The launcher asks sys to start a program through this.
 void WinRegisterStarter(Status (*start)(const char *commandLine));
+// The launcher's power buttons; called from a thread of the window system that may block.
+void WinRegisterPower(void (*power)(ShutdownAction action));
+typedef struct WinCounters {
+    uint64_t Compositions, PixelsCopied, PixelsBlended, MessagesDropped, BufferBytes;
+} WinCounters;
+void WinQueryCounters(WinCounters *counters);
 // For stops: paints text over the screen without locks or allocation.
 void WinPanicText(const char *text, size_t length);

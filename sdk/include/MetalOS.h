@@ -24,7 +24,7 @@ extern "C" {
 
 #if defined(METALOS_BUILD_RUNTIME)
 #define METALOS_API __declspec(dllexport)
-#elif defined(METALOS_BUILD_KERNEL)
+#elif defined(METALOS_BUILD_KERNEL) || defined(METALOS_NATIVE)
 #define METALOS_API
 #else
 #define METALOS_API __declspec(dllimport)

@@ -1,0 +1,224 @@
+// draw.c - fills, copies, blends, round rectangles, shadows and pictures.
+//
+// Whole rows go through `rep movsq` and `rep stosq`: the kernel has no vector registers, and these move
+// eight bytes an instruction (much more on processors with fast string moves).
+// SPDX-License-Identifier: MIT
+#include "draw.h"
+
+WiSurface WiClip(const WiSurface *surface, Rect rect)
+{
+    Rect r = WiIntersect(surface->Bounds, rect);
+    if (WiIsEmpty(r))
+        return (WiSurface){.Pixels = surface->Pixels, .Stride = surface->Stride};
+    return (WiSurface){.Pixels = WiPixel(surface, r.Left, r.Top), .Stride = surface->Stride, .Bounds = r};
+}
+
+#if !defined(METALOS_NATIVE)
+void WiCopyPixels(uint32_t *to, const uint32_t *from, size_t count)
+{
+    size_t pairs = count / 2;
+    __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(pairs) : : "memory");
+    if (count & 1)
+        *to = *from;
+}
+
+void WiSetPixels(uint32_t *to, uint32_t color, size_t count)
+{
+    size_t pairs = count / 2;
+    __asm__ volatile("rep stosq" : "+D"(to), "+c"(pairs) : "a"((uint64_t)color << 32 | color) : "memory");
+    if (count & 1)
+        *to = color;
+}
+#else
+// The sanitizers see into these.
+void WiCopyPixels(uint32_t *to, const uint32_t *from, size_t count) { memcpy(to, from, count * 4); }
+
+void WiSetPixels(uint32_t *to, uint32_t color, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] = color;
+}
+#endif
+
+void WiCopyPixelsSwapped(uint32_t *to, const uint32_t *from, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t p = from[i];
+        to[i] = (p & 0xFF) << 16 | (p & 0xFF00) | (p >> 16 & 0xFF);
+    }
+}
+
+void WiFill(const WiSurface *to, Rect rect, uint32_t color)
+{
+    Rect r = WiIntersect(to->Bounds, rect);
+    for (int32_t y = r.Top; y < r.Bottom && r.Left < r.Right; y++)
+        WiSetPixels(WiPixel(to, r.Left, y), color, (size_t)WiWidth(r));
+}
+
+static void TintRow(uint32_t *p, size_t count, uint32_t color, uint32_t alpha)
+{
+    for (size_t i = 0; i < count; i++)
+        p[i] = WiMix(p[i], color, alpha);
+}
+
+// One row of a plain color, blended only when it has to be.
+static void PaintRow(uint32_t *p, size_t count, uint32_t color, uint32_t alpha)
+{
+    if (alpha >= 256)
+        WiSetPixels(p, color, count);
+    else if (alpha > 0)
+        TintRow(p, count, color, alpha);
+}
+
+void WiTint(const WiSurface *to, Rect rect, uint32_t color, uint32_t alpha)
+{
+    Rect r = WiIntersect(to->Bounds, rect);
+    for (int32_t y = r.Top; y < r.Bottom && r.Left < r.Right; y++)
+        PaintRow(WiPixel(to, r.Left, y), (size_t)WiWidth(r), color, alpha);
+}
+
+static uint32_t GradientColor(Rect rect, int32_t y, uint32_t a, uint32_t b)
+{
+    int32_t height = WiHeight(rect);
+    return height <= 1 ? a : WiMix(a, b, (uint32_t)((int64_t)(y - rect.Top) * 256 / (height - 1)));
+}
+
+void WiFillGradient(const WiSurface *to, Rect rect, uint32_t a, uint32_t b)
+{
+    Rect r = WiIntersect(to->Bounds, rect);
+    for (int32_t y = r.Top; y < r.Bottom && r.Left < r.Right; y++)
+        WiSetPixels(WiPixel(to, r.Left, y), GradientColor(rect, y, a, b), (size_t)WiWidth(r));
+}
+
+void WiCopy(const WiSurface *to, Rect rect, const WiSurface *from)
+{
+    Rect r = WiIntersect(WiIntersect(to->Bounds, rect), from->Bounds);
+    for (int32_t y = r.Top; y < r.Bottom && r.Left < r.Right; y++)
+        WiCopyPixels(WiPixel(to, r.Left, y), WiPixel(from, r.Left, y), (size_t)WiWidth(r));
+}
+
+// How much (0..255) of pixel (x, y) lies inside the round rectangle; it lies in the plain one.
+static uint32_t CornerCoverage(Rect rect, int32_t radius, int32_t x, int32_t y)
+{
+    int32_t dx = x < rect.Left + radius ? x - rect.Left : x >= rect.Right - radius ? rect.Right - 1 - x : radius;
+    int32_t dy = y < rect.Top + radius ? y - rect.Top : y >= rect.Bottom - radius ? rect.Bottom - 1 - y : radius;
+    return dx >= radius || dy >= radius ? 255 : WiCorners[radius][dy * radius + dx];
+}
+
+// A radius the rectangle has room for and there is a table of.
+static int32_t FitRadius(Rect rect, int32_t radius)
+{
+    return RTL_MAX(0, RTL_MIN(RTL_MIN(radius, 16), RTL_MIN(WiWidth(rect), WiHeight(rect)) / 2));
+}
+
+void WiRoundGradient(const WiSurface *to, Rect rect, int32_t radius, uint32_t a, uint32_t b, uint32_t alpha)
+{
+    Rect r = WiIntersect(to->Bounds, rect);
+    if (WiIsEmpty(r))
+        return;
+    radius = FitRadius(rect, radius);
+    for (int32_t y = r.Top; y < r.Bottom; y++) {
+        uint32_t color = GradientColor(rect, y, a, b);
+        bool corner = y < rect.Top + radius || y >= rect.Bottom - radius;
+        int32_t inner = corner ? radius : 0;
+        int32_t left = RTL_MAX(r.Left, RTL_MIN(r.Right, rect.Left + inner));
+        int32_t right = RTL_MAX(left, RTL_MIN(r.Right, rect.Right - inner));
+        for (int32_t x = r.Left; x < left; x++) {
+            uint32_t *p = WiPixel(to, x, y);
+            *p = WiMix(*p, color, alpha * CornerCoverage(rect, radius, x, y) / 255);
+        }
+        if (right > left)
+            PaintRow(WiPixel(to, left, y), (size_t)(right - left), color, alpha);
+        for (int32_t x = right; x < r.Right; x++) {
+            uint32_t *p = WiPixel(to, x, y);
+            *p = WiMix(*p, color, alpha * CornerCoverage(rect, radius, x, y) / 255);
+        }
+    }
+}
+
+void WiRoundRect(const WiSurface *to, Rect rect, int32_t radius, uint32_t color, uint32_t alpha)
+{
+    WiRoundGradient(to, rect, radius, color, color, alpha);
+}
+
+void WiRoundFrame(const WiSurface *to, Rect rect, int32_t radius, uint32_t color, uint32_t alpha)
+{
+    if (!WiOverlap(to->Bounds, rect) || WiContains(WiInflate(rect, -RTL_MAX(1, radius)), to->Bounds))
+        return;
+    radius = FitRadius(rect, radius);
+    WiTint(to, (Rect){rect.Left + radius, rect.Top, rect.Right - radius, rect.Top + 1}, color, alpha);
+    WiTint(to, (Rect){rect.Left + radius, rect.Bottom - 1, rect.Right - radius, rect.Bottom}, color, alpha);
+    WiTint(to, (Rect){rect.Left, rect.Top + radius, rect.Left + 1, rect.Bottom - radius}, color, alpha);
+    WiTint(to, (Rect){rect.Right - 1, rect.Top + radius, rect.Right, rect.Bottom - radius}, color, alpha);
+    Rect inner = WiInflate(rect, -1);
+    for (int32_t i = 0; i < 4 * radius * radius; i++) {
+        int32_t cx = i % (2 * radius), cy = i / (2 * radius);
+        int32_t x = cx < radius ? rect.Left + cx : rect.Right - 2 * radius + cx;
+        int32_t y = cy < radius ? rect.Top + cy : rect.Bottom - 2 * radius + cy;
+        if (!WiContainsPoint(to->Bounds, x, y))
+            continue;
+        uint32_t outside = CornerCoverage(rect, radius, x, y);
+        uint32_t inside = WiContainsPoint(inner, x, y) ? (radius > 1 ? CornerCoverage(inner, radius - 1, x, y) : 255) : 0;
+        uint32_t *p = WiPixel(to, x, y);
+        if (outside > inside)
+            *p = WiMix(*p, color, alpha * (outside - inside) / 255);
+    }
+}
+
+// The blurred box's coverage along one axis, 0..255.
+static uint32_t ShadowAt(int32_t at, int32_t low, int32_t high)
+{
+    int32_t d = RTL_MIN(at - low, high - 1 - at) + WI_SHADOW_RADIUS;
+    return d < 0 ? 0 : WiShadowProfile[RTL_MIN(d, 2 * WI_SHADOW_RADIUS - 1)];
+}
+
+static void ShadowPiece(const WiSurface *to, Rect r, Rect box, uint32_t strength)
+{
+    for (int32_t y = r.Top; y < r.Bottom; y++) {
+        uint32_t row = ShadowAt(y, box.Top, box.Bottom) * strength >> 8;
+        uint32_t *p = WiPixel(to, r.Left, y);
+        if (row == 0)
+            continue;
+        for (int32_t x = r.Left; x < r.Right; x++, p++) {
+            uint32_t keep = 256 - (ShadowAt(x, box.Left, box.Right) * row >> 8);
+            *p = ((*p & 0xFF00FF) * keep >> 8 & 0xFF00FF) | ((*p & 0x00FF00) * keep >> 8 & 0x00FF00);
+        }
+    }
+}
+
+void WiShadow(const WiSurface *to, Rect box, Rect hole, uint32_t strength)
+{
+    Rect pieces[4], r = WiIntersect(to->Bounds, WiInflate(box, WI_SHADOW_RADIUS));
+    size_t count = WiIsEmpty(r) ? 0 : WiSubtract(r, hole, pieces);
+    for (size_t i = 0; i < count; i++)
+        ShadowPiece(to, pieces[i], box, strength);
+}
+
+void WiDrawImage(const WiSurface *to, int32_t x, int32_t y, const WiImage *image)
+{
+    Rect r = WiIntersect(to->Bounds, (Rect){x, y, x + image->Width, y + image->Height});
+    for (int32_t py = r.Top; py < r.Bottom && r.Left < r.Right; py++) {
+        const uint32_t *from = image->Pixels + (py - y) * image->Width + (r.Left - x);
+        uint32_t *p = WiPixel(to, r.Left, py);
+        for (int32_t px = r.Left; px < r.Right; px++, p++, from++) {
+            uint32_t s = *from, a = s >> 24;
+            if (a == 255) {
+                *p = s & 0xFFFFFF;
+            } else if (a > 0) {
+                uint32_t keep = 256 - (a + (a >> 7));
+                *p = (s & 0xFFFFFF) + (((*p & 0xFF00FF) * keep >> 8 & 0xFF00FF) | ((*p & 0x00FF00) * keep >> 8 & 0x00FF00));
+            }
+        }
+    }
+}
+
+void WiDrawSymbol(const WiSurface *to, int32_t x, int32_t y, const WiImage *image, uint32_t color, uint32_t alpha)
+{
+    Rect r = WiIntersect(to->Bounds, (Rect){x, y, x + image->Width, y + image->Height});
+    for (int32_t py = r.Top; py < r.Bottom && r.Left < r.Right; py++)
+        for (int32_t px = r.Left; px < r.Right; px++) {
+            uint32_t a = image->Pixels[(py - y) * image->Width + (px - x)] >> 24;
+            uint32_t *p = WiPixel(to, px, py);
+            *p = WiMix(*p, color, a * alpha / 255);
+        }
+}

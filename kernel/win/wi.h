@@ -1,0 +1,44 @@
+// wi.h - what the files of the window system that know the kernel share.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "desk.h"
+#include "win.h"
+
+struct WinWindow {
+    WiWindow View;       // [m]
+    PsProcess *Process;  // [m] referenced; nullptr once the window is closed
+    Handle Handle;       // [m]
+    MmSection *Section;  // fixed
+    uint64_t UserBase;   // fixed
+    size_t Bytes;        // fixed; of the section
+};
+// Legend: m WiMutex.
+
+// The messages of a process, in its window data slot. Lives from the first use to the exit callback.
+typedef struct WinQueue {
+    KSpinLock Lock;       // guards Messages
+    KEvent Event;         // manual: set while there are messages
+    WiQueue Messages;
+    uint32_t WindowCount; // [m]
+} WinQueue;
+
+extern KMutex WiMutex;
+extern WiDesk WiDesktop; // [m]
+extern bool WiHaveDisplay; // fixed at start
+
+// win.c
+void WiPresent(void); // composes; WiMutex held
+void WiPostMessage(WiWindow *window, const Message *message, bool relative); // WiMutex held
+// launcher.c: requests are noted under WiMutex and carried out by the launcher's thread.
+void WiRequestStart(const char *command);
+void WiRequestPower(ShutdownAction action);
+void WiRequestPrograms(void);
+Status WiStartLauncher(void);
+WiIcon WiFindIcon(const char *program);
+// thread.c
+Status WiStartThread(void);
+// screen.c
+Status WiOpenScreen(const LoaderParams *loader);
+// Pixel memory that lives as long as the system. nullptr: none left.
+uint32_t *WiAllocatePixels(size_t count);

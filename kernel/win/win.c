@@ -1,0 +1,441 @@
+// win.c - windows as objects of processes.
+//
+// What. A program allocates a window and gets a buffer of pixels that it shares with the kernel. It draws
+// whenever it likes and says PaintWindow when the screen should follow. The desktop (desk.h, pure code)
+// keeps the pile of windows, takes the input and composes; this folder's kernel side gives it windows,
+// input events and a frame buffer:
+//
+//   win.c       the calls of the system call layer, message queues, the end of processes
+//   thread.c    the window thread: input and the clock
+//   launcher.c  the launcher's thread: what may block - listing /apps, starting programs, power off
+//   screen.c    the frame buffer, and text for stops
+//
+// Composition. There is no second copy of a window: the compositor reads the section the program draws
+// into, and PaintWindow copies what is visible of it straight to the frame buffer, in the calling thread.
+// When it returns the pixels are on the screen. What is exposed later (a window moved away) shows the
+// buffer as it is then.
+//
+// Locking. WiMutex guards the desktop and all windows and is held while pixels move, so it is a mutex, not
+// a spin lock. A queue has a spin lock of its own: programs fetch messages without waiting for a
+// composition, and the window thread, which holds the mutex, never waits for a program. A window holds its
+// process from creation to close. It is closed by its last handle, or by the end of its process, whichever
+// comes first; what calls are still in it find it closed and say StatusInvalidHandle.
+//
+// Limits. WI_MAXIMUM_WINDOWS windows, 16384 pixels a side, and a quarter of the machine's memory for all
+// buffers together.
+// SPDX-License-Identifier: MIT
+#include "wi.h"
+
+enum { MaximumSide = 16384, StridePixels = 16, QueueRank = LockRankFile - 1 };
+static constexpr uint32_t knownFlags = WindowFrame | WindowRelativeMouse | WindowNoActivate;
+
+KMutex WiMutex;
+WiDesk WiDesktop;
+bool WiHaveDisplay;
+static uint64_t BufferBytes;        // [m] of all windows
+static uint64_t BufferLimit;        // fixed
+static uint64_t MessagesDropped;    // [m] by queues that are gone
+
+static void DeleteWindow(void *body);
+static void CloseWindowHandle(void *body, uint32_t openHandles);
+
+ObType WinWindowType = {
+    .Name = "window",
+    .Tag = MM_TAG('W', 'i', 'n', 'd'),
+    .DispatcherOffset = OB_NOT_WAITABLE,
+    .Delete = DeleteWindow,
+    .CloseHandle = CloseWindowHandle,
+};
+
+void WiPresent(void)
+{
+    WiDeskCompose(&WiDesktop);
+}
+
+// ---- message queues
+
+// The process's queue, made at its first use. WiMutex held. nullptr: no memory.
+static WinQueue *GetQueue(PsProcess *process)
+{
+    WinQueue *queue = PsGetWindowData(process);
+    if (queue != nullptr)
+        return queue;
+    queue = MmAllocateHeap(sizeof(*queue), MM_TAG('W', 'i', 'n', 'Q'));
+    if (queue == nullptr)
+        return nullptr;
+    KeInitializeSpinLock(&queue->Lock, QueueRank, "window messages");
+    KeInitializeEvent(&queue->Event, true, false);
+    PsSetWindowData(process, queue);
+    return queue;
+}
+
+void WiPostMessage(WiWindow *view, const Message *message, bool relative)
+{
+    WinWindow *window = RTL_CONTAINER_OF(view, WinWindow, View);
+    WinQueue *queue = window->Process == nullptr ? nullptr : PsGetWindowData(window->Process);
+    if (queue == nullptr)
+        return;
+    Message copy = *message;
+    copy.Window = window->Handle;
+    if (copy.Time == 0)
+        copy.Time = KeQueryTime();
+    KIrql old = KeAcquireSpinLock(&queue->Lock);
+    WiQueuePush(&queue->Messages, &copy, relative);
+    KeReleaseSpinLock(&queue->Lock, old);
+    KeSetEvent(&queue->Event);
+}
+
+static bool TakeMessage(WinQueue *queue, Message *message)
+{
+    KIrql old = KeAcquireSpinLock(&queue->Lock);
+    bool taken = WiQueuePop(&queue->Messages, message);
+    if (queue->Messages.Count == 0)
+        KeResetEvent(&queue->Event);
+    KeReleaseSpinLock(&queue->Lock, old);
+    return taken;
+}
+
+Status WinGetMessage(PsProcess *process, Message *message, uint64_t timeout)
+{
+    WinQueue *queue = PsGetWindowData(process);
+    if (queue == nullptr) {
+        KeAcquireMutex(&WiMutex);
+        queue = GetQueue(process);
+        KeReleaseMutex(&WiMutex);
+        if (queue == nullptr)
+            return StatusNoMemory;
+    }
+    uint64_t start = KeQueryTime();
+    while (!TakeMessage(queue, message)) {
+        uint64_t left = KE_INFINITE;
+        if (timeout != KE_INFINITE) {
+            uint64_t passed = KeQueryTime() - start;
+            if (passed >= timeout)
+                return StatusTimeout;
+            left = timeout - passed;
+        }
+        Status status = KeWaitForObject(&queue->Event, UserWait, left);
+        if (status != StatusSuccess && status != StatusTimeout)
+            return status;
+    }
+    return StatusSuccess;
+}
+
+// ---- the life of a window
+
+// Takes room for a buffer out of the limit.
+static bool ReserveBytes(uint64_t bytes)
+{
+    KeAcquireMutex(&WiMutex);
+    bool granted = bytes <= BufferLimit && BufferBytes <= BufferLimit - bytes;
+    if (granted)
+        BufferBytes += bytes;
+    KeReleaseMutex(&WiMutex);
+    return granted;
+}
+
+// The shared memory, mapped here and there. On failure what was made stays for DeleteWindow.
+static Status CreateBuffer(WinWindow *window, PsProcess *process, uint32_t width, uint32_t height)
+{
+    uint64_t stride = RTL_ALIGN_UP(width, StridePixels);
+    uint64_t bytes = RTL_ALIGN_UP(stride * height * sizeof(uint32_t), PAGE_SIZE);
+    if (!ReserveBytes(bytes))
+        return StatusNoMemory;
+    window->Bytes = bytes;
+    Status status = MmCreateSection(bytes, PageSection, &window->Section);
+    if (status != StatusSuccess)
+        return status;
+    void *mapping;
+    status = MmMapSectionInKernel(window->Section, &mapping);
+    if (status != StatusSuccess)
+        return status;
+    window->View.Pixels = mapping;
+    window->View.Stride = stride;
+    status = MmMapSection(PsGetAddressSpace(process), window->Section, 0, bytes, &window->UserBase, MemoryReadWrite,
+                          RegionSection, false);
+    if (status != StatusSuccess)
+        return status;
+    ObReference(process);
+    window->Process = process;
+    return StatusSuccess;
+}
+
+static bool ParametersValid(const WindowParameters *p)
+{
+    return p->Width >= 1 && p->Width <= MaximumSide && p->Height >= 1 && p->Height <= MaximumSide &&
+           (p->Flags & ~knownFlags) == 0;
+}
+
+static int32_t ClampPosition(int32_t at) { return RTL_MAX(-WI_POSITION_LIMIT, RTL_MIN(WI_POSITION_LIMIT, at)); }
+
+static void DescribeWindow(WinWindow *window, const WindowParameters *p, const char *title)
+{
+    ProcessInfo info;
+    PsQueryProcess(window->Process, &info);
+    window->View.Icon = WiFindIcon(info.Name);
+    window->View.Flags = p->Flags;
+    RtlCopyString(window->View.Title, sizeof(window->View.Title), title);
+    int32_t x = ClampPosition(p->X), y = ClampPosition(p->Y), width = (int32_t)p->Width, height = (int32_t)p->Height;
+    if (p->X == WindowPositionDefault || p->Y == WindowPositionDefault) {
+        int32_t freeX, freeY;
+        KeAcquireMutex(&WiMutex);
+        WiDeskPlace(&WiDesktop, width, height, p->Flags, &freeX, &freeY);
+        KeReleaseMutex(&WiMutex);
+        x = p->X == WindowPositionDefault ? freeX : x;
+        y = p->Y == WindowPositionDefault ? freeY : y;
+    }
+    window->View.Client = (Rect){x, y, x + width, y + height};
+}
+
+Status WinCreateWindow(PsProcess *process, const WindowParameters *parameters, const char *title, WinWindow **window,
+                       uint64_t *base, uint32_t *stride)
+{
+    if (!WiHaveDisplay)
+        return StatusNoSuchDevice;
+    if (!ParametersValid(parameters))
+        return StatusInvalidParameter;
+    KeAcquireMutex(&WiMutex);
+    WinQueue *queue = GetQueue(process);
+    bool full = WiDesktop.WindowCount >= WI_MAXIMUM_WINDOWS;
+    KeReleaseMutex(&WiMutex);
+    if (queue == nullptr)
+        return StatusNoMemory;
+    if (full)
+        return StatusLimitReached;
+    void *body;
+    Status status = ObCreateObject(&WinWindowType, sizeof(WinWindow), &body);
+    if (status != StatusSuccess)
+        return status;
+    WinWindow *made = body;
+    status = CreateBuffer(made, process, parameters->Width, parameters->Height);
+    if (status != StatusSuccess) {
+        ObDereference(made);
+        return status;
+    }
+    DescribeWindow(made, parameters, title);
+    *window = made;
+    *base = made->UserBase;
+    *stride = (uint32_t)made->View.Stride;
+    return StatusSuccess;
+}
+
+void WinSetHandle(WinWindow *window, Handle handle)
+{
+    KeAcquireMutex(&WiMutex);
+    if (window->Process != nullptr && !window->View.Added) {
+        WinQueue *queue = PsGetWindowData(window->Process);
+        window->Handle = handle;
+        queue->WindowCount++;
+        WiDeskAdd(&WiDesktop, &window->View);
+        WiPresent();
+    }
+    KeReleaseMutex(&WiMutex);
+}
+
+// Takes the window off the desktop; true when this call did it. WiMutex held.
+static bool Withdraw(WinWindow *window)
+{
+    if (window->Process == nullptr)
+        return false;
+    WinQueue *queue = PsGetWindowData(window->Process);
+    if (window->View.Added) {
+        WiDeskRemove(&WiDesktop, &window->View);
+        if (queue != nullptr) {
+            queue->WindowCount--;
+            KIrql old = KeAcquireSpinLock(&queue->Lock);
+            WiQueuePurge(&queue->Messages, window->Handle);
+            KeReleaseSpinLock(&queue->Lock, old);
+        }
+    }
+    return true;
+}
+
+// Closes a window of a living process.
+static void CloseWindow(WinWindow *window)
+{
+    KeAcquireMutex(&WiMutex);
+    PsProcess *process = Withdraw(window) ? window->Process : nullptr;
+    window->Process = nullptr;
+    if (process != nullptr)
+        WiPresent();
+    KeReleaseMutex(&WiMutex);
+    if (process == nullptr)
+        return;
+    Status status = MmUnmapSection(PsGetAddressSpace(process), window->UserBase);
+    if (status != StatusSuccess)
+        KeLog(LogError, "win: a window's buffer could not be unmapped: %d", (int)status);
+    ObDereference(process);
+}
+
+static void CloseWindowHandle(void *body, uint32_t openHandles)
+{
+    if (openHandles == 0)
+        CloseWindow(body);
+}
+
+static void DeleteWindow(void *body)
+{
+    WinWindow *window = body;
+    CloseWindow(window); // one that never got a handle
+    if (window->View.Pixels != nullptr)
+        MmUnmapSectionInKernel(window->Section, window->View.Pixels);
+    if (window->Section != nullptr)
+        MmDereferenceSection(window->Section);
+    KeAcquireMutex(&WiMutex);
+    BufferBytes -= window->Bytes;
+    KeReleaseMutex(&WiMutex);
+}
+
+// The process's threads are gone; its address space goes with its mappings after this.
+static void ProcessExited(PsProcess *process)
+{
+    KeAcquireMutex(&WiMutex);
+    WinQueue *queue = PsGetWindowData(process);
+    uint32_t closed = 0;
+    for (ListEntry *entry = WiDesktop.Windows.Next, *next; queue != nullptr && entry != &WiDesktop.Windows; entry = next) {
+        next = entry->Next;
+        WinWindow *window = RTL_CONTAINER_OF(entry, WinWindow, View.Link);
+        if (window->Process != process)
+            continue;
+        (void)Withdraw(window);
+        window->Process = nullptr;
+        closed++;
+    }
+    if (closed > 0)
+        WiPresent();
+    if (queue != nullptr)
+        MessagesDropped += queue->Messages.Dropped;
+    PsSetWindowData(process, nullptr);
+    KeReleaseMutex(&WiMutex);
+    MmFreeHeap(queue);
+    for (; closed > 0; closed--)
+        ObDereference(process);
+}
+
+// ---- calls on a window
+
+// Enters with the mutex when the window is open.
+static bool Enter(WinWindow *window)
+{
+    KeAcquireMutex(&WiMutex);
+    if (window->Process != nullptr && window->View.Added)
+        return true;
+    KeReleaseMutex(&WiMutex);
+    return false;
+}
+
+static Status LeaveAndPresent(void)
+{
+    WiPresent();
+    KeReleaseMutex(&WiMutex);
+    return StatusSuccess;
+}
+
+Status WinPaint(WinWindow *window, const Rect *area)
+{
+    if (area != nullptr && (area->Left > area->Right || area->Top > area->Bottom))
+        return StatusInvalidParameter;
+    if (!Enter(window))
+        return StatusInvalidHandle;
+    WiDeskInvalidate(&WiDesktop, &window->View, area != nullptr ? *area : (Rect){0, 0, MaximumSide, MaximumSide});
+    return LeaveAndPresent();
+}
+
+Status WinMove(WinWindow *window, int32_t x, int32_t y)
+{
+    if (!Enter(window))
+        return StatusInvalidHandle;
+    WiDeskMove(&WiDesktop, &window->View, x, y);
+    return LeaveAndPresent();
+}
+
+Status WinGetRect(WinWindow *window, Rect *rect)
+{
+    if (!Enter(window))
+        return StatusInvalidHandle;
+    *rect = window->View.Client;
+    KeReleaseMutex(&WiMutex);
+    return StatusSuccess;
+}
+
+Status WinSetTitle(WinWindow *window, const char *title)
+{
+    if (!Enter(window))
+        return StatusInvalidHandle;
+    WiDeskSetTitle(&WiDesktop, &window->View, title);
+    return LeaveAndPresent();
+}
+
+Status WinSetFlags(WinWindow *window, uint32_t flags)
+{
+    if (flags & ~knownFlags)
+        return StatusInvalidParameter;
+    if (!Enter(window))
+        return StatusInvalidHandle;
+    WiDeskSetFlags(&WiDesktop, &window->View, flags);
+    return LeaveAndPresent();
+}
+
+Status WinActivate(WinWindow *window)
+{
+    if (!Enter(window))
+        return StatusInvalidHandle;
+    WiDeskActivate(&WiDesktop, &window->View);
+    return LeaveAndPresent();
+}
+
+Status WinGetScreenRect(Rect *rect)
+{
+    if (!WiHaveDisplay)
+        return StatusNoSuchDevice;
+    *rect = WiDesktop.Output.Bounds;
+    return StatusSuccess;
+}
+
+uint32_t WinGetWindowCount(PsProcess *process)
+{
+    KeAcquireMutex(&WiMutex);
+    const WinQueue *queue = process == nullptr ? nullptr : PsGetWindowData(process);
+    uint32_t count = process == nullptr ? WiDesktop.WindowCount : queue == nullptr ? 0 : queue->WindowCount;
+    KeReleaseMutex(&WiMutex);
+    return count;
+}
+
+void WinQueryCounters(WinCounters *counters)
+{
+    KeAcquireMutex(&WiMutex);
+    *counters = (WinCounters){
+        .Compositions = WiDesktop.Counters.Compositions,
+        .PixelsCopied = WiDesktop.Counters.PixelsCopied,
+        .PixelsBlended = WiDesktop.Counters.PixelsBlended,
+        .MessagesDropped = MessagesDropped,
+        .BufferBytes = BufferBytes,
+    };
+    KeReleaseMutex(&WiMutex);
+}
+
+// ---- start
+
+Status WinInitialize(const LoaderParams *loader)
+{
+    static const WiOperations operations = {
+        .Post = WiPostMessage, .Start = WiRequestStart, .Power = WiRequestPower, .MenuOpened = WiRequestPrograms};
+    KeInitializeMutex(&WiMutex, LockRankWindow);
+    RtlInitializeList(&WiDesktop.Windows);
+    RtlInitializeList(&WiDesktop.Tasks);
+    PsRegisterExitCallback(ProcessExited);
+    MmCounters memory;
+    MmQueryCounters(&memory);
+    BufferLimit = memory.PagesTotal * PAGE_SIZE / 4;
+    Status status = WiOpenScreen(loader);
+    if (status != StatusSuccess) {
+        KeLog(LogWarning, "win: no display");
+        return status == StatusNoSuchDevice ? StatusSuccess : status;
+    }
+    WiDesktop.Operations = &operations;
+    WiDeskStart(&WiDesktop);
+    WiDeskSetTime(&WiDesktop, KeQuerySystemTime());
+    WiHaveDisplay = true;
+    status = WiStartLauncher();
+    return status == StatusSuccess ? WiStartThread() : status;
+}
