@@ -4,7 +4,7 @@
 
 static bool IsBlank(char c)
 {
-    return c == ' ' || c == '\t';
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
 Status CommandGetProgram(const char *commandLine, char *program, size_t size)

@@ -2,10 +2,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "MetalOS.h"
 #include "rtl/rtl.h"
 
-// The first word of a command line: up to a blank or tab, or between double quotes.
+// The first word of a command line: up to a blank, or between double quotes.
 // StatusInvalidName: none, or a quote without its end. StatusNameTooLong.
 Status CommandGetProgram(const char *commandLine, char *program, size_t size);
 
