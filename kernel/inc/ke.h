@@ -27,6 +27,7 @@ typedef enum KLockRank : uint8_t {
     LockRankHandle = 50,
     LockRankAddressSpace = 60,
     LockRankHeap = 70,
+    LockRankKernelSpace = 75,
     LockRankPageFrame = 80,
     LockRankDispatcher = 90,
     LockRankReadyQueue = 100,

@@ -37,6 +37,8 @@ void MmRegisterShrinker(size_t (*shrink)(size_t pages));
 #define MM_TAG(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 void *MmAllocateHeap(size_t size, uint32_t tag); // level <= Dispatch
 void MmFreeHeap(void *block);                    // nullptr is allowed
+typedef struct MmHeapTag { uint32_t Tag; uint32_t Pad; uint64_t Blocks, Bytes; } MmHeapTag;
+size_t MmQueryHeapTags(MmHeapTag *tags, size_t capacity); // those with blocks; returns their number
 
 // ---- kernel mappings
 typedef enum MmCaching : uint8_t { CachingNormal, CachingUncached, CachingWriteCombining } MmCaching;

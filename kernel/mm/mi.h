@@ -1,0 +1,194 @@
+// mi.h - shared inside kernel/mm: the page frame database, page tables, the kernel's dynamic area,
+// address spaces. mm.c has the theory.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "memory_map.h"
+#include "mm.h"
+#include "ranges.h"
+
+// ---------------------------------------------------------------------------------- page frames
+typedef uint64_t MiFrameNumber;
+
+enum { // MmPageFrame.Flags
+    FrameFreeHead = 1,  // first frame of a free block of 2^Order frames, on a zone's list
+    FrameLoose = 2,     // a single free frame outside the blocks: on the loose or the zeroed list
+    FrameHeapSlab = 4,  // heap: holds blocks of one size class; Head leads to the first frame
+    FrameHeapRun = 8,   // heap: first frame of a run of Count frames that is one block
+};
+
+// One per physical page. Everything is guarded by the page frame lock while the frame is free; while it is
+// in use Use is the page frame lock's and the rest belongs to the holder.
+typedef struct MmPageFrame {
+    ListEntry Link;
+    MmPageUse Use;
+    uint8_t Order;
+    uint8_t Flags;
+    uint8_t SizeClass;   // heap slab
+    uint32_t Count;      // page table: entries in use; heap slab: blocks in use; heap run: frames
+    uint32_t Tag;        // heap run
+    uint32_t Head;       // heap slab: frames back to the first of the slab
+    uint64_t Blocks[4];  // heap slab: bit n: block n is in use. heap run: Blocks[0] bytes asked for
+} MmPageFrame;
+static_assert(sizeof(MmPageFrame) <= PAGE_FRAME_SIZE, "the loader reserves that much");
+static_assert(sizeof(MmPageFrame) == 64, "indexing is a shift");
+
+extern uint64_t MiFrameCount; // entries of the database
+
+static inline MmPageFrame *MiFrameOf(PhysicalAddress page)
+{
+    return (MmPageFrame *)PFN_DATABASE_BASE + (page >> PAGE_SHIFT);
+}
+static inline MiFrameNumber MiFrameNumberOf(const MmPageFrame *frame)
+{
+    return (MiFrameNumber)(frame - (const MmPageFrame *)PFN_DATABASE_BASE);
+}
+static inline PhysicalAddress MiPageOf(const MmPageFrame *frame) { return MiFrameNumberOf(frame) << PAGE_SHIFT; }
+
+// Frames [start, end), not yet accounted for, become free (they join the total).
+void MiDonateFrames(MiFrameNumber start, MiFrameNumber end);
+// Frames [start, end) are in use as `use` from the beginning (they join the total).
+void MiClaimFrames(MiFrameNumber start, MiFrameNumber end, MmPageUse use);
+void MiInitializeFrames(uint64_t frameCount);
+// Gives back frames of a batch under one acquisition of the lock.
+void MiFreePages(const PhysicalAddress *pages, size_t count);
+// Moves at most one free frame onto the list of zeroed ones; false when there is nothing to do.
+bool MiZeroOneFrame(void);
+
+// Commitment: a promise to back pages later. MiChargeCommit fails with StatusNoMemory when free memory
+// less what is promised already would not do; it runs the shrinkers first (PassiveLevel, no locks).
+Status MiChargeCommit(uint64_t pages);
+void MiReturnCommit(uint64_t pages);
+// Allocates a page against a promise made before, which it consumes on success.
+Status MiAllocateCommittedPage(MmPageUse use, bool zeroed, PhysicalAddress *page);
+// Runs the registered shrinkers until `pages` pages were given back; returns how many were.
+size_t MiShrinkCaches(size_t pages);
+
+extern MmCounters MiCounters;      // page frame lock, but HeapBytes and HeapBlocks: heap lock
+extern volatile uint64_t MiStacksCached; // frames in kept kernel stacks, counted as free
+
+// ---------------------------------------------------------------------------------- page tables
+typedef uint64_t MiPte; // Intel SDM volume 3, 4.5; bits 9-11 are the system's
+#define PTE_PRESENT       (1ull << 0)
+#define PTE_WRITE         (1ull << 1)
+#define PTE_USER          (1ull << 2)
+#define PTE_WRITE_THROUGH (1ull << 3) // selects PAT entry 1: write combining (MiInitializePat)
+#define PTE_UNCACHED      (1ull << 4) // with WRITE_THROUGH: PAT entry 3, uncached
+#define PTE_ACCESSED      (1ull << 5)
+#define PTE_DIRTY         (1ull << 6)
+#define PTE_LARGE         (1ull << 7)
+#define PTE_GLOBAL        (1ull << 8)
+#define PTE_OWNED         (1ull << 9) // the frame belongs to this entry alone; set without PRESENT: kept, no access
+#define PTE_NO_EXECUTE    (1ull << 63)
+#define PTE_ADDRESS       0x000FFFFFFFFFF000ull
+
+#define LARGE_PAGE_SIZE   0x200000ull
+#define HUGE_PAGE_SIZE    0x40000000ull
+#define ENTRIES_PER_TABLE 512u
+#define KERNEL_FIRST_SLOT 256u // of the top level: the kernel half
+
+extern PhysicalAddress MiKernelRoot;
+
+static inline unsigned MiTableIndex(uint64_t address, unsigned level) // level 1: the lowest
+{
+    return address >> (PAGE_SHIFT + 9 * (level - 1)) & (ENTRIES_PER_TABLE - 1);
+}
+static inline MiPte *MiTableAt(PhysicalAddress page) { return MmPhysicalToVirtual(page); }
+
+// The lowest-level entry for address, or nullptr where no table leads there (or a large page does).
+MiPte *MiFindPte(PhysicalAddress root, uint64_t address);
+// The same, making missing tables; nullptr: no memory or a large page in the way.
+MiPte *MiMakePte(PhysicalAddress root, uint64_t address);
+// Stores an entry of the lowest level, keeping its table's count of entries in use.
+void MiSetPte(MiPte *pte, MiPte value);
+// The leaf entry that maps address at any level and its level; nullptr when nothing is mapped.
+MiPte *MiFindLeaf(PhysicalAddress root, uint64_t address, unsigned *level);
+// Splits the large pages that hold [address, address + size) into 4 KiB pages of the same attributes.
+Status MiSplitLargePages(PhysicalAddress root, uint64_t address, uint64_t size);
+// Maps one 2 MiB page; false: no memory.
+bool MiMapLargePage(PhysicalAddress root, uint64_t address, MiPte value);
+
+// Clears the entries of [start, end), frees the frames the entries own and the tables that became empty,
+// flushes the TLB where the tables may be in use. Returns the number of owned frames.
+uint64_t MiUnmapPages(PhysicalAddress root, uint64_t start, uint64_t end);
+// After entries of [start, end) lost rights.
+void MiFlushRange(PhysicalAddress root, uint64_t start, uint64_t end);
+// Clears the low half of the loader's tables.
+void MiDropLowHalf(void);
+void MiInitializePat(void);
+
+static inline void MiZeroPage(void *page)
+{
+    void *to = page;
+    uint64_t count = PAGE_SIZE / 8;
+    __asm__ volatile("rep stosq" : "+D"(to), "+c"(count) : "a"(0ull) : "memory");
+}
+
+// ------------------------------------------------------------------------ the kernel's dynamic area
+void MiInitializeKernelSpace(void);
+// Takes `pages` pages of address space (an unmapped page follows), with address % alignment == phase.
+Status MiReserveKernelSpace(uint64_t pages, uint64_t alignment, uint64_t phase, uint32_t tag, uint64_t *base);
+// Unmaps and frees what MiReserveKernelSpace gave; frames the entries own are freed. 0: base is none of it.
+uint64_t MiReleaseKernelSpace(uint64_t base, uint32_t tag, uint64_t *ownedFrames);
+// Pages of the reservation that starts at base; 0 when there is none, or its tag is another.
+uint64_t MiQueryKernelSpace(uint64_t base, uint32_t *tag);
+// Enters one page; undone by MiReleaseKernelSpace.
+Status MiMapKernelPage(uint64_t address, PhysicalAddress page, MiPte flags);
+static inline bool MiIsDynamic(uint64_t address)
+{
+    return address >= KERNEL_DYNAMIC_BASE && address - KERNEL_DYNAMIC_BASE < KERNEL_DYNAMIC_SIZE;
+}
+static inline bool MiIsDirect(uint64_t address) { return address - DIRECT_MAP_BASE < DIRECT_MAP_SIZE; }
+
+// --------------------------------------------------------------------------------------- heap
+void MiInitializeHeap(void);
+
+// ----------------------------------------------------------------------------------- sections
+struct MmSection {
+    volatile uint32_t References;
+    MmPageUse Use;
+    size_t Size;  // bytes, as asked for
+    size_t Pages;
+    PhysicalAddress Frames[];
+};
+
+// ------------------------------------------------------------------------------- address spaces
+// A sleeping lock that costs one atomic instruction when nobody waits. Not recursive.
+typedef struct MiSpaceLock {
+    volatile uint32_t State; // 0 free, 1 held, 2 held and somebody may wait
+    KEvent Event;
+} MiSpaceLock;
+
+typedef struct MiRegion {
+    MiRange Range;            // first; [Base, End)
+    uint64_t AllocationBase;  // of the allocation this is a part of
+    MmSection *Section;       // referenced; nullptr: demand-zero
+    uint64_t SectionOffset;   // of Base, bytes
+    MemoryProtection Protection;
+    MmRegionKind Kind;
+    bool CopyPrivate;         // writes make private copies
+    bool Charged;             // its pages are promised (committed)
+} MiRegion;
+
+// Legend: [l] Lock.
+struct MmAddressSpace {
+    PhysicalAddress Root;    // constant
+    uint64_t PlacementTop;   // constant: where the search for room starts, random per space
+    MiSpaceLock Lock;
+    MiRangeTree Regions;     // [l]
+    MiRegion *LastFound;     // [l] the region the last fault hit
+    uint64_t CommittedPages; // [l]
+    uint64_t ResidentPages;  // [l] owned frames
+};
+
+void MiAcquireSpace(MmAddressSpace *space);
+void MiReleaseSpace(MmAddressSpace *space);
+MiPte MiPteFlags(MemoryProtection protection); // of a user page
+bool MiHandlePageFault(uint64_t address, uint64_t errorCode, KTrapFrame *frame);
+void MiInitializeUserCopy(void);
+
+#ifdef METALOS_CHECKED
+#define MI_CHECKED 1
+#else
+#define MI_CHECKED 0
+#endif

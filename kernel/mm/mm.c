@@ -1,0 +1,116 @@
+// mm.c - start-up of memory management, and its theory.
+//
+// Physical memory. Every page has an entry in the page frame database that says who holds it (frames.c).
+// All of RAM is also mapped once, in the direct map, so the kernel reaches any frame without mapping it: page
+// tables, slabs and sections are edited there.
+//
+// Kernel memory. The heap (heap.c) hands out blocks of the direct map. What needs address space of its own -
+// stacks with guard pages, device registers, shared sections - gets it from the dynamic area (kernel_space.c).
+// The top-level entries of the kernel half are complete before the first address space copies them, so a
+// kernel mapping made later appears in all of them.
+//
+// User memory. An address space is a tree of regions (spaces.c) and page tables that follow it lazily: a page
+// fault (fault.c) looks its region up and enters the page. Private pages are zero at first; section pages
+// (sections.c) are shared, or shared until first written. Page tables are a cache of the regions except for the
+// frames they own (PTE_OWNED), which are found nowhere else.
+//
+// User pointers. Only user_copy.c dereferences them, with SMAP lifted for just that and faults turned into a
+// status.
+//
+// Locks, in rank order: a space's sleeping lock, the heap's, the kernel space's, the page frames'. The first is
+// held across the work on one region; the others for bounded stretches at DispatchLevel.
+//
+// Limits: four-level paging; no paging out; frames of one process are not shared by copying on write (there is no
+// fork). Memory the firmware calls "reserved" or "special purpose" is left alone.
+// SPDX-License-Identifier: MIT
+#include "mi.h"
+
+#define MAXIMUM_SHRINKERS 8
+
+static MiMemoryEdge edges[2 * MI_MAXIMUM_DESCRIPTORS]; // scratch of start-up
+static MiMemoryRun runs[2 * MI_MAXIMUM_DESCRIPTORS];
+static size_t runCount;
+
+static size_t (*shrinkers[MAXIMUM_SHRINKERS])(size_t pages);
+static volatile size_t shrinkerCount;
+
+static MiMemoryRun RunOf(PhysicalAddress start, uint64_t size, MiMemoryKind kind)
+{
+    return (MiMemoryRun){.Start = start >> PAGE_SHIFT,
+                         .End = (start + size + PAGE_SIZE - 1) >> PAGE_SHIFT,
+                         .Kind = kind};
+}
+
+static void ReadMemoryMap(const LoaderParams *loader)
+{
+    uint64_t paramsPhysical = (uint64_t)loader - DIRECT_MAP_BASE;
+    const MiMemoryRun claimed[] = {
+        RunOf(loader->KernelPhysical, loader->KernelSize, MemoryKindKernel),
+        RunOf(loader->KernelPdbPhysical, loader->KernelPdbSize, MemoryKindKernel),
+        RunOf(loader->PfnDatabasePhysical, loader->PageFrameCount * PAGE_FRAME_SIZE, MemoryKindKernel),
+        RunOf(paramsPhysical, sizeof(LoaderParams), MemoryKindKernel),
+        RunOf(loader->BootStackBase - loader->BootStackSize - DIRECT_MAP_BASE, loader->BootStackSize, MemoryKindKernel),
+        RunOf(loader->PageTablePoolPhysical, loader->PageTablePoolUsed * PAGE_SIZE, MemoryKindPageTable),
+        RunOf(loader->Pml4Physical, PAGE_SIZE, MemoryKindPageTable),
+    };
+    runCount = MiNormalizeMemoryMap(MmPhysicalToVirtual(loader->MemoryMapPhysical), loader->MemoryMapSize,
+                                    loader->MemoryDescriptorSize, loader->PageFrameCount, claimed,
+                                    RTL_COUNT_OF(claimed), edges, RTL_COUNT_OF(edges), runs, RTL_COUNT_OF(runs));
+}
+
+static void TakeRuns(void)
+{
+    for (size_t i = 0; i < runCount; i++) {
+        if (runs[i].Kind == MemoryKindKernel)
+            MiClaimFrames(runs[i].Start, runs[i].End, PageKernelImage);
+        else if (runs[i].Kind == MemoryKindPageTable)
+            MiClaimFrames(runs[i].Start, runs[i].End, PageTable);
+        else if (runs[i].Kind == MemoryKindFree)
+            MiDonateFrames(runs[i].Start, runs[i].End);
+    }
+}
+
+void MmInitialize(const LoaderParams *loader)
+{
+    if (loader->PageFrameCount == 0 || loader->MemoryMapSize == 0)
+        KeBugCheckFrame(BugCheckInitialization, loader->PageFrameCount, loader->MemoryMapSize, 0, 0,
+                        "the loader passed no memory map", nullptr);
+    MiKernelRoot = loader->Pml4Physical;
+    MiInitializePat();
+    MiInitializeFrames(loader->PageFrameCount);
+    ReadMemoryMap(loader);
+    TakeRuns();
+    MiDropLowHalf();
+    MiInitializeHeap();
+    MiInitializeKernelSpace();
+    MiInitializeUserCopy();
+    KeRegisterPageFaultHandler(MiHandlePageFault);
+    KeLog(LogInfo, "mm: %llu MiB of memory, %llu MiB free", (unsigned long long)MiCounters.PagesTotal >> 8,
+          (unsigned long long)MiCounters.PagesFree >> 8);
+}
+
+void MmReleaseLoaderMemory(const LoaderParams *loader)
+{
+    uint64_t before = MiCounters.PagesFree;
+    for (size_t i = 0; i < runCount; i++)
+        if (runs[i].Kind == MemoryKindBoot || runs[i].Kind == MemoryKindLoader)
+            MiDonateFrames(runs[i].Start, runs[i].End);
+    runCount = 0;
+    KeLog(LogInfo, "mm: %llu MiB of loader and boot services memory released, %llu MiB free",
+          (unsigned long long)(MiCounters.PagesFree - before) >> 8, (unsigned long long)MiCounters.PagesFree >> 8);
+}
+
+void MmRegisterShrinker(size_t (*shrink)(size_t pages))
+{
+    KE_ASSERT(shrinkerCount < MAXIMUM_SHRINKERS);
+    shrinkers[shrinkerCount] = shrink;
+    shrinkerCount++;
+}
+
+size_t MiShrinkCaches(size_t pages)
+{
+    size_t given = 0;
+    for (size_t i = 0; i < shrinkerCount && given < pages; i++)
+        given += shrinkers[i](pages - given);
+    return given;
+}

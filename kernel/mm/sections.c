@@ -1,0 +1,93 @@
+// sections.c - memory that several address spaces and the kernel can map. All pages are present from the start
+// and stay until the last reference goes, so that nothing about a section can fault or fail later.
+// SPDX-License-Identifier: MIT
+#include "mi.h"
+
+#define TAG_SECTION     MM_TAG('M', 'm', 'S', 'c')
+#define MAXIMUM_SECTION (1ull << 36)
+
+static void FreeSection(MmSection *section, size_t pages)
+{
+    MiFreePages(section->Frames, pages);
+    MmFreeHeap(section);
+}
+
+Status MmCreateSection(size_t size, MmPageUse use, MmSection **result)
+{
+    if (size == 0 || size > MAXIMUM_SECTION)
+        return size ? StatusNoMemory : StatusInvalidParameter;
+    size_t pages = (size + PAGE_SIZE - 1) / PAGE_SIZE;
+    Status status = MiChargeCommit(pages);
+    if (status != StatusSuccess)
+        return status;
+    MmSection *section = MmAllocateHeap(sizeof(*section) + pages * sizeof(section->Frames[0]), TAG_SECTION);
+    if (!section) {
+        MiReturnCommit(pages);
+        return StatusNoMemory;
+    }
+    section->References = 1;
+    section->Use = use;
+    section->Size = size;
+    section->Pages = pages;
+    for (size_t i = 0; i < pages; i++) {
+        if (MiAllocateCommittedPage(use, true, &section->Frames[i]) != StatusSuccess) {
+            MiReturnCommit(pages - i);
+            FreeSection(section, i);
+            return StatusNoMemory;
+        }
+    }
+    *result = section;
+    return StatusSuccess;
+}
+
+void MmReferenceSection(MmSection *section) { __atomic_fetch_add(&section->References, 1, __ATOMIC_RELAXED); }
+
+void MmDereferenceSection(MmSection *section)
+{
+    uint32_t before = __atomic_fetch_sub(&section->References, 1, __ATOMIC_ACQ_REL);
+    KE_ASSERT(before != 0);
+    if (before == 1)
+        FreeSection(section, section->Pages);
+}
+
+size_t MmGetSectionSize(const MmSection *section) { return section->Size; }
+
+Status MmMapSectionInKernel(MmSection *section, void **mapping)
+{
+    uint64_t base;
+    Status status = MiReserveKernelSpace(section->Pages, PAGE_SIZE, 0, TAG_SECTION, &base);
+    if (status != StatusSuccess)
+        return status;
+    for (size_t i = 0; i < section->Pages && status == StatusSuccess; i++)
+        status = MiMapKernelPage(base + i * PAGE_SIZE, section->Frames[i], PTE_WRITE | PTE_NO_EXECUTE);
+    if (status != StatusSuccess) {
+        MiReleaseKernelSpace(base, TAG_SECTION, nullptr);
+        return status;
+    }
+    MmReferenceSection(section);
+    *mapping = (void *)base;
+    return StatusSuccess;
+}
+
+void MmUnmapSectionInKernel(MmSection *section, void *mapping)
+{
+    uint64_t pages = MiReleaseKernelSpace((uint64_t)mapping, TAG_SECTION, nullptr);
+    KE_ASSERT(pages == section->Pages);
+    MmDereferenceSection(section);
+}
+
+Status MmWriteSection(MmSection *section, size_t offset, const void *data, size_t size)
+{
+    if (offset > section->Size || size > section->Size - offset)
+        return StatusInvalidParameter;
+    const char *from = data;
+    while (size) {
+        size_t within = offset % PAGE_SIZE;
+        size_t part = RTL_MIN(size, PAGE_SIZE - within);
+        memcpy((char *)MmPhysicalToVirtual(section->Frames[offset / PAGE_SIZE]) + within, from, part);
+        offset += part;
+        from += part;
+        size -= part;
+    }
+    return StatusSuccess;
+}
