@@ -77,15 +77,16 @@ void BootLog(const char *format, ...)
     WriteSerial("\r\n");
 }
 
+// The firmware may show its console on COM1 as well, so each side gets the line in one piece.
 static void Say(const char *prefix, const char *format, va_list arguments)
 {
     char line[LineLength];
     RtlFormatV(line, sizeof line, format, arguments);
     const char *pieces[] = {"\r\n", prefix, line, "\r\n"};
-    for (size_t i = 0; i < RTL_COUNT_OF(pieces); i++) {
+    for (size_t i = 0; i < RTL_COUNT_OF(pieces); i++)
         WriteSerial(pieces[i]);
+    for (size_t i = 0; i < RTL_COUNT_OF(pieces); i++)
         WriteScreen(pieces[i]);
-    }
 }
 
 void BootNote(const char *format, ...)

@@ -12,7 +12,8 @@ static const char *DescribeBadImage(const BootFile *file)
         return "is empty";
     if (file->Size < 2 || file->Data[0] != 'M' || file->Data[1] != 'Z')
         return "is not a program image";
-    if (PeOpenHeaders(&image, file->Data, file->Size, UINT64_MAX) == StatusSuccess)
+    Status status = PeOpenHeaders(&image, file->Data, file->Size, UINT64_MAX);
+    if (status == StatusSuccess || status == StatusBufferTooSmall || file->Size < BOOT_PAGE_SIZE)
         return "is truncated";
     return "is damaged, or not an image for x86-64";
 }
