@@ -3,6 +3,8 @@
 
 cache := $${METALOS_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/metalos}
 jobs := $(shell nproc)
+# Meson asks for lld-link, and clang for its tools, under names without a version.
+export PATH := $(PATH):/usr/lib/llvm-19/bin
 
 .PHONY: all image run test format tidy debug clean help setup
 .NOTPARALLEL:
