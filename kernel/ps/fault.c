@@ -1,9 +1,14 @@
 // fault.c - a fault in ring 3 that nobody handles ends the process, and says why in the log.
 //
-// The exit code is the exception's code as NT counts them. The report names the instruction as
-// module+offset.
+// The exit code is the exception's code as NT counts them. The report names the instruction and its callers as
+// module+offset, found from the images' unwind data; everything of the program's is read as user memory, so a
+// program that has wrecked its stack or its unwind data gets a short walk and nothing worse.
 // SPDX-License-Identifier: MIT
+#include "pe/pe.h"
 #include "psi.h"
+#include "unwind/unwind.h"
+
+#define WALK_FRAMES 16u
 
 // Vectors of the Intel SDM, vol. 3, table 6-1, and the fast-fail interrupt that clang's __fastfail raises.
 typedef struct FaultKind {
@@ -53,11 +58,62 @@ static void LogPlace(const char *what, uint64_t address)
         KeLog(LogError, "  %s 0x%llx", what, address);
 }
 
+static bool ReadUser(void *context, uint64_t address, void *buffer, size_t size)
+{
+    return MmCopyFromUser(buffer, address, size) == StatusSuccess;
+}
+
+// The unwind table of the module that holds address.
+static bool FindUnwindModule(uint64_t address, UnwindModule *found)
+{
+    PsProcess *process = PsGetCurrentProcess();
+    *found = (UnwindModule){0};
+    KIrql old = KeAcquireSpinLock(&process->Lock);
+    RTL_FOR_EACH(entry, &process->Modules) {
+        const LdrModule *module = RTL_CONTAINER_OF(entry, LdrModule, Link);
+        if (address - module->Base >= module->Size)
+            continue;
+        PeDirectory table = LdrGetPe(module->Image)->Directories[PeDirectoryException];
+        *found = (UnwindModule){module->Base, (uint32_t)module->Size, table.Rva, table.Size};
+    }
+    KeReleaseSpinLock(&process->Lock, old);
+    return found->Size != 0;
+}
+
+static void LogCallers(const KTrapFrame *frame)
+{
+    UnwindFrame at = {
+        .Rip = frame->Rip,
+        .Registers = {frame->Rax, frame->Rcx, frame->Rdx, frame->Rbx, frame->Rsp, frame->Rbp, frame->Rsi, frame->Rdi,
+                      frame->R8, frame->R9, frame->R10, frame->R11, frame->R12, frame->R13, frame->R14, frame->R15},
+        .CodeSegment = frame->Cs,
+        .Interrupted = true,
+    };
+    for (size_t i = 0; i < WALK_FRAMES; i++) {
+        UnwindModule module;
+        if (FindUnwindModule(at.Rip, &module)) {
+            if (UnwindStep(&module, ReadUser, nullptr, &at) != StatusSuccess)
+                return;
+        } else if (i == 0) { // a call to nowhere: the return address is on top of the stack
+            if (!ReadUser(nullptr, at.Registers[UnwindRegisterSp], &at.Rip, sizeof(at.Rip)))
+                return;
+            at.Registers[UnwindRegisterSp] += sizeof(at.Rip);
+            at.Interrupted = false;
+        } else {
+            return;
+        }
+        if (at.Rip == 0)
+            return;
+        LogPlace("called from", at.Rip);
+    }
+}
+
 static void LogFault(const PsThread *thread, const KTrapFrame *frame, const FaultKind *kind, uint64_t address)
 {
     KeLog(LogError, "ps: %s (process %u, thread %llu) stopped: %s, code 0x%08x", thread->Process->Name,
           thread->Process->Id, thread->Id, kind->Text, kind->Code);
     LogPlace("at", frame->Rip);
+    LogCallers(frame);
     if (frame->Vector == VECTOR_PAGE_FAULT)
         KeLog(LogError, "  %s 0x%llx%s",
               frame->ErrorCode & PageFaultFetch   ? "executing"
