@@ -151,6 +151,14 @@ typedef struct Binder {
     size_t MissingSize;
 } Binder;
 
+// Whether an import slot lies in a section's data. Headers were checked and must stay as they are.
+static bool IsSlot(const PeImage *program, uint32_t slot)
+{
+    PeSection section;
+    return PeFindSection(program, slot, &section) && !section.Executable &&
+           section.MappedSize - (slot - section.Rva) >= sizeof(uint64_t);
+}
+
 static Status BindOne(const Binder *binder, const PeImport *import)
 {
     const PeImage *library = &binder->Library->Image->Pe;
@@ -166,7 +174,7 @@ static Status BindOne(const Binder *binder, const PeImport *import)
             RtlFormat(binder->Missing, binder->MissingSize, "#%u", import->Ordinal);
         return status == StatusNotFound ? StatusImportNotFound : status;
     }
-    if (PeAt(&binder->Program->Image->Pe, import->Slot, sizeof(uint64_t)) == nullptr)
+    if (!IsSlot(&binder->Program->Image->Pe, import->Slot))
         return StatusBadImage;
     uint64_t address = binder->Library->Base + export.Rva;
     if (binder->Bytes == nullptr)
