@@ -50,7 +50,7 @@ uint32_t PsiNextId(void)
 // The address space that user addresses mean now: the attached process's, else the thread's own.
 static MmAddressSpace *FindCurrentSpace(void)
 {
-    KProcess *process = KeGetCurrentProcess();
+    KProcess *process = KeGetCurrentThread()->Process;
     return process == &KeSystemProcess ? nullptr : RTL_CONTAINER_OF(process, PsProcess, Process)->Space;
 }
 
@@ -163,6 +163,14 @@ static void InsertProcess(PsProcess *process)
     KeReleaseSpinLock(&ProcessListLock, old);
 }
 
+static void RemoveProcess(PsProcess *process)
+{
+    KIrql old = KeAcquireSpinLock(&ProcessListLock);
+    RtlRemoveEntry(&process->Link);
+    ProcessCount--;
+    KeReleaseSpinLock(&ProcessListLock, old);
+}
+
 // Gives back everything but the object itself.
 static void ReleaseResources(PsProcess *process)
 {
@@ -191,13 +199,15 @@ static Status BuildProcess(const PsCreateParameters *parameters, LdrImage *progr
         status = PrepareFirstThread(*process, parameters, &thread);
     if (status == StatusSuccess) {
         InsertProcess(*process);
-        status = PsiStartThread(thread);
-        KE_ASSERT(status == StatusSuccess); // nobody knew the process yet
+        status = PsiStartThread(thread); // fails when somebody has told the process to end already
+        if (status != StatusSuccess)
+            RemoveProcess(*process);
     }
     if (thread != nullptr)
         ObDereference(thread);
     if (status != StatusSuccess && *process != nullptr) {
         ReleaseResources(*process);
+        KeSignalForever(&(*process)->Process.Header);
         ObDereference(*process);
     }
     return status;
@@ -247,10 +257,7 @@ void PsiLeaveProcess(PsProcess *process)
 void PsiFinishProcess(PsProcess *process)
 {
     ReleaseResources(process);
-    KIrql old = KeAcquireSpinLock(&ProcessListLock);
-    RtlRemoveEntry(&process->Link);
-    ProcessCount--;
-    KeReleaseSpinLock(&ProcessListLock, old);
+    RemoveProcess(process);
     process->Exited = true;
     KeSignalForever(&process->Process.Header);
 }

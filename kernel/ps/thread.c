@@ -64,27 +64,37 @@ static void CleanUp(KThread *kthread)
         ObDereference(process);
 }
 
-static Status CreateThreadObject(PsProcess *process, const char *name, uint8_t priority, void (*entry)(void *),
-                                 PsThread **result)
+// The object with its kernel memory; ke does not know it yet.
+static Status CreateThreadObject(PsProcess *process, PsThread **result)
 {
     void *body;
     Status status = ObCreateObject(&PsThreadType, sizeof(PsThread), &body);
     if (status != StatusSuccess)
         return status;
     PsThread *thread = body;
-    void *fpuArea = nullptr;
     thread->Id = PsiNextId();
     RtlInitializeList(&thread->Link);
     if (process != nullptr) {
         ObReference(process);
         thread->Process = process;
         thread->FpuBlock = MmAllocateHeap(KeFpuAreaSize() + FPU_ALIGNMENT, PS_TAG);
-        fpuArea = (void *)RTL_ALIGN_UP((uint64_t)thread->FpuBlock, FPU_ALIGNMENT);
         if (thread->FpuBlock == nullptr)
             status = StatusNoMemory;
     }
     if (status == StatusSuccess)
         status = MmAllocateKernelStack(MM_KERNEL_STACK_SIZE, &thread->KernelStack);
+    if (status != StatusSuccess) {
+        ObDereference(thread);
+        return status;
+    }
+    *result = thread;
+    return StatusSuccess;
+}
+
+// Hands the thread to ke. From here on it ends only through the reaper, which takes a reference.
+static void InitializeKernelThread(PsThread *thread, const char *name, uint8_t priority, void (*entry)(void *))
+{
+    PsProcess *process = thread->Process;
     KThreadParameters parameters = {
         .Process = process == nullptr ? nullptr : &process->Process,
         .Entry = entry,
@@ -95,14 +105,10 @@ static Status CreateThreadObject(PsProcess *process, const char *name, uint8_t p
         .Name = name,
         .Cleanup = CleanUp,
     };
-    if (status == StatusSuccess)
-        status = KeInitializeThread(&thread->Thread, &parameters, fpuArea);
-    if (status != StatusSuccess) {
-        ObDereference(thread);
-        return status;
-    }
-    *result = thread;
-    return StatusSuccess;
+    void *fpuArea = (void *)RTL_ALIGN_UP((uint64_t)thread->FpuBlock, FPU_ALIGNMENT); // of nullptr: nullptr
+    Status status = KeInitializeThread(&thread->Thread, &parameters, fpuArea);
+    KE_ASSERT(status == StatusSuccess);
+    __atomic_add_fetch(&ThreadCount, 1, __ATOMIC_RELAXED);
 }
 
 static void DeleteThread(void *body)
@@ -173,7 +179,7 @@ static void StartInUserMode(void *context)
 Status PsiCreateUserThread(PsProcess *process, const AbiCreateThread *parameters, PsThread **result)
 {
     PsThread *thread;
-    Status status = CreateThreadObject(process, process->Name, KePriorityNormal, StartInUserMode, &thread);
+    Status status = CreateThreadObject(process, &thread);
     if (status != StatusSuccess)
         return status;
     thread->Start = parameters->Start;
@@ -199,11 +205,11 @@ Status PsiStartThread(PsThread *thread)
     } else if (process->LivingThreads >= THREADS_PER_PROCESS) {
         status = StatusLimitReached;
     } else {
+        InitializeKernelThread(thread, process->Name, KePriorityNormal, StartInUserMode);
+        ObReference(thread);
         RtlInsertTail(&process->Threads, &thread->Link);
         process->ActiveThreads++;
         process->LivingThreads++;
-        ObReference(thread);
-        __atomic_add_fetch(&ThreadCount, 1, __ATOMIC_RELAXED);
     }
     KeReleaseSpinLock(&process->Lock, old);
     if (status == StatusSuccess)
@@ -237,12 +243,12 @@ static void StartInKernel(void *context)
 Status PsCreateSystemThread(const char *name, uint8_t priority, void (*entry)(void *), void *context)
 {
     PsThread *thread;
-    Status status = CreateThreadObject(nullptr, name, priority, StartInKernel, &thread);
+    Status status = CreateThreadObject(nullptr, &thread);
     if (status != StatusSuccess)
         return status;
     thread->Entry = entry;
     thread->Context = context;
-    __atomic_add_fetch(&ThreadCount, 1, __ATOMIC_RELAXED);
+    InitializeKernelThread(thread, name, priority, StartInKernel);
     KeStartThread(&thread->Thread); // the reference from its creation is the running thread's
     return StatusSuccess;
 }
