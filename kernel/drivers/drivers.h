@@ -1,0 +1,8 @@
+// drivers.h - the drivers there are.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "io.h"
+
+extern const IoDriver AhciDriver;
+extern const IoDriver Ps2Driver;

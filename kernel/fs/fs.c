@@ -1,0 +1,220 @@
+// fs.c - files by path: the theory, opening, and the dispatch by kind.
+//
+// Layers. A FsFile is what a handle names: a kind, access rights, a position. Files of the volume share a
+// FspNode per file (node.c), which holds the size and the map from file clusters to disk clusters. File
+// contents move between the caller's buffer and the block cache through that map (data.c); directory
+// entries and the FAT are FatFs's (R0.14a, unmodified, compiled "tiny" so that it never touches file data),
+// which reads and writes sectors through the same cache (fatdisk.c). volume.c mounts, marks the volume
+// dirty and clean, and flushes; directory.c does what is done to paths; pipe.c and the console are the
+// files that are not on a disk.
+//
+// Locks, in this order: the node's mutex (N: content and size of one file), the volume's mutex (V: FatFs,
+// the file table, names), the cache's own. Reading and overwriting take only N; V is held for directory
+// work, allocation, and to learn where a file's clusters are.
+//
+// Sharing. A file may be open any number of times, for reading and writing; each handle has its position,
+// all see one content. It cannot be deleted, renamed, replaced or cut by FileCreateAlways while it is open:
+// StatusSharingViolation.
+//
+// Damaged volumes. FatFs checks each cluster number it follows; node.c bounds each chain by the volume's
+// size, never lets reading allocate, and refuses files larger than the volume. Errors are StatusCorrupt or
+// StatusIoError; nothing loops.
+// SPDX-License-Identifier: MIT
+#include "fsp.h"
+
+static void DeleteFile(void *body);
+static void HandleClosed(void *body, uint32_t openHandles);
+
+ObType FsFileType = {
+    .Name = "File",
+    .Tag = FSP_TAG,
+    .DispatcherOffset = OB_NOT_WAITABLE,
+    .Delete = DeleteFile,
+    .CloseHandle = HandleClosed,
+};
+
+bool FspIsConsole(const char *path) { return FspPathsEqual(path, "/device/console"); }
+
+static void DeleteFile(void *body)
+{
+    FsFile *file = body;
+    switch (file->Kind) {
+    case FspDisk:
+        if (file->Disk.Node) {
+            FspLock();
+            FspDereferenceNode(file->Disk.Node);
+            FspUnlock();
+        }
+        break;
+    case FspDirectory:
+        FspLock();
+        RtlRemoveEntry(&file->Directory.Link);
+        FspUnlock();
+        break;
+    case FspPipe:
+        FspDeletePipeEnd(file);
+        break;
+    case FspConsole:
+        break;
+    }
+}
+
+// The last handle to a pipe end is gone: the other end learns it even if a thread still waits in this one.
+static void HandleClosed(void *body, uint32_t openHandles)
+{
+    FsFile *file = body;
+    if (file->Kind == FspPipe && openHandles == 0)
+        FspClosePipeEnd(file);
+}
+
+// ---- opening
+
+static Status FindOrCreate(const char *path, uint32_t access, FileDisposition disposition, FspNode **node)
+{
+    Status status = FspFindNode(path, node);
+    if (status == StatusNotFound && disposition != FileOpenExisting) {
+        if (FspTheVolume.ReadOnly)
+            return StatusReadOnly;
+        return FspCreateNode(path, node);
+    }
+    if (status != StatusSuccess)
+        return status;
+    if (disposition == FileCreateNew)
+        return StatusAlreadyExists;
+    bool cut = disposition == FileCreateAlways;
+    if (!(access & (FileWrite | FileAppend)) && !cut)
+        return StatusSuccess;
+    if ((*node)->ReadOnly)
+        return StatusAccessDenied;
+    if (FspTheVolume.ReadOnly)
+        return StatusReadOnly;
+    if (!cut)
+        return StatusSuccess;
+    if ((*node)->OpenCount)
+        return StatusSharingViolation;
+    status = FspBeginChange();
+    if (status != StatusSuccess)
+        return status;
+    (*node)->WriteCount++;
+    (*node)->Touched = (*node)->Written = true;
+    (*node)->ModifyTime = KeQuerySystemTime();
+    FspMarkModified(*node);
+    return FspCut(*node, 0);
+}
+
+Status FsOpen(const char *path, uint32_t access, FileDisposition disposition, FsFile **result)
+{
+    if (access & ~(uint32_t)(FileRead | FileWrite | FileAppend) || disposition > FileCreateAlways)
+        return StatusInvalidParameter;
+    bool console = FspIsConsole(path);
+    if (console && disposition == FileCreateNew)
+        return StatusAlreadyExists;
+    void *body;
+    Status status = ObCreateObject(&FsFileType, sizeof(FsFile), &body);
+    if (status != StatusSuccess)
+        return status;
+    FsFile *file = body;
+    file->Access = access;
+    file->Kind = console ? FspConsole : FspDisk;
+    if (!console) {
+        FspNode *node;
+        FspLock();
+        status = FindOrCreate(path, access, disposition, &node);
+        if (status == StatusSuccess) {
+            FspReferenceNode(node);
+            file->Disk.Node = node;
+        }
+        FspUnlock();
+    }
+    if (status == StatusSuccess)
+        *result = file;
+    else
+        ObDereference(file);
+    return status;
+}
+
+// ---- dispatch by kind
+
+Status FsRead(FsFile *file, const uint64_t *offset, void *buffer, size_t size, size_t *transferred)
+{
+    *transferred = 0;
+    if (!(file->Access & FileRead))
+        return StatusAccessDenied;
+    switch (file->Kind) {
+    case FspDisk:
+        return FspReadDisk(file, offset, buffer, size, transferred);
+    case FspPipe:
+        return FspReadPipe(file, buffer, size, transferred);
+    case FspConsole:
+        return size ? StatusEndOfFile : StatusSuccess;
+    default:
+        return StatusIsADirectory;
+    }
+}
+
+Status FsWrite(FsFile *file, const uint64_t *offset, const void *buffer, size_t size, size_t *transferred)
+{
+    *transferred = 0;
+    if (!(file->Access & (FileWrite | FileAppend)))
+        return StatusAccessDenied;
+    switch (file->Kind) {
+    case FspDisk:
+        return FspWriteDisk(file, offset, buffer, size, transferred);
+    case FspPipe:
+        return FspWritePipe(file, buffer, size, transferred);
+    case FspConsole:
+        KeWriteConsole(buffer, size);
+        *transferred = size;
+        return StatusSuccess;
+    default:
+        return StatusIsADirectory;
+    }
+}
+
+Status FsSeek(FsFile *file, int64_t offset, FileOrigin origin, uint64_t *position)
+{
+    if (file->Kind != FspDisk)
+        return StatusNotSupported;
+    Status status = StatusSuccess;
+    KeAcquireMutex(&file->Disk.Node->Lock);
+    uint64_t base = origin == FileBegin ? 0 : origin == FileCurrent ? file->Disk.Position : file->Disk.Node->Size;
+    uint64_t target;
+    if (origin > FileEnd || __builtin_add_overflow((int64_t)base, offset, (int64_t *)&target) ||
+        (int64_t)target < 0)
+        status = StatusInvalidParameter;
+    else
+        *position = file->Disk.Position = target;
+    KeReleaseMutex(&file->Disk.Node->Lock);
+    return status;
+}
+
+Status FsSetSize(FsFile *file, uint64_t size)
+{
+    if (file->Kind != FspDisk)
+        return StatusNotSupported;
+    if (!(file->Access & FileWrite))
+        return StatusAccessDenied;
+    return FspResize(file->Disk.Node, size);
+}
+
+Status FsQuery(FsFile *file, FileInfo *info)
+{
+    *info = (FileInfo){};
+    switch (file->Kind) {
+    case FspDisk:
+        KeAcquireMutex(&file->Disk.Node->Lock);
+        FspQueryNode(file->Disk.Node, info);
+        KeReleaseMutex(&file->Disk.Node->Lock);
+        break;
+    case FspDirectory:
+        info->Attributes = FileAttributeDirectory;
+        break;
+    case FspPipe:
+        info->Kind = 1;
+        break;
+    case FspConsole:
+        info->Kind = 2;
+        break;
+    }
+    return StatusSuccess;
+}

@@ -1,0 +1,106 @@
+// block.c - the list of block devices, and requests checked and waited for.
+// SPDX-License-Identifier: MIT
+#include "iop.h"
+
+#define TAG_BOUNCE MM_TAG('I', 'o', 'B', 'n')
+#define BOUNCE_SIZE 65536u
+
+static ListEntry BlockDevices = {&BlockDevices, &BlockDevices}; // grows during IoInitialize only
+static uint32_t BlockDeviceCount;
+
+Status IoRegisterBlockDevice(IoBlockDevice *device)
+{
+    uint32_t size = device->SectorSize;
+    if (size < 512 || size > PAGE_SIZE || (size & (size - 1)) || !device->SectorCount ||
+        device->SectorCount > UINT64_MAX / 2 / size || !device->MaximumTransfer ||
+        device->MaximumTransfer % PAGE_SIZE)
+        return StatusNotSupported;
+    RtlFormat(device->Name, sizeof(device->Name), "disk%u", BlockDeviceCount++);
+    RtlInsertTail(&BlockDevices, &device->Link);
+    return StatusSuccess;
+}
+
+IoBlockDevice *IoFindBlockDevice(size_t index)
+{
+    RTL_FOR_EACH(entry, &BlockDevices) {
+        if (index-- == 0)
+            return RTL_CONTAINER_OF(entry, IoBlockDevice, Link);
+    }
+    return nullptr;
+}
+
+static Status CheckRequest(const IoBlockDevice *device, const IoRequest *request)
+{
+    if (request->Operation == IoFlush)
+        return StatusSuccess;
+    if (request->Operation == IoWrite && device->ReadOnly)
+        return StatusReadOnly;
+    if (!request->Count || request->Sector >= device->SectorCount ||
+        request->Count > device->SectorCount - request->Sector ||
+        (uint64_t)request->Count * device->SectorSize > device->MaximumTransfer ||
+        !request->SegmentCount || request->SegmentCount > IO_MAXIMUM_SEGMENTS)
+        return StatusInvalidParameter;
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < request->SegmentCount; i++) {
+        const IoSegment *segment = &request->Segments[i];
+        if (((uintptr_t)segment->Buffer | segment->Size) & 3)
+            return StatusInvalidParameter;
+        total += segment->Size;
+    }
+    return total == (uint64_t)request->Count * device->SectorSize ? StatusSuccess : StatusInvalidParameter;
+}
+
+void IoSubmit(IoBlockDevice *device, IoRequest *request)
+{
+    Status status = CheckRequest(device, request);
+    if (status == StatusSuccess) {
+        device->Submit(device, request);
+    } else {
+        request->Result = status;
+        request->Complete(request);
+    }
+}
+
+static void WakeWaiter(IoRequest *request) { KeSetEvent(request->Context); }
+
+static Status SubmitAndWait(IoBlockDevice *device, IoOperation operation, uint64_t sector, uint32_t count,
+                            void *buffer)
+{
+    KEvent done;
+    KeInitializeEvent(&done, true, false);
+    IoSegment segment = {buffer, (size_t)count * device->SectorSize};
+    IoRequest request = {.Operation = operation, .Sector = sector, .Count = count, .Segments = &segment,
+                         .SegmentCount = count ? 1 : 0, .Complete = WakeWaiter, .Context = &done};
+    IoSubmit(device, &request);
+    // The driver bounds the time a request can take.
+    Status status = KeWaitForObject(&done, KernelWait, KE_INFINITE);
+    return status == StatusSuccess ? request.Result : status;
+}
+
+Status IoTransfer(IoBlockDevice *device, IoOperation operation, uint64_t sector, size_t count, void *buffer)
+{
+    if (operation == IoFlush)
+        return SubmitAndWait(device, IoFlush, 0, 0, nullptr);
+    bool bounced = (uintptr_t)buffer & 3;
+    uint8_t *bounce = nullptr;
+    if (bounced && !(bounce = MmAllocateHeap(BOUNCE_SIZE, TAG_BOUNCE)))
+        return StatusNoMemory;
+    size_t limit = (bounced ? RTL_MIN(BOUNCE_SIZE, device->MaximumTransfer) : device->MaximumTransfer) /
+                   device->SectorSize;
+    Status status = StatusSuccess;
+    uint8_t *at = buffer;
+    while (count && status == StatusSuccess) {
+        uint32_t part = (uint32_t)RTL_MIN(count, limit);
+        size_t bytes = (size_t)part * device->SectorSize;
+        if (bounced && operation == IoWrite)
+            memcpy(bounce, at, bytes);
+        status = SubmitAndWait(device, operation, sector, part, bounced ? bounce : at);
+        if (bounced && operation == IoRead && status == StatusSuccess)
+            memcpy(at, bounce, bytes);
+        at += bytes;
+        sector += part;
+        count -= part;
+    }
+    MmFreeHeap(bounce);
+    return status;
+}

@@ -1,0 +1,85 @@
+// device.c - the device list and how drivers come to their devices.
+//
+// A bus (PCI, and a fixed list for ISA) creates an IoDevice per function found and offers it to each
+// driver of the table for that bus, in the table's order. The first Probe that does not say
+// StatusNotSupported decides. Devices are never removed; the list is built by IoInitialize on one thread
+// and only read afterwards, so it needs no lock.
+// SPDX-License-Identifier: MIT
+#include "iop.h"
+
+#define TAG_DEVICE MM_TAG('I', 'o', 'D', 'v')
+
+static ListEntry Devices = {&Devices, &Devices};
+
+IoDevice *IopCreateDevice(IoBus bus)
+{
+    IoDevice *device = MmAllocateHeap(sizeof(IoDevice), TAG_DEVICE);
+    if (device)
+        device->Bus = bus;
+    return device;
+}
+
+void IopOfferDevice(IoDevice *device)
+{
+    RtlInsertTail(&Devices, &device->Link);
+    for (const IoDriver *const *entry = IoDriverTable; *entry; entry++) {
+        const IoDriver *driver = *entry;
+        if (driver->Bus != device->Bus)
+            continue;
+        Status status = driver->Probe(device);
+        if (status == StatusNotSupported)
+            continue;
+        if (status == StatusSuccess) {
+            device->Driver = driver;
+            KeLog(LogInfo, "io: %s: %s", device->Name, driver->Name);
+        } else {
+            KeLog(LogWarning, "io: %s: %s failed, status %u", device->Name, driver->Name, (unsigned)status);
+        }
+        return;
+    }
+}
+
+// What every PC may have without a bus that could say so: offered once, drivers look for themselves.
+static void OfferIsaDevices(void)
+{
+    static const char *const names[] = {"isa i8042"};
+    for (size_t i = 0; i < RTL_COUNT_OF(names); i++) {
+        IoDevice *device = IopCreateDevice(IoBusIsa);
+        if (!device)
+            return;
+        RtlCopyString(device->Name, sizeof(device->Name), names[i]);
+        IopOfferDevice(device);
+    }
+}
+
+void IoInitialize(const LoaderParams *loader)
+{
+    IopInitializeInput();
+    IopInitializeCache();
+    IopScanPci();
+    OfferIsaDevices();
+}
+
+void IoShutdown(void)
+{
+    for (size_t i = 0;; i++) {
+        IoBlockDevice *disk = IoFindBlockDevice(i);
+        if (!disk)
+            break;
+        IoVolume whole = {.Device = disk, .SectorCount = disk->SectorCount};
+        Status status = IoCacheFlush(&whole);
+        if (status != StatusSuccess)
+            KeLog(LogError, "io: %s: flush at shutdown failed, status %u", disk->Name, (unsigned)status);
+    }
+    RTL_FOR_EACH(entry, &Devices) {
+        IoDevice *device = RTL_CONTAINER_OF(entry, IoDevice, Link);
+        if (device->Driver && device->Driver->Shutdown)
+            device->Driver->Shutdown(device);
+    }
+}
+
+void IoForEachDevice(void (*visit)(const IoDevice *device, void *context), void *context)
+{
+    RTL_FOR_EACH(entry, &Devices)
+        visit(RTL_CONTAINER_OF(entry, IoDevice, Link), context);
+}

@@ -1,0 +1,70 @@
+// volume.c - finds a partition on the disks there are.
+// SPDX-License-Identifier: MIT
+#include "iop.h"
+#include "partition.h"
+
+#define TAG_VOLUME MM_TAG('I', 'o', 'V', 'l')
+#define MAXIMUM_PARTITIONS 128
+
+typedef struct Search {
+    IopPartition Partitions[MAXIMUM_PARTITIONS];
+    uint8_t Scratch[PAGE_SIZE];
+} Search;
+
+static Status ReadSector(void *context, uint64_t sector, void *buffer)
+{
+    return IoTransfer(context, IoRead, sector, 1, buffer);
+}
+
+// The partition with that GUID; a zero GUID: the first EFI system partition, else the first of basic data.
+static const IopPartition *Choose(const Search *search, size_t count, const uint8_t guid[16])
+{
+    static const uint8_t zero[16];
+    if (memcmp(guid, zero, 16) != 0) {
+        for (size_t i = 0; i < count; i++) {
+            if (memcmp(search->Partitions[i].PartitionGuid, guid, 16) == 0)
+                return &search->Partitions[i];
+        }
+        return nullptr;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(search->Partitions[i].TypeGuid, IopEfiSystemPartition, 16) == 0)
+            return &search->Partitions[i];
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(search->Partitions[i].TypeGuid, IopBasicDataPartition, 16) == 0)
+            return &search->Partitions[i];
+    }
+    return nullptr;
+}
+
+Status IoFindVolume(const uint8_t partitionGuid[16], IoVolume *volume)
+{
+    Search *search = MmAllocateHeap(sizeof(Search), TAG_VOLUME);
+    if (!search)
+        return StatusNoMemory;
+    Status result = StatusNoSuchDevice;
+    for (size_t i = 0; result != StatusSuccess; i++) {
+        IoBlockDevice *device = IoFindBlockDevice(i);
+        if (!device)
+            break;
+        IopDisk disk = {.Context = device, .Read = ReadSector, .SectorCount = device->SectorCount,
+                        .SectorSize = device->SectorSize, .Scratch = search->Scratch};
+        size_t count;
+        Status status = IopReadPartitions(&disk, search->Partitions, MAXIMUM_PARTITIONS, &count);
+        if (status != StatusSuccess) {
+            KeLog(LogWarning, "io: %s: no partition table could be read, status %u", device->Name, (unsigned)status);
+            continue;
+        }
+        const IopPartition *partition = Choose(search, count, partitionGuid);
+        if (!partition)
+            continue;
+        *volume = (IoVolume){.Device = device, .FirstSector = partition->FirstSector,
+                             .SectorCount = partition->SectorCount};
+        memcpy(volume->PartitionGuid, partition->PartitionGuid, 16);
+        memcpy(volume->TypeGuid, partition->TypeGuid, 16);
+        result = StatusSuccess;
+    }
+    MmFreeHeap(search);
+    return result;
+}
