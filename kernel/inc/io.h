@@ -53,6 +53,7 @@ struct IoRequest {
     void (*Complete)(IoRequest *request); // at PassiveLevel or DispatchLevel, no locks held
     void *Context;          // the caller's
     uint64_t Deadline;      // the driver's
+    uint32_t Attempts;      // the driver's; 0 at submission
 };
 struct IoBlockDevice {
     ListEntry Link;
@@ -105,6 +106,7 @@ void IoReportInput(const IoInputEvent *event); // any level
 // Waits for the next event (UserWait semantics do not apply: for the window thread).
 Status IoReadInput(IoInputEvent *event, uint64_t timeout);
 void IoSetKeyboardLeds(uint32_t modifiers); // ModifierCapsLock, ModifierNumLock
+void IoRegisterKeyboardLeds(void (*set)(uint32_t modifiers)); // by the keyboard's driver, once
 uint64_t IoGetInputDropped(void);
 
 // ---- ACPI (ports/acpica behind it)

@@ -53,6 +53,7 @@ static Status CheckRequest(const IoBlockDevice *device, const IoRequest *request
 void IoSubmit(IoBlockDevice *device, IoRequest *request)
 {
     Status status = CheckRequest(device, request);
+    request->Attempts = 0;
     if (status == StatusSuccess) {
         device->Submit(device, request);
     } else {

@@ -83,3 +83,13 @@ Status IoReadInput(IoInputEvent *event, uint64_t timeout)
 }
 
 uint64_t IoGetInputDropped(void) { return Queue.Dropped; }
+
+static void (*SetLeds)(uint32_t modifiers);
+
+void IoRegisterKeyboardLeds(void (*set)(uint32_t modifiers)) { SetLeds = set; }
+
+void IoSetKeyboardLeds(uint32_t modifiers)
+{
+    if (SetLeds)
+        SetLeds(modifiers);
+}
