@@ -22,20 +22,20 @@
 // SPDX-License-Identifier: MIT
 #include "fsp.h"
 
-static void DeleteFile(void *body);
+static void FreeFile(void *body);
 static void HandleClosed(void *body, uint32_t openHandles);
 
 ObType FsFileType = {
     .Name = "File",
     .Tag = FSP_TAG,
     .DispatcherOffset = OB_NOT_WAITABLE,
-    .Delete = DeleteFile,
+    .Delete = FreeFile,
     .CloseHandle = HandleClosed,
 };
 
 bool FspIsConsole(const char *path) { return FspPathsEqual(path, "/device/console"); }
 
-static void DeleteFile(void *body)
+static void FreeFile(void *body)
 {
     FsFile *file = body;
     switch (file->Kind) {
