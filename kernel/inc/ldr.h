@@ -1,17 +1,18 @@
-// ldr.h - PE images: read once, checked, relocated to one random base per boot, shared between processes.
-// SPDX-License-Identifier: MIT
+// ldr.h - PE images: read once, checked, relocated to one random base per boot, shared between
+// processes. SPDX-License-Identifier: MIT
 #pragma once
 
 #include "mm.h"
 
-// Where an image's bytes come from; sys fills it from an open file, so that ldr knows no file system.
+// Where an image's bytes come from; sys fills it from an open file, so that ldr knows no file
+// system.
 typedef struct LdrSource {
     void *Context;
     Status (*Read)(void *context, uint64_t offset, void *buffer, size_t size); // all or an error
     uint64_t Size;
-    uint64_t Identity;   // same identity and stamp: same image (cache key)
+    uint64_t Identity; // same identity and stamp: same image (cache key)
     uint64_t Stamp;
-    const char *Path;    // absolute, for the module list
+    const char *Path; // absolute, for the module list
 } LdrSource;
 
 typedef struct LdrImage LdrImage; // cached, reference counted
@@ -19,11 +20,12 @@ void LdrInitialize(void);
 Status LdrOpenImage(const LdrSource *source, LdrImage **image); // StatusBadImage, StatusNoMemory
 void LdrReferenceImage(LdrImage *image);
 void LdrDereferenceImage(LdrImage *image);
-void LdrPurgeCache(void); // images nobody maps
-uint64_t LdrGetIdleBytes(void); // of cached images nobody maps
+void LdrPurgeCache(void);                 // images nobody maps
+uint64_t LdrGetIdleBytes(void);           // of cached images nobody maps
 bool LdrIsProgram(const LdrImage *image); // not a library, and has an entry point
 struct PeImage;
-const struct PeImage *LdrGetPe(const LdrImage *image); // over kernel memory, valid as long as the image
+const struct PeImage *
+LdrGetPe(const LdrImage *image); // over kernel memory, valid as long as the image
 
 typedef struct LdrModule { // one image mapped in one process; on the process's module list
     ListEntry Link;
@@ -38,7 +40,9 @@ typedef struct LdrModule { // one image mapped in one process; on the process's 
 Status LdrMapImage(MmAddressSpace *space, LdrImage *image, LdrModule *module);
 void LdrUnmapImage(MmAddressSpace *space, LdrModule *module);
 void LdrForgetModule(LdrModule *module); // the address space it was mapped in is gone
-// Binds program's imports from the library named libraryName to library; other imports stay as they are.
-// The address space must be current. StatusImportNotFound with the name in missing (size bytes).
-Status LdrBindImports(const LdrModule *program, const LdrModule *library, const char *libraryName, char *missing, size_t size);
+// Binds program's imports from the library named libraryName to library; other imports stay as they
+// are. The address space must be current. StatusImportNotFound with the name in missing (size
+// bytes).
+Status LdrBindImports(const LdrModule *program, const LdrModule *library, const char *libraryName,
+                      char *missing, size_t size);
 Status LdrFindExport(const LdrModule *module, const char *name, uint64_t *address);

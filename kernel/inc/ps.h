@@ -16,23 +16,24 @@ void PsInitialize(void);
 typedef struct PsCreateParameters { // all kernel memory
     const LdrSource *Program, *Runtime;
     const char *CommandLine;
-    const char *CurrentDirectory;      // absolute, normalised
-    const char *Environment;           // "A=b\0C=d\0", EnvironmentSize bytes
+    const char *CurrentDirectory; // absolute, normalised
+    const char *Environment;      // "A=b\0C=d\0", EnvironmentSize bytes
     size_t EnvironmentSize;
-    void *StandardObjects[3];          // referenced objects to open in the new table, or nullptr
+    void *StandardObjects[3]; // referenced objects to open in the new table, or nullptr
     uint32_t StandardAccess[3];
-    PsProcess *Parent;                 // may be nullptr
-    char *Missing;                     // StatusImportNotFound: receives the import's name
+    PsProcess *Parent; // may be nullptr
+    char *Missing;     // StatusImportNotFound: receives the import's name
     size_t MissingSize;
 } PsCreateParameters;
 // Builds the process and starts its first thread. *process is referenced for the caller.
 Status PsCreateProcess(const PsCreateParameters *parameters, PsProcess **process);
 Status PsCreateThread(PsProcess *process, const AbiCreateThread *parameters, PsThread **thread);
 uint64_t PsGetThreadId(const PsThread *thread);
-Status PsGetThreadExitCode(const PsThread *thread, uint32_t *exitCode); // StatusWouldBlock: still runs
+Status PsGetThreadExitCode(const PsThread *thread,
+                           uint32_t *exitCode); // StatusWouldBlock: still runs
 void PsSetThreadPriority(PsThread *thread, uint8_t priority);
-// A buffer of PS_TRANSFER_SIZE bytes that belongs to the calling thread of a process, for the system call
-// in progress. nullptr: no memory.
+// A buffer of PS_TRANSFER_SIZE bytes that belongs to the calling thread of a process, for the
+// system call in progress. nullptr: no memory.
 #define PS_TRANSFER_SIZE (32u * 1024u)
 void *PsGetTransferBuffer(void);
 // Ends every thread of the process; returns at once unless it is the caller's own (then never).
@@ -44,7 +45,8 @@ PsThread *PsGetCurrentThread(void);
 ObHandleTable *PsGetHandleTable(PsProcess *process);
 MmAddressSpace *PsGetAddressSpace(PsProcess *process);
 uint32_t PsGetProcessId(const PsProcess *process);
-const char *PsGetProgramPath(const PsProcess *process); // absolute; constant while the process lives
+const char *
+PsGetProgramPath(const PsProcess *process); // absolute; constant while the process lives
 void PsQueryProcess(PsProcess *process, ProcessInfo *info);
 // The current directory; Set takes an absolute, normalised path that fs has checked.
 void PsGetCurrentDirectory(PsProcess *process, char path[MaximumPath]);
@@ -53,18 +55,21 @@ uint32_t PsGetProcessCount(void);
 uint32_t PsGetThreadCount(void);
 // Calls visit with each process, referenced, until it returns false.
 void PsForEachProcess(bool (*visit)(PsProcess *process, void *context), void *context);
-// A per-process slot for the window system (its message queue); freed by the callback when the process ends.
+// A per-process slot for the window system (its message queue); freed by the callback when the
+// process ends.
 void PsSetWindowData(PsProcess *process, void *data);
 void *PsGetWindowData(PsProcess *process);
 // Called at PassiveLevel when a process has ended, before its handles are closed.
 void PsRegisterExitCallback(void (*callback)(PsProcess *process));
 // Maps a library into the current process, or counts one more user of it. image->Base tells where.
 Status PsMapImage(const LdrSource *source, AbiImageInfo *image);
-// The end of one use. StatusNotFound: no library there. StatusInvalidParameter: program or mosrt.dll.
+// The end of one use. StatusNotFound: no library there. StatusInvalidParameter: program or
+// mosrt.dll.
 Status PsUnmapImage(uint64_t base);
 // Time stamp counter just before the first user instruction; 0: not yet.
 uint64_t PsGetFirstUserStamp(void);
 // Finds the user module and offset of an address in the current process, for reports.
 bool PsFindUserModule(uint64_t address, char *name, size_t size, uint64_t *base);
 // A kernel thread at PassiveLevel.
-Status PsCreateSystemThread(const char *name, uint8_t priority, void (*entry)(void *), void *context);
+Status PsCreateSystemThread(const char *name, uint8_t priority, void (*entry)(void *),
+                            void *context);

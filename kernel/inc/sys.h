@@ -13,6 +13,6 @@ void SysInitialize(const LoaderParams *loader);
 Status SysStartInit(void);
 // Starts a program as a person would from the desktop. PassiveLevel. Errors of CreateProcess.
 Status SysStartProgram(const char *commandLine);
-// Begins the orderly end and returns: processes are told to end, files written, then power off or restart.
-// Later requests change nothing. Level <= Dispatch; this is what the power button calls.
+// Begins the orderly end and returns: processes are told to end, files written, then power off or
+// restart. Later requests change nothing. Level <= Dispatch; this is what the power button calls.
 void SysRequestShutdown(ShutdownAction action, int32_t exitCode);

@@ -1,20 +1,20 @@
 // random.c - the kernel's random numbers.
 //
-// ChaCha20 (RFC 8439) as a generator with fast key erasure: each refill of the pool makes a block run
-// whose first 32 bytes become the next key at once, and every byte handed out is wiped, so that the
-// memory of the kernel never tells what was given out before. The loader's entropy and the time stamp
-// counter are stirred into the key; without the former the numbers are only as good as the counter.
-// SPDX-License-Identifier: MIT
+// ChaCha20 (RFC 8439) as a generator with fast key erasure: each refill of the pool makes a block
+// run whose first 32 bytes become the next key at once, and every byte handed out is wiped, so that
+// the memory of the kernel never tells what was given out before. The loader's entropy and the time
+// stamp counter are stirred into the key; without the former the numbers are only as good as the
+// counter. SPDX-License-Identifier: MIT
 #include "ke.h"
 
 #define CHACHA_BLOCK 64u
-#define POOL_BLOCKS 4u // bounds the time under the lock to four block functions
+#define POOL_BLOCKS  4u // bounds the time under the lock to four block functions
 
 static KSpinLock RandomLock = KE_SPIN_LOCK_INIT(LockRankRandom, "random");
-static uint32_t Key[8];                           // R: guarded by RandomLock, as is all below
-static uint64_t Counter;                          // R
-static uint8_t Pool[POOL_BLOCKS * CHACHA_BLOCK];  // R
-static size_t PoolLeft;                           // R: unused bytes, at the pool's end
+static uint32_t Key[8];                          // R: guarded by RandomLock, as is all below
+static uint64_t Counter;                         // R
+static uint8_t Pool[POOL_BLOCKS * CHACHA_BLOCK]; // R
+static size_t PoolLeft;                          // R: unused bytes, at the pool's end
 
 static uint32_t RotateLeft(uint32_t value, unsigned count)
 {
@@ -23,10 +23,14 @@ static uint32_t RotateLeft(uint32_t value, unsigned count)
 
 static void QuarterRound(uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d)
 {
-    *a += *b; *d = RotateLeft(*d ^ *a, 16);
-    *c += *d; *b = RotateLeft(*b ^ *c, 12);
-    *a += *b; *d = RotateLeft(*d ^ *a, 8);
-    *c += *d; *b = RotateLeft(*b ^ *c, 7);
+    *a += *b;
+    *d = RotateLeft(*d ^ *a, 16);
+    *c += *d;
+    *b = RotateLeft(*b ^ *c, 12);
+    *a += *b;
+    *d = RotateLeft(*d ^ *a, 8);
+    *c += *d;
+    *b = RotateLeft(*b ^ *c, 7);
 }
 
 // One block of key stream (RFC 8439, 2.3) for the present key and counter.

@@ -1,44 +1,49 @@
 // image.c - images: read once, checked once, relocated once per boot, then shared by every process.
 //
-// An image's bytes live in one MmSection of SizeOfImage bytes, laid out as in memory. When it is loaded the
-// image gets a random base that no other image in the cache has, is relocated to it, and keeps it until it
-// leaves the cache. Mapping it (map.c) is then a matter of page table entries: every page is shared, and
-// pages that a process writes are copied for that process alone by mm. Import slots of a program are
-// bound inside the shared section too, since they hold the same values in every process.
+// An image's bytes live in one MmSection of SizeOfImage bytes, laid out as in memory. When it is
+// loaded the image gets a random base that no other image in the cache has, is relocated to it, and
+// keeps it until it leaves the cache. Mapping it (map.c) is then a matter of page table entries:
+// every page is shared, and pages that a process writes are copied for that process alone by mm.
+// Import slots of a program are bound inside the shared section too, since they hold the same
+// values in every process.
 //
-// The cache is keyed by the source's identity and stamp. Somebody who asks for an image that is just being
-// read waits for it. An image with a known identity but another stamp replaces the old one, which lives on
-// until its last mapping is gone. Images nobody uses stay, newest first, up to IDLE_MAXIMUM bytes, and go
-// when mm asks for memory.
+// The cache is keyed by the source's identity and stamp. Somebody who asks for an image that is
+// just being read waits for it. An image with a known identity but another stamp replaces the old
+// one, which lives on until its last mapping is gone. Images nobody uses stay, newest first, up to
+// IDLE_MAXIMUM bytes, and go when mm asks for memory.
 //
-// Nothing in a file is trusted: lib/pe checks headers and every directory, reads are bounded by what it
-// found, and a bad image is StatusBadImage.
+// Nothing in a file is trusted: lib/pe checks headers and every directory, reads are bounded by
+// what it found, and a bad image is StatusBadImage.
 //
-// Locking: CacheLock guards the list and counts and is never held while reading or allocating. An image's
-// BindLock is a mutex for the binding of its shared import slots.
-// SPDX-License-Identifier: MIT
+// Locking: CacheLock guards the list and counts and is never held while reading or allocating. An
+// image's BindLock is a mutex for the binding of its shared import slots. SPDX-License-Identifier:
+// MIT
 #include "ldri.h"
 
-#define IMAGE_MAXIMUM (64ull << 20)  // bytes of SizeOfImage; all its pages are present while it is cached
-#define FILE_MAXIMUM (256ull << 20)
-#define IDLE_MAXIMUM (32ull << 20)   // bytes of cached images nobody uses
-#define READ_CHUNK (64u << 10)
-#define BASE_LOWEST 0x00007FF000000000ull
-#define BASE_HIGHEST 0x00007FFF00000000ull
+#define IMAGE_MAXIMUM                                                                              \
+    (64ull << 20) // bytes of SizeOfImage; all its pages are present while it is cached
+#define FILE_MAXIMUM   (256ull << 20)
+#define IDLE_MAXIMUM   (32ull << 20) // bytes of cached images nobody uses
+#define READ_CHUNK     (64u << 10)
+#define BASE_LOWEST    0x00007FF000000000ull
+#define BASE_HIGHEST   0x00007FFF00000000ull
 #define BASE_ALIGNMENT 0x10000ull
-#define BASE_TRIES 64u
+#define BASE_TRIES     64u
 
 static KSpinLock CacheLock = KE_SPIN_LOCK_INIT(LockRankProcess, "image cache");
-static ListEntry Cache = {&Cache, &Cache}; // C (guarded by CacheLock): LdrImage, most recently opened first
-static uint64_t IdleBytes;                 // C: of images in the cache without references
-static volatile uint64_t LastSerial;       // atomic
+static ListEntry Cache = {&Cache,
+                          &Cache}; // C (guarded by CacheLock): LdrImage, most recently opened first
+static uint64_t IdleBytes;         // C: of images in the cache without references
+static volatile uint64_t LastSerial; // atomic
 
-// ------------------------------------------------------------------------------------------- loading
+// -------------------------------------------------------------------------------------------
+// loading
 
 // Whether [base, base + size) is clear of every cached image. The cache is locked.
 static bool IsBaseFree(uint64_t base, uint64_t size)
 {
-    RTL_FOR_EACH(entry, &Cache) {
+    RTL_FOR_EACH(entry, &Cache)
+    {
         const LdrImage *other = RTL_CONTAINER_OF(entry, LdrImage, Link);
         if (base < other->Base + other->Size && other->Base < base + size)
             return false;
@@ -105,7 +110,8 @@ static Status ReadHeaders(LdrImage *image, const LdrSource *source, uint8_t **he
 }
 
 // Reads headers and sections to their places in the mapped section.
-static Status ReadSections(LdrImage *image, const LdrSource *source, const uint8_t *headers, size_t headerSize)
+static Status ReadSections(LdrImage *image, const LdrSource *source, const uint8_t *headers,
+                           size_t headerSize)
 {
     memcpy(image->Bytes, headers, headerSize);
     for (size_t i = 0; i < image->Pe.SectionCount; i++) {
@@ -113,7 +119,8 @@ static Status ReadSections(LdrImage *image, const LdrSource *source, const uint8
         if ((uint64_t)section.Rva + section.MappedSize > image->Pe.SizeOfImage ||
             section.FileSize > section.MappedSize)
             return StatusBadImage;
-        Status status = ReadChunked(source, section.FileOffset, image->Bytes + section.Rva, section.FileSize);
+        Status status =
+            ReadChunked(source, section.FileOffset, image->Bytes + section.Rva, section.FileSize);
         if (status != StatusSuccess)
             return status;
     }
@@ -149,7 +156,8 @@ static Status LoadImage(LdrImage *image, const LdrSource *source)
     return status;
 }
 
-// ------------------------------------------------------------------------------------------- the cache
+// ------------------------------------------------------------------------------------------- the
+// cache
 
 // Nobody refers to the image and it is not in the cache.
 static void FreeImage(LdrImage *image)
@@ -161,7 +169,8 @@ static void FreeImage(LdrImage *image)
     MmFreeHeap(image);
 }
 
-// Takes the image out of the cache; the caller frees it once unlocked when true. The cache is locked.
+// Takes the image out of the cache; the caller frees it once unlocked when true. The cache is
+// locked.
 static bool Unlink(LdrImage *image)
 {
     RtlRemoveEntry(&image->Link);
@@ -172,12 +181,13 @@ static bool Unlink(LdrImage *image)
     return true;
 }
 
-// The cached image of the source, referenced, or nullptr. An image whose file has changed since leaves the
-// cache; *drop is set when the caller must free it. The cache is locked.
+// The cached image of the source, referenced, or nullptr. An image whose file has changed since
+// leaves the cache; *drop is set when the caller must free it. The cache is locked.
 static LdrImage *FindCached(const LdrSource *source, LdrImage **drop)
 {
     *drop = nullptr;
-    RTL_FOR_EACH(entry, &Cache) {
+    RTL_FOR_EACH(entry, &Cache)
+    {
         LdrImage *image = RTL_CONTAINER_OF(entry, LdrImage, Link);
         if (image->Identity != source->Identity)
             continue;
@@ -250,8 +260,9 @@ Status LdrOpenImage(const LdrSource *source, LdrImage **image)
         else
             MmFreeHeap(new);
     }
-    Status status = KeReadEvent(&found->Loaded) ? StatusSuccess
-                                                : KeWaitForObject(&found->Loaded, KernelWait, KE_INFINITE);
+    Status status = KeReadEvent(&found->Loaded)
+                        ? StatusSuccess
+                        : KeWaitForObject(&found->Loaded, KernelWait, KE_INFINITE);
     if (status == StatusSuccess)
         status = found->LoadStatus;
     if (status != StatusSuccess) {
@@ -270,13 +281,15 @@ void LdrReferenceImage(LdrImage *image)
     KeReleaseSpinLock(&CacheLock, old);
 }
 
-// The idle image that was given back first, taken out of the cache, while more than `keep` bytes are idle.
+// The idle image that was given back first, taken out of the cache, while more than `keep` bytes
+// are idle.
 static LdrImage *TakeIdleImage(uint64_t keep)
 {
     LdrImage *oldest = nullptr;
     KIrql old = KeAcquireSpinLock(&CacheLock);
     if (IdleBytes > keep) {
-        RTL_FOR_EACH(entry, &Cache) {
+        RTL_FOR_EACH(entry, &Cache)
+        {
             LdrImage *image = RTL_CONTAINER_OF(entry, LdrImage, Link);
             if (image->References == 0 && (oldest == nullptr || image->LastUse < oldest->LastUse))
                 oldest = image;

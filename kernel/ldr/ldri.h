@@ -11,19 +11,19 @@ typedef enum LdrImageState : uint8_t { ImageLoading, ImageReady, ImageFailed } L
 
 // Legend: [c] constant once ready, [l] cache lock, [b] bind lock.
 struct LdrImage {
-    ListEntry Link;       // [l] in the cache, or to itself once stale
-    uint32_t References;  // [l] mappings and holders; the cache itself holds none
-    LdrImageState State;  // [l]
-    bool Stale;           // [l] no longer in the cache: goes with its last reference
-    Status LoadStatus;    // [c]
-    KEvent Loaded;        // set when no longer loading
+    ListEntry Link;           // [l] in the cache, or to itself once stale
+    uint32_t References;      // [l] mappings and holders; the cache itself holds none
+    LdrImageState State;      // [l]
+    bool Stale;               // [l] no longer in the cache: goes with its last reference
+    Status LoadStatus;        // [c]
+    KEvent Loaded;            // set when no longer loading
     uint64_t Identity, Stamp; // [c]
-    uint64_t Serial;      // [c] unique for one boot, never 0
-    uint64_t LastUse;     // [l] KeQueryTime of the last reference given back
-    uint64_t Base, Size;  // [l] while loading, then [c]: where it is relocated to, whole pages
-    MmSection *Section;   // [c]
-    uint8_t *Bytes;       // [c] the section mapped in the kernel, read-write
-    PeImage Pe;           // [c] over Bytes
+    uint64_t Serial;          // [c] unique for one boot, never 0
+    uint64_t LastUse;         // [l] KeQueryTime of the last reference given back
+    uint64_t Base, Size;      // [l] while loading, then [c]: where it is relocated to, whole pages
+    MmSection *Section;       // [c]
+    uint8_t *Bytes;           // [c] the section mapped in the kernel, read-write
+    PeImage Pe;               // [c] over Bytes
     KMutex BindLock;
-    uint64_t BoundTo;     // [b] serial of the library the shared import slots are bound to, 0: none
+    uint64_t BoundTo; // [b] serial of the library the shared import slots are bound to, 0: none
 };

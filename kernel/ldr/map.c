@@ -1,11 +1,12 @@
 // map.c - an image in a process: its sections mapped with their protection, and its imports bound.
 //
-// Every section is a region of its own, shared and copied on write, so that VirtualProtect and a write
-// never reach another process. Discardable sections (relocations) are not mapped. When the image's base is
-// taken in a process, that process gets a private copy relocated to where there is room.
+// Every section is a region of its own, shared and copied on write, so that VirtualProtect and a
+// write never reach another process. Discardable sections (relocations) are not mapped. When the
+// image's base is taken in a process, that process gets a private copy relocated to where there is
+// room.
 //
-// Import slots are bound in the shared pages when program and library both sit at their cached bases, which
-// is nearly always; then the first start of a program binds it for the whole boot.
+// Import slots are bound in the shared pages when program and library both sit at their cached
+// bases, which is nearly always; then the first start of a program binds it for the whole boot.
 // SPDX-License-Identifier: MIT
 #include "ldri.h"
 
@@ -19,7 +20,8 @@ static MemoryProtection ProtectionOf(const PeSection *section)
 }
 
 // The parts of an image that are mapped: 0 is its headers, the rest its sections.
-static bool GetPart(const PeImage *pe, size_t index, uint32_t *rva, uint32_t *size, MemoryProtection *protection)
+static bool GetPart(const PeImage *pe, size_t index, uint32_t *rva, uint32_t *size,
+                    MemoryProtection *protection)
 {
     if (index == 0) {
         *rva = 0;
@@ -40,7 +42,8 @@ static void UnmapParts(MmAddressSpace *space, const PeImage *pe, uint64_t base, 
         uint32_t rva, size;
         MemoryProtection protection;
         // A program may have unmapped a part of itself: then there is nothing left to do.
-        if (GetPart(pe, i, &rva, &size, &protection) && MmUnmapSection(space, base + rva) != StatusSuccess)
+        if (GetPart(pe, i, &rva, &size, &protection) &&
+            MmUnmapSection(space, base + rva) != StatusSuccess)
             continue;
     }
 }
@@ -54,7 +57,8 @@ static Status MapParts(MmAddressSpace *space, MmSection *section, const PeImage 
         if (!GetPart(pe, i, &rva, &size, &protection))
             continue;
         uint64_t address = base + rva;
-        Status status = MmMapSection(space, section, rva, size, &address, protection, RegionImage, true);
+        Status status =
+            MmMapSection(space, section, rva, size, &address, protection, RegionImage, true);
         if (status != StatusSuccess) {
             UnmapParts(space, pe, base, i);
             return status;
@@ -130,7 +134,8 @@ void LdrForgetModule(LdrModule *module)
     module->Image = nullptr;
 }
 
-// ------------------------------------------------------------------------------------------- imports
+// -------------------------------------------------------------------------------------------
+// imports
 
 Status LdrFindExport(const LdrModule *module, const char *name, uint64_t *address)
 {
@@ -143,7 +148,8 @@ Status LdrFindExport(const LdrModule *module, const char *name, uint64_t *addres
     return status;
 }
 
-// Where the bound values go: the shared bytes, or (bytes == nullptr) the current process's own pages.
+// Where the bound values go: the shared bytes, or (bytes == nullptr) the current process's own
+// pages.
 typedef struct Binder {
     const LdrModule *Program, *Library;
     uint8_t *Bytes;
@@ -163,8 +169,9 @@ static Status BindOne(const Binder *binder, const PeImport *import)
 {
     const PeImage *library = &binder->Library->Image->Pe;
     PeExport export;
-    Status status = import->Name != nullptr ? PeFindExport(library, import->Name, &export)
-                                            : PeFindExportByOrdinal(library, import->Ordinal, &export);
+    Status status = import->Name != nullptr
+                        ? PeFindExport(library, import->Name, &export)
+                        : PeFindExportByOrdinal(library, import->Ordinal, &export);
     if (status == StatusSuccess && export.Forwarder != nullptr)
         status = StatusNotFound;
     if (status != StatusSuccess) {
@@ -183,8 +190,10 @@ static Status BindOne(const Binder *binder, const PeImport *import)
     return StatusSuccess;
 }
 
-// Makes the pages of a section that holds import slots writable in the process, or what they were again.
-static Status ProtectSlots(MmAddressSpace *space, const LdrModule *program, uint32_t slot, bool writable)
+// Makes the pages of a section that holds import slots writable in the process, or what they were
+// again.
+static Status ProtectSlots(MmAddressSpace *space, const LdrModule *program, uint32_t slot,
+                           bool writable)
 {
     PeSection section;
     if (!PeFindSection(&program->Image->Pe, slot, &section) || section.Executable)
@@ -226,8 +235,8 @@ static Status BindAll(const Binder *binder, const char *libraryName)
     }
 }
 
-Status LdrBindImports(const LdrModule *program, const LdrModule *library, const char *libraryName, char *missing,
-                      size_t size)
+Status LdrBindImports(const LdrModule *program, const LdrModule *library, const char *libraryName,
+                      char *missing, size_t size)
 {
     LdrImage *image = program->Image, *from = library->Image;
     Binder binder = {program, library, nullptr, missing, size};

@@ -1,24 +1,25 @@
 // handle.c - handle tables: small numbers that name objects to user mode.
 //
-// A table has two levels: a directory of leaves, each leaf a page of entries, made when the first handle
-// in it is needed. A handle is the entry's index in its low 16 bits and the entry's generation, 1 to
-// 0x7FFF, above: it is never 0, never a pseudo handle, and the generation moves on with every close, so
-// that a stale handle is caught and does not name whatever came to live in its entry. Free entries form a
-// list through their Access field; entries beyond Used have never been used and are not on it. Opening,
-// closing and looking up are thus O(1), but for one leaf in 256 opens.
+// A table has two levels: a directory of leaves, each leaf a page of entries, made when the first
+// handle in it is needed. A handle is the entry's index in its low 16 bits and the entry's
+// generation, 1 to 0x7FFF, above: it is never 0, never a pseudo handle, and the generation moves on
+// with every close, so that a stale handle is caught and does not name whatever came to live in its
+// entry. Free entries form a list through their Access field; entries beyond Used have never been
+// used and are not on it. Opening, closing and looking up are thus O(1), but for one leaf in 256
+// opens.
 //
-// Locking: the table's spin lock guards everything in it. A look-up takes its reference under the lock, so
-// a handle closed meanwhile cannot take the object away. Objects are never deleted under the lock, and
-// closing a whole table walks it entry by entry with the lock free in between.
+// Locking: the table's spin lock guards everything in it. A look-up takes its reference under the
+// lock, so a handle closed meanwhile cannot take the object away. Objects are never deleted under
+// the lock, and closing a whole table walks it entry by entry with the lock free in between.
 // SPDX-License-Identifier: MIT
 #include "obi.h"
 
-#define TABLE_MAXIMUM 65536u
-#define LEAF_ENTRIES (PAGE_SIZE / sizeof(Entry))
-#define LEAF_COUNT (TABLE_MAXIMUM / LEAF_ENTRIES)
-#define NO_ENTRY UINT32_MAX
+#define TABLE_MAXIMUM   65536u
+#define LEAF_ENTRIES    (PAGE_SIZE / sizeof(Entry))
+#define LEAF_COUNT      (TABLE_MAXIMUM / LEAF_ENTRIES)
+#define NO_ENTRY        UINT32_MAX
 #define GENERATION_LAST 0x7FFFu // bit 31 of a handle stays clear: those are the pseudo handles
-#define TABLE_TAG MM_TAG('O', 'b', 'H', 't')
+#define TABLE_TAG       MM_TAG('O', 'b', 'H', 't')
 
 typedef struct Entry {
     void *Body;          // nullptr: free
@@ -29,10 +30,10 @@ static_assert(PAGE_SIZE % sizeof(Entry) == 0, "a leaf is a page");
 
 struct ObHandleTable {
     KSpinLock Lock;
-    uint32_t Count;     // L (guarded by Lock): open handles
-    uint32_t Used;      // L: entries ever used
-    uint32_t FirstFree; // L
-    bool Closing;       // L: no more handles
+    uint32_t Count;            // L (guarded by Lock): open handles
+    uint32_t Used;             // L: entries ever used
+    uint32_t FirstFree;        // L
+    bool Closing;              // L: no more handles
     Entry *Leaves[LEAF_COUNT]; // L
 };
 
@@ -182,7 +183,8 @@ Status ObQueryHandle(ObHandleTable *table, Handle handle, void **body, uint32_t 
     return status;
 }
 
-Status ObReferenceByHandle(ObHandleTable *table, Handle handle, ObType *type, uint32_t access, void **body)
+Status ObReferenceByHandle(ObHandleTable *table, Handle handle, ObType *type, uint32_t access,
+                           void **body)
 {
     Status status = StatusInvalidHandle;
     KIrql old = KeAcquireSpinLock(&table->Lock);

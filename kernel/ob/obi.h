@@ -4,9 +4,9 @@
 
 #include "ob.h"
 
-#define OB_MAGIC_LIVE 0x4A424F45u // "EOBJ"
-#define OB_MAGIC_DEAD 0x44414544u // "DEAD"
-#define OB_MAXIMUM_BODY (1u << 20)
+#define OB_MAGIC_LIVE         0x4A424F45u // "EOBJ"
+#define OB_MAGIC_DEAD         0x44414544u // "DEAD"
+#define OB_MAXIMUM_BODY       (1u << 20)
 #define OB_MAXIMUM_REFERENCES (1u << 30)
 
 // In front of every body; 16-byte granular, so that a body is aligned as the heap's blocks are.

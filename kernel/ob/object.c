@@ -1,14 +1,15 @@
 // object.c - objects: a body with a reference count and a type.
 //
-// Every object is one heap block: an ObHeader and, behind it, the body its owner knows. The reference
-// count says how many pointers to the body exist, handles included; the handle count, how many of them
-// are handles. When the last reference goes, the type's Delete runs and the block is freed: at once when
-// the caller may block, else from the system worker thread, to which the body waits on a list that needs
-// neither a lock nor memory. Delete may drop references itself; a chain of objects that keep each other
-// alive is as deep on the stack as it is long, so types keep chains short (thread -> process is the longest).
+// Every object is one heap block: an ObHeader and, behind it, the body its owner knows. The
+// reference count says how many pointers to the body exist, handles included; the handle count, how
+// many of them are handles. When the last reference goes, the type's Delete runs and the block is
+// freed: at once when the caller may block, else from the system worker thread, to which the body
+// waits on a list that needs neither a lock nor memory. Delete may drop references itself; a chain
+// of objects that keep each other alive is as deep on the stack as it is long, so types keep chains
+// short (thread -> process is the longest).
 //
-// The magic number tells a living object from a dead one and from anything else; a wrong one, or a count
-// that would leave its range, is a bugcheck and never a quiet corruption.
+// The magic number tells a living object from a dead one and from anything else; a wrong one, or a
+// count that would leave its range, is a bugcheck and never a quiet corruption.
 //
 // Locking: the counts are atomic; nothing else changes in an object's life.
 // SPDX-License-Identifier: MIT
@@ -100,5 +101,6 @@ ObType *ObGetType(const void *body)
 void *ObGetDispatcher(void *body)
 {
     const ObType *type = ObiGetHeader(body)->Type;
-    return type->DispatcherOffset == OB_NOT_WAITABLE ? nullptr : (char *)body + type->DispatcherOffset;
+    return type->DispatcherOffset == OB_NOT_WAITABLE ? nullptr
+                                                     : (char *)body + type->DispatcherOffset;
 }

@@ -1,16 +1,17 @@
 // fault.c - a fault in ring 3 that nobody handles ends the process, and says why in the log.
 //
-// The exit code is the exception's code as NT counts them. The report names the instruction and its callers as
-// module+offset, found from the images' unwind data; everything of the program's is read as user memory, so a
-// program that has wrecked its stack or its unwind data gets a short walk and nothing worse.
-// SPDX-License-Identifier: MIT
+// The exit code is the exception's code as NT counts them. The report names the instruction and its
+// callers as module+offset, found from the images' unwind data; everything of the program's is read
+// as user memory, so a program that has wrecked its stack or its unwind data gets a short walk and
+// nothing worse. SPDX-License-Identifier: MIT
 #include "pe/pe.h"
 #include "psi.h"
 #include "unwind/unwind.h"
 
 #define WALK_FRAMES 16u
 
-// Vectors of the Intel SDM, vol. 3, table 6-1, and the fast-fail interrupt that clang's __fastfail raises.
+// Vectors of the Intel SDM, vol. 3, table 6-1, and the fast-fail interrupt that clang's __fastfail
+// raises.
 typedef struct FaultKind {
     uint8_t Vector;
     uint32_t Code;
@@ -41,7 +42,8 @@ static FaultKind Classify(const PsThread *thread, const KTrapFrame *frame, uint6
     for (size_t i = 0; i < RTL_COUNT_OF(FaultKinds); i++)
         if (FaultKinds[i].Vector == frame->Vector)
             kind = FaultKinds[i];
-    if (frame->Vector == VECTOR_PAGE_FAULT && thread->UserStack != 0 && address - thread->UserStack < PAGE_SIZE) {
+    if (frame->Vector == VECTOR_PAGE_FAULT && thread->UserStack != 0 &&
+        address - thread->UserStack < PAGE_SIZE) {
         kind.Code = ExceptionStackOverflow;
         kind.Text = "stack overflow";
     }
@@ -69,7 +71,8 @@ static bool FindUnwindModule(uint64_t address, UnwindModule *found)
     PsProcess *process = PsGetCurrentProcess();
     *found = (UnwindModule){0};
     KIrql old = KeAcquireSpinLock(&process->Lock);
-    RTL_FOR_EACH(entry, &process->Modules) {
+    RTL_FOR_EACH(entry, &process->Modules)
+    {
         const LdrModule *module = RTL_CONTAINER_OF(entry, LdrModule, Link);
         if (address - module->Base >= module->Size)
             continue;
@@ -84,8 +87,9 @@ static void LogCallers(const KTrapFrame *frame)
 {
     UnwindFrame at = {
         .Rip = frame->Rip,
-        .Registers = {frame->Rax, frame->Rcx, frame->Rdx, frame->Rbx, frame->Rsp, frame->Rbp, frame->Rsi, frame->Rdi,
-                      frame->R8, frame->R9, frame->R10, frame->R11, frame->R12, frame->R13, frame->R14, frame->R15},
+        .Registers = {frame->Rax, frame->Rcx, frame->Rdx, frame->Rbx, frame->Rsp, frame->Rbp,
+                      frame->Rsi, frame->Rdi, frame->R8, frame->R9, frame->R10, frame->R11,
+                      frame->R12, frame->R13, frame->R14, frame->R15},
         .CodeSegment = frame->Cs,
         .Interrupted = true,
     };
@@ -108,10 +112,11 @@ static void LogCallers(const KTrapFrame *frame)
     }
 }
 
-static void LogFault(const PsThread *thread, const KTrapFrame *frame, const FaultKind *kind, uint64_t address)
+static void LogFault(const PsThread *thread, const KTrapFrame *frame, const FaultKind *kind,
+                     uint64_t address)
 {
-    KeLog(LogError, "ps: %s (process %u, thread %llu) stopped: %s, code 0x%08x", thread->Process->Name,
-          thread->Process->Id, thread->Id, kind->Text, kind->Code);
+    KeLog(LogError, "ps: %s (process %u, thread %llu) stopped: %s, code 0x%08x",
+          thread->Process->Name, thread->Process->Id, thread->Id, kind->Text, kind->Code);
     LogPlace("at", frame->Rip);
     LogCallers(frame);
     if (frame->Vector == VECTOR_PAGE_FAULT)
@@ -120,12 +125,12 @@ static void LogFault(const PsThread *thread, const KTrapFrame *frame, const Faul
               : frame->ErrorCode & PageFaultWrite ? "writing"
                                                   : "reading",
               address, frame->ErrorCode & PageFaultPresent ? " (protected)" : "");
-    KeLog(LogError, "  rax %016llx rbx %016llx rcx %016llx rdx %016llx", frame->Rax, frame->Rbx, frame->Rcx,
-          frame->Rdx);
-    KeLog(LogError, "  rsi %016llx rdi %016llx rbp %016llx rsp %016llx", frame->Rsi, frame->Rdi, frame->Rbp,
-          frame->Rsp);
-    KeLog(LogError, "  r8  %016llx r9  %016llx r10 %016llx r11 %016llx", frame->R8, frame->R9, frame->R10,
-          frame->R11);
+    KeLog(LogError, "  rax %016llx rbx %016llx rcx %016llx rdx %016llx", frame->Rax, frame->Rbx,
+          frame->Rcx, frame->Rdx);
+    KeLog(LogError, "  rsi %016llx rdi %016llx rbp %016llx rsp %016llx", frame->Rsi, frame->Rdi,
+          frame->Rbp, frame->Rsp);
+    KeLog(LogError, "  r8  %016llx r9  %016llx r10 %016llx r11 %016llx", frame->R8, frame->R9,
+          frame->R10, frame->R11);
 }
 
 static void HandleUserFault(KTrapFrame *frame, uint64_t address)

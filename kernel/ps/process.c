@@ -1,23 +1,24 @@
 // process.c - processes: how they come to be and end.
 //
-// A process is an address space, a handle table, a list of modules and its threads. PsCreateProcess builds
-// all of it in the caller's context - images mapped and bound, the process block written, standard handles
-// opened, the first thread prepared - and lets the thread go as the very last step, so that every failure
-// is an error of the call and leaves nothing behind.
+// A process is an address space, a handle table, a list of modules and its threads. PsCreateProcess
+// builds all of it in the caller's context - images mapped and bound, the process block written,
+// standard handles opened, the first thread prepared - and lets the thread go as the very last
+// step, so that every failure is an error of the call and leaves nothing behind.
 //
-// The end has one path, whoever asked for it. Ending is set, with the exit code, under the process's lock,
-// and every thread is told to end; no thread can be added any more. A thread that is told so leaves its
-// waits and, on its way back to user mode, goes through PsExitThread. The thread that leaves last tells the
-// exit callbacks (windows) and closes the handles, in its own context, where it may block. When the reaper
-// has had the last thread, so that nobody runs on its page tables, the address space goes; only then is
-// the process signalled: who waits for a process finds its memory given back. The object itself stays, with
-// its exit code, as long as somebody has a handle.
+// The end has one path, whoever asked for it. Ending is set, with the exit code, under the
+// process's lock, and every thread is told to end; no thread can be added any more. A thread that
+// is told so leaves its waits and, on its way back to user mode, goes through PsExitThread. The
+// thread that leaves last tells the exit callbacks (windows) and closes the handles, in its own
+// context, where it may block. When the reaper has had the last thread, so that nobody runs on its
+// page tables, the address space goes; only then is the process signalled: who waits for a process
+// finds its memory given back. The object itself stays, with its exit code, as long as somebody has
+// a handle.
 //
-// References: each thread holds its process. The process list holds none; a process is on it from its start
-// to its signal, in which time its threads or the reaper hold it.
+// References: each thread holds its process. The process list holds none; a process is on it from
+// its start to its signal, in which time its threads or the reaper hold it.
 //
-// Locking: ProcessListLock for the list; a process's Lock for its threads, state and strings; its Structure
-// mutex keeps address space and handle table alive for those who look from outside.
+// Locking: ProcessListLock for the list; a process's Lock for its threads, state and strings; its
+// Structure mutex keeps address space and handle table alive for those who look from outside.
 // SPDX-License-Identifier: MIT
 #include "psi.h"
 
@@ -51,17 +52,20 @@ uint32_t PsiNextId(void)
 static MmAddressSpace *FindCurrentSpace(void)
 {
     KProcess *process = KeGetCurrentThread()->Process;
-    return process == &KeSystemProcess ? nullptr : RTL_CONTAINER_OF(process, PsProcess, Process)->Space;
+    return process == &KeSystemProcess ? nullptr
+                                       : RTL_CONTAINER_OF(process, PsProcess, Process)->Space;
 }
 
 void PsInitialize(void)
 {
+    LdrInitialize();
     MmSetCurrentAddressSpaceHook(FindCurrentSpace);
     PsiInitializeThreads();
     PsiInitializeFaults();
 }
 
-// ------------------------------------------------------------------------------------------- creation
+// -------------------------------------------------------------------------------------------
+// creation
 
 static const char *FileNameOf(const char *path)
 {
@@ -84,7 +88,8 @@ static Status NewProcess(const PsCreateParameters *parameters, PsProcess **proce
     new->ParentId = parameters->Parent == nullptr ? 0 : parameters->Parent->Id;
     new->CreateTime = KeQuerySystemTime();
     RtlCopyString(new->Name, sizeof(new->Name), FileNameOf(parameters->Program->Path));
-    RtlCopyString(new->CurrentDirectory, sizeof(new->CurrentDirectory), parameters->CurrentDirectory);
+    RtlCopyString(new->CurrentDirectory, sizeof(new->CurrentDirectory),
+                  parameters->CurrentDirectory);
     KeInitializeSpinLock(&new->Lock, LockRankProcess, "process");
     KeInitializeMutex(&new->Structure, LockRankProcess);
     RtlInitializeList(&new->Link);
@@ -110,19 +115,20 @@ static Status MapPrograms(PsProcess *process, LdrImage *program, LdrImage *runti
         return status;
     char missing[64];
     KProcess *old = KeAttachProcess(&process->Process);
-    status = LdrBindImports(process->Program, process->Runtime, FileNameOf(parameters->Runtime->Path), missing,
-                            sizeof(missing));
+    status = LdrBindImports(process->Program, process->Runtime,
+                            FileNameOf(parameters->Runtime->Path), missing, sizeof(missing));
     KeAttachProcess(old);
     if (status == StatusImportNotFound) {
-        KeLog(LogWarning, "ps: %s needs %s, which %s does not have", parameters->Program->Path, missing,
-              parameters->Runtime->Path);
+        KeLog(LogWarning, "ps: %s needs %s, which %s does not have", parameters->Program->Path,
+              missing, parameters->Runtime->Path);
         if (parameters->Missing != nullptr)
             RtlCopyString(parameters->Missing, parameters->MissingSize, missing);
     }
     return status;
 }
 
-static Status OpenStandardHandles(PsProcess *process, const PsCreateParameters *parameters, Handle handles[3])
+static Status OpenStandardHandles(PsProcess *process, const PsCreateParameters *parameters,
+                                  Handle handles[3])
 {
     for (size_t i = 0; i < 3; i++) {
         handles[i] = InvalidHandle;
@@ -136,7 +142,8 @@ static Status OpenStandardHandles(PsProcess *process, const PsCreateParameters *
     return StatusSuccess;
 }
 
-static Status PrepareFirstThread(PsProcess *process, const PsCreateParameters *parameters, PsThread **thread)
+static Status PrepareFirstThread(PsProcess *process, const PsCreateParameters *parameters,
+                                 PsThread **thread)
 {
     Handle standard[3];
     Status status = OpenStandardHandles(process, parameters, standard);
@@ -187,8 +194,8 @@ static void ReleaseResources(PsProcess *process)
     PsiForgetModules(process);
 }
 
-static Status BuildProcess(const PsCreateParameters *parameters, LdrImage *program, LdrImage *runtime,
-                           PsProcess **process)
+static Status BuildProcess(const PsCreateParameters *parameters, LdrImage *program,
+                           LdrImage *runtime, PsProcess **process)
 {
     PsThread *thread = nullptr;
     *process = nullptr;
@@ -229,7 +236,8 @@ Status PsCreateProcess(const PsCreateParameters *parameters, PsProcess **process
     return status;
 }
 
-// ------------------------------------------------------------------------------------------------ end
+// ------------------------------------------------------------------------------------------------
+// end
 
 void PsTerminateProcess(PsProcess *process, uint32_t exitCode)
 {
@@ -239,7 +247,7 @@ void PsTerminateProcess(PsProcess *process, uint32_t exitCode)
         process->Ending = true;
         process->ExitCode = exitCode;
         RTL_FOR_EACH(entry, &process->Threads)
-            KeRequestTermination(&RTL_CONTAINER_OF(entry, PsThread, Link)->Thread);
+        KeRequestTermination(&RTL_CONTAINER_OF(entry, PsThread, Link)->Thread);
     }
     exitCode = process->ExitCode;
     KeReleaseSpinLock(&process->Lock, old);
@@ -265,10 +273,12 @@ void PsiFinishProcess(PsProcess *process)
 static void DeleteProcess(void *body)
 {
     PsProcess *process = body;
-    KE_ASSERT(process->Space == nullptr && process->Handles == nullptr && process->LivingThreads == 0);
+    KE_ASSERT(process->Space == nullptr && process->Handles == nullptr &&
+              process->LivingThreads == 0);
 }
 
-// -------------------------------------------------------------------------------------------- look-up
+// --------------------------------------------------------------------------------------------
+// look-up
 
 PsProcess *PsGetCurrentProcess(void)
 {
@@ -347,7 +357,8 @@ static PsProcess *NextProcess(uint32_t id)
 {
     PsProcess *found = nullptr;
     KIrql old = KeAcquireSpinLock(&ProcessListLock);
-    RTL_FOR_EACH(entry, &Processes) {
+    RTL_FOR_EACH(entry, &Processes)
+    {
         PsProcess *process = RTL_CONTAINER_OF(entry, PsProcess, Link);
         if (process->Id > id) {
             ObReference(process);

@@ -1,7 +1,7 @@
 // start.c - the ProcessBlock: what a program finds when it starts.
 //
-// Layout of the region: the ProcessBlock, the environment's pointers with a null at the end, then the
-// strings. It is filled through the section, before anybody runs in the address space.
+// Layout of the region: the ProcessBlock, the environment's pointers with a null at the end, then
+// the strings. It is filled through the section, before anybody runs in the address space.
 // SPDX-License-Identifier: MIT
 #include "psi.h"
 
@@ -24,16 +24,18 @@ static Layout PlanLayout(const PsProcess *process, const PsCreateParameters *par
     return layout;
 }
 
-static Status WriteEnvironment(MmSection *section, const Layout *layout, const PsCreateParameters *parameters,
-                               uint64_t base)
+static Status WriteEnvironment(MmSection *section, const Layout *layout,
+                               const PsCreateParameters *parameters, uint64_t base)
 {
     Status status = StatusSuccess;
     if (parameters->EnvironmentSize != 0)
-        status = MmWriteSection(section, layout->Environment, parameters->Environment, parameters->EnvironmentSize);
+        status = MmWriteSection(section, layout->Environment, parameters->Environment,
+                                parameters->EnvironmentSize);
     size_t offset = 0;
     for (size_t i = 0; status == StatusSuccess && i < layout->EnvironmentCount; i++) {
         uint64_t address = base + layout->Environment + offset;
-        status = MmWriteSection(section, layout->Pointers + i * sizeof(address), &address, sizeof(address));
+        status = MmWriteSection(section, layout->Pointers + i * sizeof(address), &address,
+                                sizeof(address));
         offset += strlen(parameters->Environment + offset) + 1;
     }
     return status;
@@ -67,7 +69,8 @@ static Status WriteBlock(PsProcess *process, MmSection *section, const Layout *l
     return status;
 }
 
-Status PsiBuildProcessBlock(PsProcess *process, const PsCreateParameters *parameters, const Handle standard[3])
+Status PsiBuildProcessBlock(PsProcess *process, const PsCreateParameters *parameters,
+                            const Handle standard[3])
 {
     KE_ASSERT(parameters->EnvironmentSize == 0 ||
               parameters->Environment[parameters->EnvironmentSize - 1] == '\0');
@@ -77,8 +80,8 @@ Status PsiBuildProcessBlock(PsProcess *process, const PsCreateParameters *parame
     Status status = MmCreateSection(size, PageProcess, &section);
     if (status != StatusSuccess)
         return status;
-    status = MmMapSection(process->Space, section, 0, size, &process->BlockBase, MemoryReadWrite, RegionSection,
-                          false);
+    status = MmMapSection(process->Space, section, 0, size, &process->BlockBase, MemoryReadWrite,
+                          RegionSection, false);
     if (status == StatusSuccess)
         status = WriteBlock(process, section, &layout, parameters, standard);
     MmDereferenceSection(section); // the mapping holds its own

@@ -1,21 +1,23 @@
 // thread.c - threads of processes and of the kernel.
 //
-// A user thread has a kernel stack, an FPU area, a user stack with a guard page below it and its ThreadBlock
-// in a page of its own. It starts in the kernel, on its own page tables, fills in its block and drops to
-// ring 3. Everything but the object is given back when it ends: user memory by the thread itself (unless
-// the whole address space goes anyway), the rest by the reaper, which runs when nobody is on its stack.
+// A user thread has a kernel stack, an FPU area, a user stack with a guard page below it and its
+// ThreadBlock in a page of its own. It starts in the kernel, on its own page tables, fills in its
+// block and drops to ring 3. Everything but the object is given back when it ends: user memory by
+// the thread itself (unless the whole address space goes anyway), the rest by the reaper, which
+// runs when nobody is on its stack.
 //
-// A thread that runs holds one reference to itself, given back by the reaper, and one to its process.
-// SPDX-License-Identifier: MIT
+// A thread that runs holds one reference to itself, given back by the reaper, and one to its
+// process. SPDX-License-Identifier: MIT
 #include "psi.h"
 
-#define STACK_DEFAULT (1ull << 20)
-#define STACK_MINIMUM (64ull << 10)
-#define STACK_MAXIMUM (256ull << 20)
+#define STACK_DEFAULT       (1ull << 20)
+#define STACK_MINIMUM       (64ull << 10)
+#define STACK_MAXIMUM       (256ull << 20)
 #define THREADS_PER_PROCESS 4096u
-#define FPU_ALIGNMENT 64u
-// What a function finds above its return address: the four register homes of the Microsoft convention.
-#define STACK_HOME (5 * sizeof(uint64_t))
+#define FPU_ALIGNMENT       64u
+// What a function finds above its return address: the four register homes of the Microsoft
+// convention.
+#define STACK_HOME   (5 * sizeof(uint64_t))
 #define STACK_JITTER 0xFF0u // the initial rsp varies within a page, 16-byte aligned
 
 static void DeleteThread(void *body);
@@ -27,10 +29,11 @@ ObType PsThreadType = {
     .Delete = DeleteThread,
 };
 
-static volatile uint32_t ThreadCount;     // atomic: started and not yet reaped
-static volatile uint64_t FirstUserStamp;  // atomic, written once
+static volatile uint32_t ThreadCount;    // atomic: started and not yet reaped
+static volatile uint64_t FirstUserStamp; // atomic, written once
 
-// ------------------------------------------------------------------------------------------- creation
+// -------------------------------------------------------------------------------------------
+// creation
 
 static void FreeKernelParts(PsThread *thread)
 {
@@ -92,7 +95,8 @@ static Status CreateThreadObject(PsProcess *process, PsThread **result)
 }
 
 // Hands the thread to ke. From here on it ends only through the reaper, which takes a reference.
-static void InitializeKernelThread(PsThread *thread, const char *name, uint8_t priority, void (*entry)(void *))
+static void InitializeKernelThread(PsThread *thread, const char *name, uint8_t priority,
+                                   void (*entry)(void *))
 {
     PsProcess *process = thread->Process;
     KThreadParameters parameters = {
@@ -105,7 +109,8 @@ static void InitializeKernelThread(PsThread *thread, const char *name, uint8_t p
         .Name = name,
         .Cleanup = CleanUp,
     };
-    void *fpuArea = (void *)RTL_ALIGN_UP((uint64_t)thread->FpuBlock, FPU_ALIGNMENT); // of nullptr: nullptr
+    void *fpuArea =
+        (void *)RTL_ALIGN_UP((uint64_t)thread->FpuBlock, FPU_ALIGNMENT); // of nullptr: nullptr
     Status status = KeInitializeThread(&thread->Thread, &parameters, fpuArea);
     KE_ASSERT(status == StatusSuccess);
     __atomic_add_fetch(&ThreadCount, 1, __ATOMIC_RELAXED);
@@ -128,9 +133,11 @@ static Status AllocateUserParts(PsThread *thread, uint64_t stackSize)
         return StatusInvalidParameter;
     stackSize = RTL_ALIGN_UP(RTL_MAX(stackSize, STACK_MINIMUM), PAGE_SIZE);
     MmAddressSpace *space = thread->Process->Space;
-    Status status = MmAllocateVirtual(space, &thread->BlockBase, PAGE_SIZE, MemoryReadWrite, RegionPrivate);
+    Status status =
+        MmAllocateVirtual(space, &thread->BlockBase, PAGE_SIZE, MemoryReadWrite, RegionPrivate);
     if (status == StatusSuccess)
-        status = MmAllocateVirtual(space, &thread->UserStack, stackSize + PAGE_SIZE, MemoryReadWrite, RegionStack);
+        status = MmAllocateVirtual(space, &thread->UserStack, stackSize + PAGE_SIZE,
+                                   MemoryReadWrite, RegionStack);
     if (status != StatusSuccess)
         return status;
     thread->UserStackLimit = thread->UserStack + PAGE_SIZE;
@@ -240,7 +247,8 @@ static void StartInKernel(void *context)
     KeExitThread(0);
 }
 
-Status PsCreateSystemThread(const char *name, uint8_t priority, void (*entry)(void *), void *context)
+Status PsCreateSystemThread(const char *name, uint8_t priority, void (*entry)(void *),
+                            void *context)
 {
     PsThread *thread;
     Status status = CreateThreadObject(nullptr, &thread);
@@ -253,7 +261,8 @@ Status PsCreateSystemThread(const char *name, uint8_t priority, void (*entry)(vo
     return StatusSuccess;
 }
 
-// ------------------------------------------------------------------------------------------------ end
+// ------------------------------------------------------------------------------------------------
+// end
 
 void PsExitThread(uint32_t exitCode)
 {
@@ -286,12 +295,15 @@ void PsiInitializeThreads(void)
     KeTerminateHook = LeaveOnRequest;
 }
 
-// -------------------------------------------------------------------------------------------- look-up
+// --------------------------------------------------------------------------------------------
+// look-up
 
 PsThread *PsGetCurrentThread(void)
 {
     KThread *thread = KeGetCurrentThread();
-    return thread != nullptr && thread->Cleanup == CleanUp ? RTL_CONTAINER_OF(thread, PsThread, Thread) : nullptr;
+    return thread != nullptr && thread->Cleanup == CleanUp
+               ? RTL_CONTAINER_OF(thread, PsThread, Thread)
+               : nullptr;
 }
 
 uint64_t PsGetThreadId(const PsThread *thread)

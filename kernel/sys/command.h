@@ -1,5 +1,5 @@
-// command.h - the program named by a command line, and where a program or library is looked for. Pure.
-// SPDX-License-Identifier: MIT
+// command.h - the program named by a command line, and where a program or library is looked for.
+// Pure. SPDX-License-Identifier: MIT
 #pragma once
 
 #include "rtl/rtl.h"

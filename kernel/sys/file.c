@@ -1,11 +1,11 @@
 // file.c - system calls about files, directories and pipes.
 //
-// Data goes through the thread's transfer buffer, small pieces through the stack. A read of a pipe or device takes one
-// piece: it waits for the first byte, and must not wait again once it has some.
+// Data goes through the thread's transfer buffer, small pieces through the stack. A read of a pipe
+// or device takes one piece: it waits for the first byte, and must not wait again once it has some.
 // SPDX-License-Identifier: MIT
 #include "sysi.h"
 
-#define SMALL_TRANSFER 512u // bytes that go through the kernel stack
+#define SMALL_TRANSFER  512u // bytes that go through the kernel stack
 #define ALL_FILE_ACCESS (FileRead | FileWrite | FileAppend)
 
 // The file a handle names, referenced.
@@ -36,13 +36,14 @@ Status SysCreateFile(UserPointer path, uint32_t access, uint32_t disposition, Us
     return status == StatusSuccess ? SysiReturnHandle(file, access, result) : status;
 }
 
-// ------------------------------------------------------------------------------------- read and write
+// ------------------------------------------------------------------------------------- read and
+// write
 
 typedef struct Transfer {
     FsFile *File;
     UserPointer Buffer;
     uint64_t Size, Done;
-    uint8_t *Piece;   // kernel buffer
+    uint8_t *Piece; // kernel buffer
     size_t PieceSize;
 } Transfer;
 
@@ -54,7 +55,8 @@ static Status ReadPieces(Transfer *transfer)
     if (!disk && status == StatusSuccess)
         disk = info.Kind == 0;
     while (status == StatusSuccess && transfer->Done < transfer->Size) {
-        size_t wanted = RTL_MIN(transfer->Size - transfer->Done, (uint64_t)transfer->PieceSize), got = 0;
+        size_t wanted = RTL_MIN(transfer->Size - transfer->Done, (uint64_t)transfer->PieceSize),
+               got = 0;
         status = FsRead(transfer->File, nullptr, transfer->Piece, wanted, &got);
         if (got != 0) {
             Status copied = MmCopyToUser(transfer->Buffer + transfer->Done, transfer->Piece, got);
@@ -74,7 +76,8 @@ static Status WritePieces(Transfer *transfer)
 {
     Status status = StatusSuccess;
     while (status == StatusSuccess && transfer->Done < transfer->Size) {
-        size_t wanted = RTL_MIN(transfer->Size - transfer->Done, (uint64_t)transfer->PieceSize), put = 0;
+        size_t wanted = RTL_MIN(transfer->Size - transfer->Done, (uint64_t)transfer->PieceSize),
+               put = 0;
         status = MmCopyFromUser(transfer->Piece, transfer->Buffer + transfer->Done, wanted);
         if (status != StatusSuccess)
             return status;
@@ -133,7 +136,8 @@ Status SysSetFilePointer(Handle handle, int64_t offset, uint32_t origin, UserPoi
         return StatusInvalidParameter;
     FsFile *file;
     Status status = ReferenceFile(handle, 0, &file);
-    if (status == StatusSuccess && result != 0 && MmCheckUserRange(result, sizeof(uint64_t)) != StatusSuccess) {
+    if (status == StatusSuccess && result != 0 &&
+        MmCheckUserRange(result, sizeof(uint64_t)) != StatusSuccess) {
         ObDereference(file);
         return StatusInvalidAddress;
     }
@@ -181,7 +185,8 @@ Status SysGetFileInfo(Handle handle, UserPointer result)
     return status == StatusSuccess ? MmCopyToUser(result, &info, sizeof(info)) : status;
 }
 
-// ---------------------------------------------------------------------------------------------- paths
+// ----------------------------------------------------------------------------------------------
+// paths
 
 Status SysGetPathInfo(UserPointer path, UserPointer result)
 {

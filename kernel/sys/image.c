@@ -1,8 +1,9 @@
-// image.c - programs and libraries by name: where they are looked for, and their files as sources for ldr.
+// image.c - programs and libraries by name: where they are looked for, and their files as sources
+// for ldr.
 //
-// A name with a '/' is a path from the current directory. Any other is looked for in the program's own directory
-// (libraries only), the current directory, /apps, and /system. The first file there is the one, good or not.
-// SPDX-License-Identifier: MIT
+// A name with a '/' is a path from the current directory. Any other is looked for in the program's
+// own directory (libraries only), the current directory, /apps, and /system. The first file there
+// is the one, good or not. SPDX-License-Identifier: MIT
 #include "sysi.h"
 
 static Status ReadSource(void *context, uint64_t offset, void *buffer, size_t size)
@@ -38,12 +39,12 @@ static Status TryOpen(const char *directory, const char *name, SysImageFile *ima
 
 static bool IsMissing(Status status)
 {
-    return status == StatusNotFound || status == StatusPathNotFound || status == StatusNotADirectory ||
-           status == StatusIsADirectory;
+    return status == StatusNotFound || status == StatusPathNotFound ||
+           status == StatusNotADirectory || status == StatusIsADirectory;
 }
 
-Status SysiOpenImage(SysImageKind kind, const char *name, const char *directory, const char *programDirectory,
-                     SysImageFile *image)
+Status SysiOpenImage(SysImageKind kind, const char *name, const char *directory,
+                     const char *programDirectory, SysImageFile *image)
 {
     char file[MaximumPath];
     if (!RtlCopyString(file, sizeof(file), name))

@@ -9,8 +9,8 @@ static MmAddressSpace *Space(void)
 
 static bool IsProtection(uint32_t protection)
 {
-    return protection == MemoryNoAccess || protection == MemoryRead || protection == MemoryReadWrite ||
-           protection == MemoryReadExecute;
+    return protection == MemoryNoAccess || protection == MemoryRead ||
+           protection == MemoryReadWrite || protection == MemoryReadExecute;
 }
 
 Status SysVirtualAlloc(UserPointer result, uint64_t size, uint32_t protection)
@@ -55,7 +55,8 @@ Status SysVirtualQuery(uint64_t address, UserPointer result)
     return status == StatusSuccess ? MmCopyToUser(result, &info, sizeof(info)) : status;
 }
 
-// ---------------------------------------------------------------------------------------------- images
+// ----------------------------------------------------------------------------------------------
+// images
 
 Status SysMapImage(UserPointer path, UserPointer result)
 {

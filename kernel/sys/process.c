@@ -4,7 +4,7 @@
 #include "win.h"
 
 #define COMMAND_LINE_MAXIMUM 32767u
-#define ENVIRONMENT_MAXIMUM 65536u
+#define ENVIRONMENT_MAXIMUM  65536u
 
 Status SysGetProcessInfo(Handle handle, UserPointer result)
 {
@@ -19,7 +19,8 @@ Status SysGetProcessInfo(Handle handle, UserPointer result)
     return MmCopyToUser(result, &info, sizeof(info));
 }
 
-// ------------------------------------------------------------------------------------- CreateProcess
+// -------------------------------------------------------------------------------------
+// CreateProcess
 
 // Everything CreateProcess needs, in kernel memory.
 typedef struct Creation {
@@ -50,7 +51,8 @@ static Status DecodeDirectory(Creation *creation)
     if (parameters->CurrentDirectoryLength >= sizeof(given))
         return StatusNameTooLong;
     memset(given, 0, sizeof(given));
-    Status status = MmCopyFromUser(given, parameters->CurrentDirectory, parameters->CurrentDirectoryLength);
+    Status status =
+        MmCopyFromUser(given, parameters->CurrentDirectory, parameters->CurrentDirectoryLength);
     if (status == StatusSuccess)
         status = FsNormalizePath(own, given, creation->Directory);
     if (status != StatusSuccess)
@@ -66,7 +68,8 @@ static Status DecodeStrings(Creation *creation)
 {
     const AbiCreateProcess *parameters = &creation->Parameters;
     uint64_t length = parameters->CommandLineLength;
-    Status status = CopyText(parameters->CommandLine, length, COMMAND_LINE_MAXIMUM, &creation->CommandLine);
+    Status status =
+        CopyText(parameters->CommandLine, length, COMMAND_LINE_MAXIMUM, &creation->CommandLine);
     if (status == StatusSuccess && strlen(creation->CommandLine) != length)
         status = StatusInvalidParameter;
     if (status != StatusSuccess || parameters->Environment == 0)
@@ -86,8 +89,8 @@ static Status DecodeStandardHandles(Creation *creation)
         Handle handle = creation->Parameters.StandardHandles[i];
         if (handle == InvalidHandle)
             continue;
-        Status status =
-            ObQueryHandle(SysiHandles(), handle, &start->StandardObjects[i], &start->StandardAccess[i]);
+        Status status = ObQueryHandle(SysiHandles(), handle, &start->StandardObjects[i],
+                                      &start->StandardAccess[i]);
         if (status != StatusSuccess)
             return status;
     }
@@ -146,7 +149,8 @@ Status SysTerminateProcess(Handle handle, uint32_t exitCode)
     return StatusSuccess;
 }
 
-// -------------------------------------------------------------------------------------------- threads
+// --------------------------------------------------------------------------------------------
+// threads
 
 Status SysCreateThread(UserPointer parameters, UserPointer result)
 {
@@ -196,7 +200,8 @@ Status SysSleep(uint32_t milliseconds)
     return KeDelay(UserWait, SysiTimeout(milliseconds));
 }
 
-// -------------------------------------------------------------------------------------------- handles
+// --------------------------------------------------------------------------------------------
+// handles
 
 Status SysCloseHandle(Handle handle)
 {
@@ -210,7 +215,8 @@ Status SysDuplicateHandle(Handle handle, UserPointer result)
     uint32_t access = OB_ACCESS_ALL;
     Status status = StatusSuccess;
     if (handle == CurrentProcess || handle == CurrentThread) {
-        body = handle == CurrentProcess ? (void *)PsGetCurrentProcess() : (void *)PsGetCurrentThread();
+        body =
+            handle == CurrentProcess ? (void *)PsGetCurrentProcess() : (void *)PsGetCurrentThread();
         ObReference(body);
     } else {
         status = ObQueryHandle(SysiHandles(), handle, &body, &access);

@@ -1,24 +1,24 @@
 // shutdown.c - the orderly end of the system.
 //
-// A thread of its own, there from the start so that the end needs no memory, waits for the request. It tells every
-// process to end and gives them PROCESS_GRACE; whoever is still in the kernel then is left behind. Then files
-// and devices are brought to rest and the machine is switched off or restarted. The log's last line is
-// `shutdown: exit code N`, for whoever runs the machine.
+// A thread of its own, there from the start so that the end needs no memory, waits for the request.
+// It tells every process to end and gives them PROCESS_GRACE; whoever is still in the kernel then
+// is left behind. Then files and devices are brought to rest and the machine is switched off or
+// restarted. The log's last line is `shutdown: exit code N`, for whoever runs the machine.
 //
-// The same thread watches the first process: its end with an error before anybody asked for a shutdown stops the
-// system with a report, since nothing else could say what went wrong.
+// The same thread watches the first process: its end with an error before anybody asked for a
+// shutdown stops the system with a report, since nothing else could say what went wrong.
 // SPDX-License-Identifier: MIT
 #include "sysi.h"
 #include "win.h"
 
 #define PROCESS_GRACE (3000 * MILLISECOND)
 
-static KEvent Requested;              // manual reset; set for good
-static KEvent InitStarted;            // manual reset
-static KEvent Never;                  // what a program waits for that asked for the shutdown
-static PsProcess *volatile Init;      // referenced; valid once InitStarted is set
-static volatile uint32_t Asked;       // atomic: 1 from the first request on
-static ShutdownAction Action;         // written before Requested is set
+static KEvent Requested;         // manual reset; set for good
+static KEvent InitStarted;       // manual reset
+static KEvent Never;             // what a program waits for that asked for the shutdown
+static PsProcess *volatile Init; // referenced; valid once InitStarted is set
+static volatile uint32_t Asked;  // atomic: 1 from the first request on
+static ShutdownAction Action;    // written before Requested is set
 static int32_t ExitCode;
 
 bool SysiIsShuttingDown(void)
@@ -85,7 +85,8 @@ static void ShutDown(void)
     if (Action == ShutdownRestart)
         HalReset();
     AcpiPowerOff();
-    KeLog(LogError, "shutdown: the firmware does not switch the machine off; it is safe to do so by hand");
+    KeLog(LogError,
+          "shutdown: the firmware does not switch the machine off; it is safe to do so by hand");
 }
 
 // Returns once a shutdown is requested, whatever the first process does.
@@ -124,5 +125,5 @@ void SysiInitializeShutdown(void)
     KeInitializeEvent(&Never, true, false);
     Status status = PsCreateSystemThread("shutdown", KePrioritySystem, ShutdownThread, nullptr);
     if (status != StatusSuccess)
-        KeBugCheck(BugCheckInitialization, (uint64_t) "shutdown thread", status, 0, 0);
+        KeBugCheck(BugCheckInitialization, (uint64_t)"shutdown thread", status, 0, 0);
 }

@@ -1,12 +1,13 @@
-// start.c - starting programs: for CreateProcess, for the desktop's launcher, and the first one of all.
+// start.c - starting programs: for CreateProcess, for the desktop's launcher, and the first one of
+// all.
 //
-// /system/mosrt.dll, which every process needs, is opened before the first one and stays open: no path is
-// walked and nothing is read for it at a process start, and nobody can replace it under a running system.
-// SPDX-License-Identifier: MIT
+// /system/mosrt.dll, which every process needs, is opened before the first one and stays open: no
+// path is walked and nothing is read for it at a process start, and nobody can replace it under a
+// running system. SPDX-License-Identifier: MIT
 #include "sysi.h"
 
 #define RUNTIME_PATH "/system/mosrt.dll"
-#define INIT_PATH "/system/init.exe"
+#define INIT_PATH    "/system/init.exe"
 #define CONSOLE_PATH "/device/console"
 
 static SysImageFile Runtime; // opened by SysStartInit, before any process

@@ -71,8 +71,8 @@ Status SysWaitForSingleObject(Handle object, uint32_t timeout)
     return status;
 }
 
-Status SysWaitForMultipleObjects(uint64_t count, UserPointer objects, uint32_t waitAll, uint32_t timeout,
-                                 UserPointer result)
+Status SysWaitForMultipleObjects(uint64_t count, UserPointer objects, uint32_t waitAll,
+                                 uint32_t timeout, UserPointer result)
 {
     if (count == 0 || count > KE_MAXIMUM_WAIT_OBJECTS)
         return StatusInvalidParameter;
@@ -87,7 +87,8 @@ Status SysWaitForMultipleObjects(uint64_t count, UserPointer objects, uint32_t w
         held += status == StatusSuccess;
     }
     if (status == StatusSuccess)
-        status = KeWaitForMultipleObjects(count, dispatchers, waitAll != 0, UserWait, SysiTimeout(timeout), &index);
+        status = KeWaitForMultipleObjects(count, dispatchers, waitAll != 0, UserWait,
+                                          SysiTimeout(timeout), &index);
     while (held != 0)
         ObDereference(bodies[--held]);
     if (status != StatusSuccess || result == 0)
@@ -96,14 +97,16 @@ Status SysWaitForMultipleObjects(uint64_t count, UserPointer objects, uint32_t w
     return MmCopyToUser(result, &position, sizeof(position));
 }
 
-// ------------------------------------------------------------------------------------ waiting on a word
+// ------------------------------------------------------------------------------------ waiting on a
+// word
 
 typedef struct WordCheck {
     UserPointer Address;
     uint32_t Expected;
 } WordCheck;
 
-// Under the key's lock: whether the word still has the value to sleep on. A word that went away wakes.
+// Under the key's lock: whether the word still has the value to sleep on. A word that went away
+// wakes.
 static bool HasExpectedValue(void *context)
 {
     const WordCheck *check = context;
@@ -121,13 +124,15 @@ Status SysWaitOnAddress(UserPointer address, uint32_t expected, uint32_t timeout
     if (address % sizeof(uint32_t) != 0)
         return StatusInvalidParameter;
     uint32_t value;
-    Status status = MmReadUserWord(address, &value); // makes it resident, so that the check cannot fault
+    Status status =
+        MmReadUserWord(address, &value); // makes it resident, so that the check cannot fault
     if (status != StatusSuccess)
         return status;
     if (value != expected)
         return StatusWouldBlock;
     WordCheck check = {address, expected};
-    return KeWaitOnKey(CurrentSpaceKey(), address, HasExpectedValue, &check, UserWait, SysiTimeout(timeout));
+    return KeWaitOnKey(CurrentSpaceKey(), address, HasExpectedValue, &check, UserWait,
+                       SysiTimeout(timeout));
 }
 
 Status SysWakeByAddress(UserPointer address, uint32_t count)

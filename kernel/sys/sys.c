@@ -1,22 +1,23 @@
 // sys.c - the system call table.
 //
-// abi/SystemCalls.h is the one list of system calls; here it becomes the table the entry code indexes. A call's
-// function lives in the file of its area (system, process, sync, memory, file, window) and has two halves. Decode
-// copies every argument from user memory, once, checks it, turns handles into referenced objects and user paths
-// into absolute ones; it may fail at any point and has then changed nothing. Act works on kernel copies.
-// Results are written last; when the place for a handle turns out bad, the handle is closed again.
+// abi/SystemCalls.h is the one list of system calls; here it becomes the table the entry code
+// indexes. A call's function lives in the file of its area (system, process, sync, memory, file,
+// window) and has two halves. Decode copies every argument from user memory, once, checks it, turns
+// handles into referenced objects and user paths into absolute ones; it may fail at any point and
+// has then changed nothing. Act works on kernel copies. Results are written last; when the place
+// for a handle turns out bad, the handle is closed again.
 //
-// User memory is reached only through MmCopyFromUser and MmCopyToUser. Bulk data goes through a transfer
-// buffer that belongs to the thread, piece by piece, so that no size a program names makes the kernel
-// allocate. Every wait on a program's behalf is a UserWait, which the end of the process interrupts.
+// User memory is reached only through MmCopyFromUser and MmCopyToUser. Bulk data goes through a
+// transfer buffer that belongs to the thread, piece by piece, so that no size a program names makes
+// the kernel allocate. Every wait on a program's behalf is a UserWait, which the end of the process
+// interrupts.
 //
-// Access: handles to processes, threads, events and windows carry all rights but can be narrowed; files carry
-// what they were opened for. Each call names the right it needs.
+// Access: handles to processes, threads, events and windows carry all rights but can be narrowed;
+// files carry what they were opened for. Each call names the right it needs.
 //
-// The table's entries all have one function type. A call with fewer or narrower parameters takes what it
-// declares from the registers, which the Microsoft x64 convention makes safe; that is also why truth values
-// are uint32_t here.
-// SPDX-License-Identifier: MIT
+// The table's entries all have one function type. A call with fewer or narrower parameters takes
+// what it declares from the registers, which the Microsoft x64 convention makes safe; that is also
+// why truth values are uint32_t here. SPDX-License-Identifier: MIT
 #include "kd.h"
 #include "sysi.h"
 #include "win.h"
@@ -46,7 +47,8 @@ void SysInitialize(const LoaderParams *loader)
     KeRegisterSystemCalls(SystemCallTable, ArgumentCounts, SystemCallCount);
 }
 
-// ------------------------------------------------------------------------------------ decode helpers
+// ------------------------------------------------------------------------------------ decode
+// helpers
 
 Status SysiReferenceProcess(Handle handle, uint32_t access, PsProcess **process)
 {

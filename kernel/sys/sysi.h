@@ -1,16 +1,16 @@
-// sysi.h - what the files of sys share: the prototypes of all system calls and the helpers of their decode stages.
-// SPDX-License-Identifier: MIT
+// sysi.h - what the files of sys share: the prototypes of all system calls and the helpers of their
+// decode stages. SPDX-License-Identifier: MIT
 #pragma once
 
+#include "SystemCalls.h"
+#include "command.h"
 #include "fs.h"
 #include "ps.h"
 #include "sys.h"
-#include "SystemCalls.h"
-#include "command.h"
 
-// Each system call NAME is a function SysNAME, in the file of its area. Pointers into the caller's memory are plain
-// addresses that only mm's copy functions take.
-#define SYS_USER(type) UserPointer
+// Each system call NAME is a function SysNAME, in the file of its area. Pointers into the caller's
+// memory are plain addresses that only mm's copy functions take.
+#define SYS_USER(type)                        UserPointer
 #define SYS_PROTOTYPE(name, count, prototype) Status Sys##name prototype;
 METALOS_SYSTEM_CALLS(SYS_PROTOTYPE, SYS_USER)
 #undef SYS_PROTOTYPE
@@ -18,12 +18,13 @@ METALOS_SYSTEM_CALLS(SYS_PROTOTYPE, SYS_USER)
 
 // Cache of the loader's facts that system information needs; set once.
 typedef struct SysFacts {
-    uint64_t LoaderEntryStamp;         // time stamp counter at loader entry
-    uint64_t StartStamp, StartTime;    // counter and KeQueryTime at SysInitialize: two points make a rate
+    uint64_t LoaderEntryStamp; // time stamp counter at loader entry
+    uint64_t StartStamp,
+        StartTime; // counter and KeQueryTime at SysInitialize: two points make a rate
 } SysFacts;
 extern SysFacts SysiFacts;
 
-#define SYS_TAG MM_TAG('S', 'y', 's', ' ')
+#define SYS_TAG     MM_TAG('S', 'y', 's', ' ')
 #define MILLISECOND 1000000ull // nanoseconds
 
 // ---- decode helpers
@@ -41,8 +42,8 @@ Status SysiReferenceProcess(Handle handle, uint32_t access, PsProcess **process)
 Status SysiReferenceThread(Handle handle, uint32_t access, PsThread **thread);
 // Copies a path from the caller and makes it absolute.
 Status SysiCopyPath(UserPointer path, char result[MaximumPath]);
-// Opens a handle to a new object, drops the creator's reference, and writes the handle out; on failure
-// nothing is left.
+// Opens a handle to a new object, drops the creator's reference, and writes the handle out; on
+// failure nothing is left.
 Status SysiReturnHandle(void *body, uint32_t access, UserPointer result);
 
 // ---- images by path (image.c)
@@ -52,10 +53,10 @@ typedef struct SysImageFile {
     FsFile *File;
     char Path[MaximumPath];
 } SysImageFile;
-// Looks the name up (docs/system-calls.md) and opens the file; closed by SysiCloseImage. directory: where relative
-// names start; programDirectory: searched first for libraries, else nullptr.
-Status SysiOpenImage(SysImageKind kind, const char *name, const char *directory, const char *programDirectory,
-                     SysImageFile *image);
+// Looks the name up (docs/system-calls.md) and opens the file; closed by SysiCloseImage. directory:
+// where relative names start; programDirectory: searched first for libraries, else nullptr.
+Status SysiOpenImage(SysImageKind kind, const char *name, const char *directory,
+                     const char *programDirectory, SysImageFile *image);
 void SysiCloseImage(SysImageFile *image);
 
 // ---- starting programs (start.c)

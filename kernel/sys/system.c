@@ -3,13 +3,14 @@
 #include "sysi.h"
 #include "win.h"
 
-#define VERSION_TEXT "MetalOS 0.1"
+#define VERSION_TEXT       "MetalOS 0.1"
 #define DEBUG_TEXT_MAXIMUM 4096u
-#define DEBUG_LINE 200u // bytes of program text in one line of the log
-#define RANDOM_MAXIMUM (1u << 20)
+#define DEBUG_LINE         200u // bytes of program text in one line of the log
+#define RANDOM_MAXIMUM     (1u << 20)
 
-// Nanoseconds from loader entry to the first user instruction. The counter's rate comes from two moments of the
-// kernel's clock; 20 fractional bits keep products below 2^64 for boots of up to an hour at 4 GHz.
+// Nanoseconds from loader entry to the first user instruction. The counter's rate comes from two
+// moments of the kernel's clock; 20 fractional bits keep products below 2^64 for boots of up to an
+// hour at 4 GHz.
 static uint64_t GetBootTime(void)
 {
     uint64_t first = PsGetFirstUserStamp();

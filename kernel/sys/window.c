@@ -3,9 +3,9 @@
 #include "sysi.h"
 #include "win.h"
 
-#define TITLE_SIZE 256u // bytes with the NUL
+#define TITLE_SIZE          256u // bytes with the NUL
 #define WINDOW_EDGE_MAXIMUM 16384u
-#define ALL_WINDOW_FLAGS (WindowFrame | WindowRelativeMouse | WindowNoActivate)
+#define ALL_WINDOW_FLAGS    (WindowFrame | WindowRelativeMouse | WindowNoActivate)
 
 static Status ReferenceWindow(Handle handle, uint32_t access, WinWindow **window)
 {
@@ -24,8 +24,9 @@ static Status DecodeWindow(UserPointer user, WindowParameters *parameters, char 
     Status status = MmCopyFromUser(parameters, user, sizeof(*parameters));
     if (status != StatusSuccess)
         return status;
-    if (parameters->Width == 0 || parameters->Width > WINDOW_EDGE_MAXIMUM || parameters->Height == 0 ||
-        parameters->Height > WINDOW_EDGE_MAXIMUM || (parameters->Flags & ~ALL_WINDOW_FLAGS) != 0)
+    if (parameters->Width == 0 || parameters->Width > WINDOW_EDGE_MAXIMUM ||
+        parameters->Height == 0 || parameters->Height > WINDOW_EDGE_MAXIMUM ||
+        (parameters->Flags & ~ALL_WINDOW_FLAGS) != 0)
         return StatusInvalidParameter;
     status = CopyTitle((UserPointer)parameters->Title, title);
     parameters->Title = title;

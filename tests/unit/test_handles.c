@@ -1,16 +1,19 @@
-// Tests of kernel/ob: reference counts, deferred deletion, handle tables. The kernel below is a handful of
-// functions here, so that the lock's state and failing allocations can be checked too.
+// Tests of kernel/ob: reference counts, deferred deletion, handle tables. The kernel below is a
+// handful of functions here, so that the lock's state and failing allocations can be checked too.
 // SPDX-License-Identifier: MIT
 #define METALOS_BUILD_KERNEL
-#include "../../kernel/ob/object.c"
 #include "../../kernel/ob/handle.c"
+#include "../../kernel/ob/object.c"
 #include "unit.h"
 
 static KIrql Level;
 static int Blocks, AllocationsLeft = -1;
 static KWorkItem *Queued;
 
-KIrql KeGetCurrentIrql(void) { return Level; }
+KIrql KeGetCurrentIrql(void)
+{
+    return Level;
+}
 void KeInitializeSpinLock(KSpinLock *lock, KLockRank rank, const char *name)
 {
     *lock = (KSpinLock)KE_SPIN_LOCK_INIT(rank, name);
@@ -73,7 +76,8 @@ static void OnClose(void *body, uint32_t left)
     Closed++;
     LastLeft = left;
 }
-static ObType Apple = {.Name = "apple", .DispatcherOffset = 8, .Delete = OnDelete, .CloseHandle = OnClose};
+static ObType Apple = {
+    .Name = "apple", .DispatcherOffset = 8, .Delete = OnDelete, .CloseHandle = OnClose};
 static ObType Pear = {.Name = "pear", .DispatcherOffset = OB_NOT_WAITABLE};
 
 static void *New(ObType *type)
@@ -141,7 +145,8 @@ static void TestHandles(void)
     ObDereference(found);
     CHECK_EQUAL(ObReferenceByHandle(table, first, &Pear, 0, &found), StatusWrongType);
     CHECK_EQUAL(ObReferenceByHandle(table, second, &Pear, 2, &found), StatusAccessDenied);
-    static const Handle bad[] = {0, 1, 0xFFFF, 0x10000000, CurrentProcess, CurrentThread, 0x1FFFF, 0x20000};
+    static const Handle bad[] = {0,       1,      0xFFFF, 0x10000000, CurrentProcess, CurrentThread,
+                                 0x1FFFF, 0x20000};
     for (size_t i = 0; i < RTL_COUNT_OF(bad); i++)
         CHECK_EQUAL(ObReferenceByHandle(table, bad[i], nullptr, 0, &found), StatusInvalidHandle);
 
@@ -165,7 +170,8 @@ static void TestHandles(void)
     CHECK_EQUAL(Blocks, 0);
 }
 
-// A handle closed and its entry used again: the old value stays dead through a whole round of generations.
+// A handle closed and its entry used again: the old value stays dead through a whole round of
+// generations.
 static void TestStaleHandles(void)
 {
     ObHandleTable *table = NewTable();
@@ -244,7 +250,8 @@ static void TestRandom(void)
             CHECK_EQUAL(ObOpenHandle(table, bodies[slot], 7, &handles[slot]), StatusSuccess);
             ObDereference(bodies[slot]);
         } else if (UnitRandom(&state) % 2 == 0) {
-            CHECK_EQUAL(ObReferenceByHandle(table, handles[slot], nullptr, 7, &found), StatusSuccess);
+            CHECK_EQUAL(ObReferenceByHandle(table, handles[slot], nullptr, 7, &found),
+                        StatusSuccess);
             if (found != bodies[slot])
                 CHECK(false);
             ObDereference(found);
@@ -261,9 +268,9 @@ static void TestRandom(void)
 int main(void)
 {
     static const UnitTest tests[] = {
-        {"objects", TestObjects},       {"deferred deletion", TestDeferredDeletion},
-        {"handles", TestHandles},       {"stale handles", TestStaleHandles},
-        {"65536 handles", TestLimit},   {"no memory", TestNoMemory},
+        {"objects", TestObjects},          {"deferred deletion", TestDeferredDeletion},
+        {"handles", TestHandles},          {"stale handles", TestStaleHandles},
+        {"65536 handles", TestLimit},      {"no memory", TestNoMemory},
         {"random operations", TestRandom},
     };
     return UnitRun(tests, RTL_COUNT_OF(tests));

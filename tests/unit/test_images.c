@@ -1,6 +1,6 @@
-// Tests of kernel/ldr: the image cache, mapping, binding, and what malformed images do. Images are made here byte by
-// byte; memory and address spaces are small models that notice every overlap and every leak.
-// SPDX-License-Identifier: MIT
+// Tests of kernel/ldr: the image cache, mapping, binding, and what malformed images do. Images are
+// made here byte by byte; memory and address spaces are small models that notice every overlap and
+// every leak. SPDX-License-Identifier: MIT
 #define METALOS_BUILD_KERNEL
 #include "../../kernel/ldr/image.c"
 #include "../../kernel/ldr/map.c"
@@ -46,25 +46,49 @@ KIrql KeAcquireSpinLock(KSpinLock *lock)
         abort();
     return PassiveLevel;
 }
-void KeReleaseSpinLock(KSpinLock *lock, KIrql old) { lock->Value--; }
-void KeInitializeMutex(KMutex *mutex, KLockRank rank) { *mutex = (KMutex){.Rank = rank}; }
+void KeReleaseSpinLock(KSpinLock *lock, KIrql old)
+{
+    lock->Value--;
+}
+void KeInitializeMutex(KMutex *mutex, KLockRank rank)
+{
+    *mutex = (KMutex){.Rank = rank};
+}
 void KeAcquireMutex(KMutex *mutex)
 {
     if (mutex->Recursion++ != 0)
         abort();
 }
-void KeReleaseMutex(KMutex *mutex) { mutex->Recursion--; }
-void KeInitializeEvent(KEvent *event, bool manualReset, bool set) { event->Header.Signal = set; }
-void KeSetEvent(KEvent *event) { event->Header.Signal = 1; }
-bool KeReadEvent(const KEvent *event) { return event->Header.Signal != 0; }
-Status KeWaitForObject(void *object, KWaitMode mode, uint64_t timeout) { abort(); }
+void KeReleaseMutex(KMutex *mutex)
+{
+    mutex->Recursion--;
+}
+void KeInitializeEvent(KEvent *event, bool manualReset, bool set)
+{
+    event->Header.Signal = set;
+}
+void KeSetEvent(KEvent *event)
+{
+    event->Header.Signal = 1;
+}
+bool KeReadEvent(const KEvent *event)
+{
+    return event->Header.Signal != 0;
+}
+Status KeWaitForObject(void *object, KWaitMode mode, uint64_t timeout)
+{
+    abort();
+}
 uint64_t KeQueryTime(void)
 {
     static uint64_t now;
     return ++now;
 }
 static uint64_t RandomState = 42;
-uint64_t KeGetRandom(void) { return UnitRandom(&RandomState); }
+uint64_t KeGetRandom(void)
+{
+    return UnitRandom(&RandomState);
+}
 void KeAssertionFailed(const char *expression, const char *file, uint32_t line)
 {
     printf("# assertion %s, %s:%u\n", expression, file, line);
@@ -82,7 +106,7 @@ void MmFreeHeap(void *block)
     Blocks -= block != nullptr;
     free(block);
 }
-void MmRegisterShrinker(size_t (*shrink)(size_t pages)) { }
+void MmRegisterShrinker(size_t (*shrink)(size_t pages)) {}
 Status MmCreateSection(size_t size, MmPageUse use, MmSection **result)
 {
     if (FailNow())
@@ -92,7 +116,10 @@ Status MmCreateSection(size_t size, MmPageUse use, MmSection **result)
     **result = (MmSection){1, size, calloc(1, size)};
     return StatusSuccess;
 }
-void MmReferenceSection(MmSection *section) { section->References++; }
+void MmReferenceSection(MmSection *section)
+{
+    section->References++;
+}
 void MmDereferenceSection(MmSection *section)
 {
     if (--section->References != 0)
@@ -109,15 +136,20 @@ Status MmMapSectionInKernel(MmSection *section, void **mapping)
     *mapping = section->Bytes;
     return StatusSuccess;
 }
-void MmUnmapSectionInKernel(MmSection *section, void *mapping) { MmDereferenceSection(section); }
-Status MmMapSection(MmAddressSpace *space, MmSection *section, size_t offset, size_t size, uint64_t *base,
-                    MemoryProtection protection, MmRegionKind kind, bool copyPrivate)
+void MmUnmapSectionInKernel(MmSection *section, void *mapping)
 {
-    if (!copyPrivate || kind != RegionImage || offset % PAGE_SIZE != 0 || *base % PAGE_SIZE != 0 || size == 0 ||
-        offset + size > RTL_ALIGN_UP(section->Size, PAGE_SIZE))
+    MmDereferenceSection(section);
+}
+Status MmMapSection(MmAddressSpace *space, MmSection *section, size_t offset, size_t size,
+                    uint64_t *base, MemoryProtection protection, MmRegionKind kind,
+                    bool copyPrivate)
+{
+    if (!copyPrivate || kind != RegionImage || offset % PAGE_SIZE != 0 || *base % PAGE_SIZE != 0 ||
+        size == 0 || offset + size > RTL_ALIGN_UP(section->Size, PAGE_SIZE))
         abort();
     for (size_t i = 0; i < space->Count; i++)
-        if (*base < space->Regions[i].Base + space->Regions[i].Size && space->Regions[i].Base < *base + size)
+        if (*base < space->Regions[i].Base + space->Regions[i].Size &&
+            space->Regions[i].Base < *base + size)
             return StatusConflict;
     if (space->Count == RTL_COUNT_OF(space->Regions) || FailNow())
         return StatusNoMemory;
@@ -148,7 +180,8 @@ Status MmReserveRange(MmAddressSpace *space, size_t size, uint64_t *base)
         *base += 0x1000000;
     return StatusSuccess;
 }
-Status MmProtectVirtual(MmAddressSpace *space, uint64_t base, size_t size, MemoryProtection protection)
+Status MmProtectVirtual(MmAddressSpace *space, uint64_t base, size_t size,
+                        MemoryProtection protection)
 {
     Region *region = RegionAt(space, base);
     if (region == nullptr || region->Base != base || size > region->Size)
@@ -159,25 +192,39 @@ Status MmProtectVirtual(MmAddressSpace *space, uint64_t base, size_t size, Memor
 Status MmCopyToUser(UserPointer to, const void *from, size_t size)
 {
     Region *region = RegionAt(CurrentSpace, to);
-    if (region == nullptr || region->Protection != MemoryReadWrite || to + size > region->Base + region->Size)
+    if (region == nullptr || region->Protection != MemoryReadWrite ||
+        to + size > region->Base + region->Size)
         return StatusInvalidAddress;
     CurrentSpace->UserWrites++;
     memcpy(&CurrentSpace->LastWritten, from, 8);
     return StatusSuccess;
 }
-MmAddressSpace *MmGetCurrentAddressSpace(void) { return CurrentSpace; }
+MmAddressSpace *MmGetCurrentAddressSpace(void)
+{
+    return CurrentSpace;
+}
 
-// ------------------------------------------------------------------------------------------- images
+// -------------------------------------------------------------------------------------------
+// images
 #define FILE_SIZE 0xE00u
-#define OLD_BASE 0x140000000ull
+#define OLD_BASE  0x140000000ull
 enum { Text = 0x400, Rdata = 0x600, Data = 0xA00, Reloc = 0xC00 }; // file offsets
 
-static void Put16(uint8_t *at, uint16_t value) { memcpy(at, &value, 2); }
-static void Put32(uint8_t *at, uint32_t value) { memcpy(at, &value, 4); }
-static void Put64(uint8_t *at, uint64_t value) { memcpy(at, &value, 8); }
+static void Put16(uint8_t *at, uint16_t value)
+{
+    memcpy(at, &value, 2);
+}
+static void Put32(uint8_t *at, uint32_t value)
+{
+    memcpy(at, &value, 4);
+}
+static void Put64(uint8_t *at, uint64_t value)
+{
+    memcpy(at, &value, 8);
+}
 
-static void PutSection(uint8_t *file, size_t index, const char *name, uint32_t rva, uint32_t size, uint32_t offset,
-                       uint32_t fileSize, uint32_t flags)
+static void PutSection(uint8_t *file, size_t index, const char *name, uint32_t rva, uint32_t size,
+                       uint32_t offset, uint32_t fileSize, uint32_t flags)
 {
     uint8_t *at = file + 0x80 + 24 + 240 + index * 40;
     strncpy((char *)at, name, 8);
@@ -273,7 +320,8 @@ static Status ReadBytes(void *context, uint64_t offset, void *buffer, size_t siz
 }
 static LdrSource SourceOf(uint8_t *file, uint64_t identity)
 {
-    return (LdrSource){.Context = file, .Read = ReadBytes, .Size = FILE_SIZE, .Identity = identity, .Path = "/x"};
+    return (LdrSource){
+        .Context = file, .Read = ReadBytes, .Size = FILE_SIZE, .Identity = identity, .Path = "/x"};
 }
 
 static uint64_t Stored(const MmAddressSpace *space, uint64_t address)
@@ -383,8 +431,9 @@ static void TestConflict(void)
     CHECK_EQUAL(Map(&two.Space, &second, &two.Library), StatusSuccess);
     CHECK(two.Program.Base != one.Program.Base);
     CHECK_EQUAL(Stored(&two.Space, two.Program.Base + 0x3000), two.Program.Base + 0x1000);
-    CHECK_EQUAL(LdrBindImports(&two.Program, &two.Library, "mosrt.dll", two.Missing, sizeof(two.Missing)),
-                StatusSuccess);
+    CHECK_EQUAL(
+        LdrBindImports(&two.Program, &two.Library, "mosrt.dll", two.Missing, sizeof(two.Missing)),
+        StatusSuccess);
     CHECK_EQUAL(two.Space.UserWrites, 2);
     CHECK_EQUAL(two.Space.LastWritten, two.Library.Base + 0x1020);
     CHECK_EQUAL(RegionAt(&two.Space, two.Program.Base + 0x2000)->Protection, MemoryRead);
@@ -449,7 +498,8 @@ static void TestDamaged(void)
         MakeLibrary(Library);
         uint8_t *victim = round % 2 == 0 ? Program : Library;
         for (uint64_t i = UnitRandom(&state) % 4 + 1; i != 0; i--) {
-            size_t place = UnitRandom(&state) % 3 == 0 ? Rdata + UnitRandom(&state) % 0x200 : UnitRandom(&state) % FILE_SIZE;
+            size_t place = UnitRandom(&state) % 3 == 0 ? Rdata + UnitRandom(&state) % 0x200
+                                                       : UnitRandom(&state) % FILE_SIZE;
             victim[place] = (uint8_t)UnitRandom(&state);
         }
         Process process;
