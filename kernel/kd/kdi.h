@@ -1,0 +1,39 @@
+// kdi.h - what kd's files share.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "kd.h"
+#include "ke_prcb.h"
+#include "pdb/pdb.h"
+#include "pe/pe.h"
+#include "unwind/unwind.h"
+
+// Limits of physical memory, for KdiReadMemory's checks.
+void KdiInitializeReader(const LoaderParams *loader);
+// Copies size bytes at a kernel or user address of the current address space; false: not all of them are
+// present. Never faults. An UnwindReader.
+bool KdiReadMemory(void *context, uint64_t address, void *buffer, size_t size);
+
+// The module of a code address, for unwinding and for names.
+typedef struct KdiModule {
+    UnwindModule Unwind; // TableSize 0: no unwind data at hand
+    char Name[32];
+    bool Kernel;
+} KdiModule;
+bool KdiFindModule(uint64_t address, KdiModule *module);
+
+typedef struct KdiStackFrame {
+    uint64_t Address;
+    bool Return; // Address is where a call returns to, so the call is before it
+} KdiStackFrame;
+#define KDI_MAXIMUM_FRAMES 48u
+// The state of the function that calls this, at the call.
+void KdiCapture(UnwindFrame *caller);
+UnwindFrame KdiFrameFromTrap(const KTrapFrame *trap);
+size_t KdiWalk(UnwindFrame start, KdiStackFrame *frames, size_t capacity);
+// "module!Function+0x12  file:line" of a frame; size at least 256.
+void KdiFormatFrame(const KdiStackFrame *frame, char *text, size_t size);
+bool KdiLookup(uint64_t address, bool returnAddress, KdSymbol *symbol);
+
+// The bugcheck reporter, for ke.
+void KdiReport(const KBugCheck *bugCheck);

@@ -1,0 +1,127 @@
+// stack.c - walking stacks: from a trap frame or from here, through traps and the system call entry, to the
+// start of the thread, and on into user mode as far as modules and their unwind data reach.
+// SPDX-License-Identifier: MIT
+#include "kdi.h"
+
+UnwindFrame KdiFrameFromTrap(const KTrapFrame *trap)
+{
+    return (UnwindFrame){
+        .Rip = trap->Rip,
+        .Registers = {trap->Rax, trap->Rcx, trap->Rdx, trap->Rbx, trap->Rsp, trap->Rbp, trap->Rsi, trap->Rdi,
+                      trap->R8, trap->R9, trap->R10, trap->R11, trap->R12, trap->R13, trap->R14, trap->R15},
+        .CodeSegment = trap->Cs,
+        .Interrupted = true,
+    };
+}
+
+// A jump to nowhere - a null function pointer - leaves the return address on top of the stack.
+static bool ReturnFromNowhere(UnwindFrame *frame)
+{
+    uint64_t *sp = &frame->Registers[UnwindRegisterSp], rip;
+    if (!frame->Interrupted || !KdiReadMemory(nullptr, *sp, &rip, sizeof rip))
+        return false;
+    *sp += sizeof rip;
+    frame->Rip = rip;
+    frame->Interrupted = false;
+    return true;
+}
+
+size_t KdiWalk(UnwindFrame frame, KdiStackFrame *frames, size_t capacity)
+{
+    size_t count = 0;
+    bool stepped = true;
+    while (stepped && count < capacity && frame.Rip != 0) {
+        frames[count++] = (KdiStackFrame){.Address = frame.Rip, .Return = !frame.Interrupted};
+        KdiModule module;
+        if (!KdiFindModule(frame.Rip - (frame.Interrupted ? 0 : 1), &module))
+            stepped = ReturnFromNowhere(&frame);
+        else
+            stepped = module.Unwind.TableSize != 0 &&
+                      UnwindStep(&module.Unwind, KdiReadMemory, nullptr, &frame) == StatusSuccess;
+    }
+    if (count == 0 && capacity > 0 && frame.Interrupted) { // a call of address 0
+        frames[count++] = (KdiStackFrame){};
+        if (ReturnFromNowhere(&frame))
+            count += KdiWalk(frame, frames + 1, capacity - 1);
+    }
+    return count;
+}
+
+// This function's own state, for a walk that starts in it. Its caller's state follows by unwinding.
+#define CAPTURE(frame)                                                                             \
+    __asm__ volatile("leaq 1f(%%rip), %%rax\n\t"                                                   \
+                     "movq %%rax, 0x00(%0)\n\t"                                                    \
+                     "movq %%rbx, 0x20(%0)\n\t"                                                    \
+                     "movq %%rsp, 0x28(%0)\n\t"                                                    \
+                     "movq %%rbp, 0x30(%0)\n\t"                                                    \
+                     "movq %%rsi, 0x38(%0)\n\t"                                                    \
+                     "movq %%rdi, 0x40(%0)\n\t"                                                    \
+                     "movq %%r12, 0x68(%0)\n\t"                                                    \
+                     "movq %%r13, 0x70(%0)\n\t"                                                    \
+                     "movq %%r14, 0x78(%0)\n\t"                                                    \
+                     "movq %%r15, 0x80(%0)\n"                                                      \
+                     "1:"                                                                          \
+                     :                                                                             \
+                     : "c"(frame)                                                                  \
+                     : "rax", "memory")
+static_assert(offsetof(UnwindFrame, Registers) == 8);
+
+__attribute__((noinline)) void KdiCapture(UnwindFrame *caller)
+{
+    KdiModule module;
+    *caller = (UnwindFrame){.Interrupted = true};
+    CAPTURE(caller);
+    if (!KdiFindModule(caller->Rip, &module) ||
+        UnwindStep(&module.Unwind, KdiReadMemory, nullptr, caller) != StatusSuccess)
+        *caller = (UnwindFrame){};
+}
+
+__attribute__((noinline)) size_t KdWalkStack(const KTrapFrame *frame, uint64_t *addresses, size_t capacity)
+{
+    KdiStackFrame frames[KDI_MAXIMUM_FRAMES];
+    UnwindFrame start;
+    size_t skip = 0;
+    if (frame != nullptr) {
+        start = KdiFrameFromTrap(frame);
+    } else {
+        KdiCapture(&start);
+        skip = 1; // this function
+    }
+    size_t count = KdiWalk(start, frames, RTL_COUNT_OF(frames)), written = 0;
+    for (size_t i = skip; i < count && written < capacity; i++)
+        addresses[written++] = frames[i].Address;
+    return written;
+}
+
+void KdiFormatFrame(const KdiStackFrame *frame, char *text, size_t size)
+{
+    KdSymbol symbol;
+    if (!KdiLookup(frame->Address, frame->Return, &symbol)) {
+        RtlFormat(text, size, "%016llx", frame->Address);
+        return;
+    }
+    size_t length = RtlFormat(text, size, "%s%s%s+0x%x", symbol.Module, symbol.Function[0] != 0 ? "!" : "",
+                              symbol.Function, symbol.Offset);
+    if (symbol.Line != 0 && length < size)
+        RtlFormat(text + length, size - length, "  %s:%u", symbol.File, symbol.Line);
+}
+
+__attribute__((noinline)) void KdPrintStack(const KTrapFrame *frame, RtlSink *sink, void *context)
+{
+    KdiStackFrame frames[KDI_MAXIMUM_FRAMES];
+    UnwindFrame start;
+    size_t skip = 0;
+    if (frame != nullptr) {
+        start = KdiFrameFromTrap(frame);
+    } else {
+        KdiCapture(&start);
+        skip = 1;
+    }
+    size_t count = KdiWalk(start, frames, RTL_COUNT_OF(frames));
+    for (size_t i = skip; i < count; i++) {
+        char text[256], line[272];
+        KdiFormatFrame(&frames[i], text, sizeof text);
+        size_t length = RtlFormat(line, sizeof line, "#%-2zu %s\n", i - skip, text);
+        sink(context, line, RTL_MIN(length, sizeof line - 1));
+    }
+}
