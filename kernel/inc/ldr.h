@@ -1,5 +1,6 @@
 // ldr.h - PE images: read once, checked, relocated to one random base per boot, shared between
-// processes. SPDX-License-Identifier: MIT
+// processes.
+// SPDX-License-Identifier: MIT
 #pragma once
 
 #include "mm.h"

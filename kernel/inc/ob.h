@@ -1,5 +1,6 @@
 // ob.h - objects with a reference count and a type, and the handle tables that name them to user
-// mode. SPDX-License-Identifier: MIT
+// mode.
+// SPDX-License-Identifier: MIT
 #pragma once
 
 #include "MetalOS.h"

@@ -4,7 +4,8 @@
 // run whose first 32 bytes become the next key at once, and every byte handed out is wiped, so that
 // the memory of the kernel never tells what was given out before. The loader's entropy and the time
 // stamp counter are stirred into the key; without the former the numbers are only as good as the
-// counter. SPDX-License-Identifier: MIT
+// counter.
+// SPDX-License-Identifier: MIT
 #include "ke.h"
 
 #define CHACHA_BLOCK 64u

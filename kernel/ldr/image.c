@@ -16,12 +16,11 @@
 // what it found, and a bad image is StatusBadImage.
 //
 // Locking: CacheLock guards the list and counts and is never held while reading or allocating. An
-// image's BindLock is a mutex for the binding of its shared import slots. SPDX-License-Identifier:
-// MIT
+// image's BindLock is a mutex for the binding of its shared import slots.
+// SPDX-License-Identifier: MIT
 #include "ldri.h"
 
-#define IMAGE_MAXIMUM                                                                              \
-    (64ull << 20) // bytes of SizeOfImage; all its pages are present while it is cached
+#define IMAGE_MAXIMUM  (64ull << 20) // SizeOfImage; all pages are present while it is cached
 #define FILE_MAXIMUM   (256ull << 20)
 #define IDLE_MAXIMUM   (32ull << 20) // bytes of cached images nobody uses
 #define READ_CHUNK     (64u << 10)
@@ -31,19 +30,16 @@
 #define BASE_TRIES     64u
 
 static KSpinLock CacheLock = KE_SPIN_LOCK_INIT(LockRankProcess, "image cache");
-static ListEntry Cache = {&Cache,
-                          &Cache}; // C (guarded by CacheLock): LdrImage, most recently opened first
-static uint64_t IdleBytes;         // C: of images in the cache without references
-static volatile uint64_t LastSerial; // atomic
+static ListEntry Cache = {&Cache, &Cache}; // C (guarded by CacheLock): LdrImage, newest first
+static uint64_t IdleBytes;                 // C: of images in the cache without references
+static volatile uint64_t LastSerial;       // atomic
 
-// -------------------------------------------------------------------------------------------
-// loading
+// ---- loading
 
 // Whether [base, base + size) is clear of every cached image. The cache is locked.
 static bool IsBaseFree(uint64_t base, uint64_t size)
 {
-    RTL_FOR_EACH(entry, &Cache)
-    {
+    RTL_FOR_EACH (entry, &Cache) {
         const LdrImage *other = RTL_CONTAINER_OF(entry, LdrImage, Link);
         if (base < other->Base + other->Size && other->Base < base + size)
             return false;
@@ -156,7 +152,7 @@ static Status LoadImage(LdrImage *image, const LdrSource *source)
     return status;
 }
 
-// ------------------------------------------------------------------------------------------- the
+// ---- the
 // cache
 
 // Nobody refers to the image and it is not in the cache.
@@ -186,8 +182,7 @@ static bool Unlink(LdrImage *image)
 static LdrImage *FindCached(const LdrSource *source, LdrImage **drop)
 {
     *drop = nullptr;
-    RTL_FOR_EACH(entry, &Cache)
-    {
+    RTL_FOR_EACH (entry, &Cache) {
         LdrImage *image = RTL_CONTAINER_OF(entry, LdrImage, Link);
         if (image->Identity != source->Identity)
             continue;
@@ -288,8 +283,7 @@ static LdrImage *TakeIdleImage(uint64_t keep)
     LdrImage *oldest = nullptr;
     KIrql old = KeAcquireSpinLock(&CacheLock);
     if (IdleBytes > keep) {
-        RTL_FOR_EACH(entry, &Cache)
-        {
+        RTL_FOR_EACH (entry, &Cache) {
             LdrImage *image = RTL_CONTAINER_OF(entry, LdrImage, Link);
             if (image->References == 0 && (oldest == nullptr || image->LastUse < oldest->LastUse))
                 oldest = image;

@@ -134,8 +134,7 @@ void LdrForgetModule(LdrModule *module)
     module->Image = nullptr;
 }
 
-// -------------------------------------------------------------------------------------------
-// imports
+// ---- imports
 
 Status LdrFindExport(const LdrModule *module, const char *name, uint64_t *address)
 {

@@ -3,7 +3,8 @@
 // The exit code is the exception's code as NT counts them. The report names the instruction and its
 // callers as module+offset, found from the images' unwind data; everything of the program's is read
 // as user memory, so a program that has wrecked its stack or its unwind data gets a short walk and
-// nothing worse. SPDX-License-Identifier: MIT
+// nothing worse.
+// SPDX-License-Identifier: MIT
 #include "pe/pe.h"
 #include "psi.h"
 #include "unwind/unwind.h"
@@ -71,8 +72,7 @@ static bool FindUnwindModule(uint64_t address, UnwindModule *found)
     PsProcess *process = PsGetCurrentProcess();
     *found = (UnwindModule){0};
     KIrql old = KeAcquireSpinLock(&process->Lock);
-    RTL_FOR_EACH(entry, &process->Modules)
-    {
+    RTL_FOR_EACH (entry, &process->Modules) {
         const LdrModule *module = RTL_CONTAINER_OF(entry, LdrModule, Link);
         if (address - module->Base >= module->Size)
             continue;

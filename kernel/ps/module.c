@@ -2,7 +2,8 @@
 //
 // The list is read under the process's spin lock, so that a crash report can look at it, and
 // changed only by who holds the Structure mutex as well, which makes mapping an image once for two
-// threads one thing. SPDX-License-Identifier: MIT
+// threads one thing.
+// SPDX-License-Identifier: MIT
 #include "psi.h"
 
 #define MODULES_PER_PROCESS 512u
@@ -52,8 +53,7 @@ static LdrModule *FindModule(PsProcess *process, const LdrImage *image, uint64_t
                              size_t *count)
 {
     *count = 0;
-    RTL_FOR_EACH(entry, &process->Modules)
-    {
+    RTL_FOR_EACH (entry, &process->Modules) {
         LdrModule *module = RTL_CONTAINER_OF(entry, LdrModule, Link);
         if (image != nullptr ? module->Image == image : module->Base == base)
             return module;
@@ -121,8 +121,7 @@ Status PsUnmapImage(uint64_t base)
 static bool FindAddress(const PsProcess *process, uint64_t address, char *name, size_t size,
                         uint64_t *base)
 {
-    RTL_FOR_EACH(entry, &process->Modules)
-    {
+    RTL_FOR_EACH (entry, &process->Modules) {
         const LdrModule *module = RTL_CONTAINER_OF(entry, LdrModule, Link);
         if (address - module->Base >= module->Size)
             continue;

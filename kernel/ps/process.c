@@ -64,8 +64,7 @@ void PsInitialize(void)
     PsiInitializeFaults();
 }
 
-// -------------------------------------------------------------------------------------------
-// creation
+// ---- creation
 
 static const char *FileNameOf(const char *path)
 {
@@ -236,8 +235,7 @@ Status PsCreateProcess(const PsCreateParameters *parameters, PsProcess **process
     return status;
 }
 
-// ------------------------------------------------------------------------------------------------
-// end
+// ---- end
 
 void PsTerminateProcess(PsProcess *process, uint32_t exitCode)
 {
@@ -246,8 +244,8 @@ void PsTerminateProcess(PsProcess *process, uint32_t exitCode)
     if (!process->Ending) {
         process->Ending = true;
         process->ExitCode = exitCode;
-        RTL_FOR_EACH(entry, &process->Threads)
-        KeRequestTermination(&RTL_CONTAINER_OF(entry, PsThread, Link)->Thread);
+        RTL_FOR_EACH (entry, &process->Threads)
+            KeRequestTermination(&RTL_CONTAINER_OF(entry, PsThread, Link)->Thread);
     }
     exitCode = process->ExitCode;
     KeReleaseSpinLock(&process->Lock, old);
@@ -277,8 +275,7 @@ static void DeleteProcess(void *body)
               process->LivingThreads == 0);
 }
 
-// --------------------------------------------------------------------------------------------
-// look-up
+// ---- look-up
 
 PsProcess *PsGetCurrentProcess(void)
 {
@@ -357,8 +354,7 @@ static PsProcess *NextProcess(uint32_t id)
 {
     PsProcess *found = nullptr;
     KIrql old = KeAcquireSpinLock(&ProcessListLock);
-    RTL_FOR_EACH(entry, &Processes)
-    {
+    RTL_FOR_EACH (entry, &Processes) {
         PsProcess *process = RTL_CONTAINER_OF(entry, PsProcess, Link);
         if (process->Id > id) {
             ObReference(process);

@@ -7,7 +7,8 @@
 // runs when nobody is on its stack.
 //
 // A thread that runs holds one reference to itself, given back by the reaper, and one to its
-// process. SPDX-License-Identifier: MIT
+// process.
+// SPDX-License-Identifier: MIT
 #include "psi.h"
 
 #define STACK_DEFAULT       (1ull << 20)
@@ -32,8 +33,7 @@ ObType PsThreadType = {
 static volatile uint32_t ThreadCount;    // atomic: started and not yet reaped
 static volatile uint64_t FirstUserStamp; // atomic, written once
 
-// -------------------------------------------------------------------------------------------
-// creation
+// ---- creation
 
 static void FreeKernelParts(PsThread *thread)
 {
@@ -261,8 +261,7 @@ Status PsCreateSystemThread(const char *name, uint8_t priority, void (*entry)(vo
     return StatusSuccess;
 }
 
-// ------------------------------------------------------------------------------------------------
-// end
+// ---- end
 
 void PsExitThread(uint32_t exitCode)
 {
@@ -295,8 +294,7 @@ void PsiInitializeThreads(void)
     KeTerminateHook = LeaveOnRequest;
 }
 
-// --------------------------------------------------------------------------------------------
-// look-up
+// ---- look-up
 
 PsThread *PsGetCurrentThread(void)
 {

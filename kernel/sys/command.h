@@ -1,5 +1,6 @@
 // command.h - the program named by a command line, and where a program or library is looked for.
-// Pure. SPDX-License-Identifier: MIT
+// Pure.
+// SPDX-License-Identifier: MIT
 #pragma once
 
 #include "rtl/rtl.h"

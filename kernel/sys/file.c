@@ -36,7 +36,7 @@ Status SysCreateFile(UserPointer path, uint32_t access, uint32_t disposition, Us
     return status == StatusSuccess ? SysiReturnHandle(file, access, result) : status;
 }
 
-// ------------------------------------------------------------------------------------- read and
+// ---- read and
 // write
 
 typedef struct Transfer {
@@ -185,8 +185,7 @@ Status SysGetFileInfo(Handle handle, UserPointer result)
     return status == StatusSuccess ? MmCopyToUser(result, &info, sizeof(info)) : status;
 }
 
-// ----------------------------------------------------------------------------------------------
-// paths
+// ---- paths
 
 Status SysGetPathInfo(UserPointer path, UserPointer result)
 {

@@ -3,7 +3,8 @@
 //
 // A name with a '/' is a path from the current directory. Any other is looked for in the program's
 // own directory (libraries only), the current directory, /apps, and /system. The first file there
-// is the one, good or not. SPDX-License-Identifier: MIT
+// is the one, good or not.
+// SPDX-License-Identifier: MIT
 #include "sysi.h"
 
 static Status ReadSource(void *context, uint64_t offset, void *buffer, size_t size)

@@ -55,8 +55,7 @@ Status SysVirtualQuery(uint64_t address, UserPointer result)
     return status == StatusSuccess ? MmCopyToUser(result, &info, sizeof(info)) : status;
 }
 
-// ----------------------------------------------------------------------------------------------
-// images
+// ---- images
 
 Status SysMapImage(UserPointer path, UserPointer result)
 {

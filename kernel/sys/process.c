@@ -19,8 +19,7 @@ Status SysGetProcessInfo(Handle handle, UserPointer result)
     return MmCopyToUser(result, &info, sizeof(info));
 }
 
-// -------------------------------------------------------------------------------------
-// CreateProcess
+// ---- CreateProcess
 
 // Everything CreateProcess needs, in kernel memory.
 typedef struct Creation {
@@ -149,8 +148,7 @@ Status SysTerminateProcess(Handle handle, uint32_t exitCode)
     return StatusSuccess;
 }
 
-// --------------------------------------------------------------------------------------------
-// threads
+// ---- threads
 
 Status SysCreateThread(UserPointer parameters, UserPointer result)
 {
@@ -200,8 +198,7 @@ Status SysSleep(uint32_t milliseconds)
     return KeDelay(UserWait, SysiTimeout(milliseconds));
 }
 
-// --------------------------------------------------------------------------------------------
-// handles
+// ---- handles
 
 Status SysCloseHandle(Handle handle)
 {

@@ -3,7 +3,8 @@
 //
 // /system/mosrt.dll, which every process needs, is opened before the first one and stays open: no
 // path is walked and nothing is read for it at a process start, and nobody can replace it under a
-// running system. SPDX-License-Identifier: MIT
+// running system.
+// SPDX-License-Identifier: MIT
 #include "sysi.h"
 
 #define RUNTIME_PATH "/system/mosrt.dll"

@@ -17,7 +17,8 @@
 //
 // The table's entries all have one function type. A call with fewer or narrower parameters takes
 // what it declares from the registers, which the Microsoft x64 convention makes safe; that is also
-// why truth values are uint32_t here. SPDX-License-Identifier: MIT
+// why truth values are uint32_t here.
+// SPDX-License-Identifier: MIT
 #include "kd.h"
 #include "sysi.h"
 #include "win.h"
@@ -47,7 +48,7 @@ void SysInitialize(const LoaderParams *loader)
     KeRegisterSystemCalls(SystemCallTable, ArgumentCounts, SystemCallCount);
 }
 
-// ------------------------------------------------------------------------------------ decode
+// ---- decode
 // helpers
 
 Status SysiReferenceProcess(Handle handle, uint32_t access, PsProcess **process)

@@ -1,5 +1,6 @@
 // sysi.h - what the files of sys share: the prototypes of all system calls and the helpers of their
-// decode stages. SPDX-License-Identifier: MIT
+// decode stages.
+// SPDX-License-Identifier: MIT
 #pragma once
 
 #include "SystemCalls.h"

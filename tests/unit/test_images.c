@@ -1,12 +1,13 @@
 // Tests of kernel/ldr: the image cache, mapping, binding, and what malformed images do. Images are
 // made here byte by byte; memory and address spaces are small models that notice every overlap and
-// every leak. SPDX-License-Identifier: MIT
+// every leak.
+// SPDX-License-Identifier: MIT
 #define METALOS_BUILD_KERNEL
 #include "../../kernel/ldr/image.c"
 #include "../../kernel/ldr/map.c"
 #include "unit.h"
 
-// -------------------------------------------------------------------------------- the kernel below
+// ---- the kernel below
 static int Blocks, Sections, AllocationsLeft = -1;
 
 struct MmSection {
@@ -204,8 +205,7 @@ MmAddressSpace *MmGetCurrentAddressSpace(void)
     return CurrentSpace;
 }
 
-// -------------------------------------------------------------------------------------------
-// images
+// ---- images
 #define FILE_SIZE 0xE00u
 #define OLD_BASE  0x140000000ull
 enum { Text = 0x400, Rdata = 0x600, Data = 0xA00, Reloc = 0xC00 }; // file offsets
