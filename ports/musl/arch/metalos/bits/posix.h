@@ -1,0 +1,2 @@
+#define _POSIX_V6_LPBIG_OFFBIG  1
+#define _POSIX_V7_LPBIG_OFFBIG  1
