@@ -93,8 +93,8 @@ PdbStream PdbFindStream(const PdbFile *pdb, uint32_t index)
         uint32_t size;
         if (!ReadDirectory(pdb, 4 + (uint64_t)i * 4, &size, 4))
             return (PdbStream){};
-        if (size == deleted)
-            size = 0;
+        if (size == deleted || size > pdb->Size)
+            size = 0; // not there, or larger than its own file
         if (i == index)
             return blocks <= pdb->DirectorySize ? (PdbStream){size, (uint32_t)blocks} : (PdbStream){};
         blocks += ((uint64_t)size + pdb->BlockSize - 1) / pdb->BlockSize * 4;
