@@ -35,6 +35,11 @@ static_assert(RTL_COUNT_OF(SystemCallTable) == SystemCallCount, "one function pe
 
 SysFacts SysiFacts;
 
+static void ChoosePower(ShutdownAction action)
+{
+    SysRequestShutdown(action, 0);
+}
+
 void SysInitialize(const LoaderParams *loader)
 {
     SysiFacts = (SysFacts){
@@ -44,6 +49,7 @@ void SysInitialize(const LoaderParams *loader)
     };
     KdRegisterModuleFinder(PsFindUserModule);
     WinRegisterStarter(SysStartProgram);
+    WinRegisterPower(ChoosePower);
     SysiInitializeShutdown();
     KeRegisterSystemCalls(SystemCallTable, ArgumentCounts, SystemCallCount);
 }

@@ -115,6 +115,8 @@ void WiDeskActivate(WiDesk *desk, WiWindow *window)
         RtlRemoveEntry(&window->Link);
         RtlInsertHead(&desk->Windows, &window->Link);
         WiDamage(desk, WiWindowBounds(window));
+        if (desk->SwitcherOpen) // it lists them in this order
+            WiDamage(desk, WiSwitcherRect(desk));
     }
     SetFocus(desk, window);
     DamageIfPanelChanged(desk, panel);

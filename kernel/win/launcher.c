@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "wi.h"
 
-enum { StartCapacity = 8, FolderNameLength = sizeof("/apps/") - 1 };
+enum { StartCapacity = 8, CommandExtra = sizeof("\"/apps/\"") - 1 };
 
 static struct {
     KEvent Event; // auto: there is a request
@@ -61,11 +61,11 @@ void WiRequestPrograms(void)
 static bool DescribeProgram(const char *file, WiProgram *program)
 {
     size_t length = strlen(file);
-    if (length < 5 || length >= RTL_MIN(sizeof(program->Name), sizeof(program->Command) - FolderNameLength) ||
+    if (length < 5 || length >= RTL_MIN(sizeof(program->Name), sizeof(program->Command) - CommandExtra) ||
         RtlCompareNoCase(file + length - 4, ".exe") != 0)
         return false;
     memset(program, 0, sizeof(*program));
-    RtlFormat(program->Command, sizeof(program->Command), "/apps/%s", file);
+    RtlFormat(program->Command, sizeof(program->Command), "\"/apps/%s\"", file);
     RtlCopyString(program->Name, sizeof(program->Name), file);
     program->Name[length - 4] = '\0';
     if (program->Name[0] >= 'a' && program->Name[0] <= 'z')
