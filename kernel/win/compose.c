@@ -1,12 +1,13 @@
 // compose.c - bringing the screen up to date.
 //
-// The desktop is a pile of layers: pointer, switcher, menu, panel, windows, wallpaper. Every layer can
-// paint any part of itself at any time, so nothing is kept between compositions but the damage: the
-// region whose pixels may be wrong. A damaged rectangle is taken from the top of the pile downwards and
-// cut at the edges of what it meets until each piece has one opaque layer at its bottom. A piece with
-// nothing above that layer is copied from its memory straight to the frame buffer - the usual case for a
-// program that shows a frame. The others are painted upwards from the opaque layer in scratch memory and
-// then copied, so that the frame buffer is only written, each pixel once, and nothing flickers.
+// The desktop is a pile of layers: pointer, switcher, menu, panel, windows, wallpaper. Every layer
+// can paint any part of itself at any time, so nothing is kept between compositions but the damage:
+// the region whose pixels may be wrong. A damaged rectangle is taken from the top of the pile
+// downwards and cut at the edges of what it meets until each piece has one opaque layer at its
+// bottom. A piece with nothing above that layer is copied from its memory straight to the frame
+// buffer - the usual case for a program that shows a frame. The others are painted upwards from the
+// opaque layer in scratch memory and then copied, so that the frame buffer is only written, each
+// pixel once, and nothing flickers.
 // SPDX-License-Identifier: MIT
 #include "desk.h"
 
@@ -26,8 +27,10 @@ static void AddLayer(WiDesk *desk, Rect area, WiLayer layer)
 // A card with round corners and a shadow.
 static WiLayer CardLayer(WiLayerKind kind, Rect r)
 {
-    return (WiLayer){.Kind = kind, .Bounds = {r.Left - 32, r.Top - 32, r.Right + 32, r.Bottom + 40},
-                     .Opaque = {{r.Left, r.Top + 14, r.Right, r.Bottom - 14}}, .OpaqueCount = 1};
+    return (WiLayer){.Kind = kind,
+                     .Bounds = {r.Left - 32, r.Top - 32, r.Right + 32, r.Bottom + 40},
+                     .Opaque = {{r.Left, r.Top + 14, r.Right, r.Bottom - 14}},
+                     .OpaqueCount = 1};
 }
 
 static void AddOpaque(WiLayer *layer, Rect rect)
@@ -46,9 +49,11 @@ static WiLayer WindowLayer(WiWindow *window)
     }
     int32_t radius = WI_FRAME_RADIUS;
     AddOpaque(&layer, (Rect){client.Left, client.Top, client.Right, client.Bottom - radius});
-    AddOpaque(&layer, (Rect){client.Left + radius, RTL_MAX(client.Top, client.Bottom - radius), client.Right - radius, client.Bottom});
+    AddOpaque(&layer, (Rect){client.Left + radius, RTL_MAX(client.Top, client.Bottom - radius),
+                             client.Right - radius, client.Bottom});
     AddOpaque(&layer, (Rect){outer.Left, outer.Top + radius, outer.Right, client.Top});
-    AddOpaque(&layer, (Rect){outer.Left + radius, outer.Top, outer.Right - radius, outer.Top + radius});
+    AddOpaque(&layer,
+              (Rect){outer.Left + radius, outer.Top, outer.Right - radius, outer.Top + radius});
     return layer;
 }
 
@@ -64,20 +69,32 @@ static void BuildLayers(WiDesk *desk, Rect area)
         AddLayer(desk, area, CardLayer(LayerMenu, WiMenuRect(desk)));
     if (WiPanelShown(desk)) {
         Rect panel = WiPanelRect(desk);
-        AddLayer(desk, area, (WiLayer){.Kind = LayerPanel, .Bounds = panel, .Opaque = {panel}, .OpaqueCount = 1});
+        AddLayer(
+            desk, area,
+            (WiLayer){.Kind = LayerPanel, .Bounds = panel, .Opaque = {panel}, .OpaqueCount = 1});
     }
-    RTL_FOR_EACH(entry, &desk->Windows)
-    AddLayer(desk, area, WindowLayer(RTL_CONTAINER_OF(entry, WiWindow, Link)));
+    RTL_FOR_EACH (entry, &desk->Windows)
+        AddLayer(desk, area, WindowLayer(RTL_CONTAINER_OF(entry, WiWindow, Link)));
 }
 
 static void PaintLayer(WiDesk *desk, const WiLayer *layer, const WiSurface *to)
 {
     switch (layer->Kind) {
-    case LayerPointer: WiDrawImage(to, layer->Bounds.Left, layer->Bounds.Top, &WiImagePointer); break;
-    case LayerSwitcher: WiPaintSwitcher(desk, to); break;
-    case LayerMenu: WiPaintMenu(desk, to); break;
-    case LayerPanel: WiPaintPanel(desk, to); break;
-    case LayerWindow: WiPaintWindow(desk, layer->Window, to); break;
+    case LayerPointer:
+        WiDrawImage(to, layer->Bounds.Left, layer->Bounds.Top, &WiImagePointer);
+        break;
+    case LayerSwitcher:
+        WiPaintSwitcher(desk, to);
+        break;
+    case LayerMenu:
+        WiPaintMenu(desk, to);
+        break;
+    case LayerPanel:
+        WiPaintPanel(desk, to);
+        break;
+    case LayerWindow:
+        WiPaintWindow(desk, layer->Window, to);
+        break;
     }
 }
 
@@ -100,7 +117,8 @@ static void Blend(WiDesk *desk, Rect rect, size_t base)
 {
     int32_t width = WiWidth(rect), rows = (int32_t)(desk->ScratchPixels / (size_t)width);
     for (int32_t top = rect.Top; top < rect.Bottom; top += rows) {
-        WiSurface tile = {.Pixels = desk->Scratch, .Stride = (size_t)width,
+        WiSurface tile = {.Pixels = desk->Scratch,
+                          .Stride = (size_t)width,
                           .Bounds = {rect.Left, top, rect.Right, RTL_MIN(rect.Bottom, top + rows)}};
         if (base == desk->LayerCount)
             WiPaintGround(desk, &tile);
@@ -123,7 +141,8 @@ static void Finish(WiDesk *desk, Rect rect, size_t base)
         const WiWindow *window = desk->Layers[base].Window;
         plain = plain && window != nullptr && WiContains(window->Client, rect);
         if (plain)
-            from = (WiSurface){.Pixels = window->Pixels, .Stride = window->Stride, .Bounds = window->Client};
+            from = (WiSurface){
+                .Pixels = window->Pixels, .Stride = window->Stride, .Bounds = window->Client};
     }
     if (!plain || from.Pixels == nullptr) {
         Blend(desk, rect, base);
@@ -146,8 +165,8 @@ static bool Cut(Work *stack, size_t *count, Work work, Rect by)
     return true;
 }
 
-// One step: the topmost layer that matters either hides everything below, or cuts the piece, or lets
-// it shine through.
+// One step: the topmost layer that matters either hides everything below, or cuts the piece, or
+// lets it shine through.
 static void Descend(WiDesk *desk, Work *stack, size_t *count, Work work)
 {
     for (; work.Layer < desk->LayerCount; work.Layer++) {
@@ -177,7 +196,8 @@ void WiDeskCompose(WiDesk *desk)
     Rect area = desk->Damage.Rects[0];
     for (size_t i = 1; i < desk->Damage.Count; i++) {
         Rect r = desk->Damage.Rects[i];
-        area = (Rect){RTL_MIN(area.Left, r.Left), RTL_MIN(area.Top, r.Top), RTL_MAX(area.Right, r.Right), RTL_MAX(area.Bottom, r.Bottom)};
+        area = (Rect){RTL_MIN(area.Left, r.Left), RTL_MIN(area.Top, r.Top),
+                      RTL_MAX(area.Right, r.Right), RTL_MAX(area.Bottom, r.Bottom)};
     }
     BuildLayers(desk, area);
     Work stack[WorkCapacity];

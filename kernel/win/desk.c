@@ -1,9 +1,12 @@
 // desk.c - the windows of the desktop: their order, places, focus and damage.
 // SPDX-License-Identifier: MIT
-#include "MetalKeys.h"
 #include "desk.h"
+#include "MetalKeys.h"
 
-void WiDamage(WiDesk *desk, Rect rect) { WiRegionAdd(&desk->Damage, WiIntersect(rect, desk->Output.Bounds)); }
+void WiDamage(WiDesk *desk, Rect rect)
+{
+    WiRegionAdd(&desk->Damage, WiIntersect(rect, desk->Output.Bounds));
+}
 
 void WiDeskStart(WiDesk *desk)
 {
@@ -25,22 +28,23 @@ void WiDeskSetWallpaper(WiDesk *desk, const WiSurface *wallpaper)
 
 WiWindow *WiWindowAt(WiDesk *desk, int32_t index)
 {
-    RTL_FOR_EACH(entry, &desk->Windows)
-    if (index-- == 0)
-        return RTL_CONTAINER_OF(entry, WiWindow, Link);
+    RTL_FOR_EACH (entry, &desk->Windows)
+        if (index-- == 0)
+            return RTL_CONTAINER_OF(entry, WiWindow, Link);
     return nullptr;
 }
 
 // The mouse belongs to the receiver: no pointer, only movements.
 bool WiPointerHidden(const WiDesk *desk)
 {
-    return desk->Receiver != nullptr && desk->Receiver->Flags & WindowRelativeMouse && !desk->CaptureReleased &&
-           desk->Dragged == nullptr;
+    return desk->Receiver != nullptr && desk->Receiver->Flags & WindowRelativeMouse &&
+           !desk->CaptureReleased && desk->Dragged == nullptr;
 }
 
 Rect WiPointerRect(const WiDesk *desk)
 {
-    return (Rect){desk->X - 1, desk->Y - 1, desk->X - 1 + WiImagePointer.Width, desk->Y - 1 + WiImagePointer.Height};
+    return (Rect){desk->X - 1, desk->Y - 1, desk->X - 1 + WiImagePointer.Width,
+                  desk->Y - 1 + WiImagePointer.Height};
 }
 
 static void UpdatePointer(WiDesk *desk)
@@ -86,7 +90,10 @@ void WiUpdateReceiver(WiDesk *desk, uint64_t time)
     UpdatePointer(desk);
 }
 
-static void DamageTasks(WiDesk *desk) { WiDamage(desk, WiPanelRect(desk)); }
+static void DamageTasks(WiDesk *desk)
+{
+    WiDamage(desk, WiPanelRect(desk));
+}
 
 static void SetFocus(WiDesk *desk, WiWindow *window)
 {
@@ -129,8 +136,7 @@ void WiDeskActivate(WiDesk *desk, WiWindow *window)
 static int64_t Crowding(const WiDesk *desk, Rect rect)
 {
     int64_t sum = 0;
-    RTL_FOR_EACH(entry, &desk->Windows)
-    {
+    RTL_FOR_EACH (entry, &desk->Windows) {
         Rect r = WiIntersect(rect, WiOuterRect(RTL_CONTAINER_OF(entry, WiWindow, Link)));
         if (!WiIsEmpty(r))
             sum += (int64_t)WiWidth(r) * WiHeight(r);
@@ -140,7 +146,8 @@ static int64_t Crowding(const WiDesk *desk, Rect rect)
 
 // Tries places on a coarse grid inside the work area and takes the least crowded; of equals the one
 // nearest to a point left of and above the middle, which leaves room beside the first window.
-void WiDeskPlace(WiDesk *desk, int32_t width, int32_t height, uint32_t flags, int32_t *x, int32_t *y)
+void WiDeskPlace(WiDesk *desk, int32_t width, int32_t height, uint32_t flags, int32_t *x,
+                 int32_t *y)
 {
     Rect screen = desk->Output.Bounds;
     if (!(flags & WindowFrame) && (width >= WiWidth(screen) || height >= WiHeight(screen))) {
@@ -169,13 +176,17 @@ void WiDeskPlace(WiDesk *desk, int32_t width, int32_t height, uint32_t flags, in
 void WiKeepReachable(WiDesk *desk, WiWindow *window, int32_t *x, int32_t *y)
 {
     Rect screen = desk->Output.Bounds;
-    int32_t grip = RTL_MIN(64, WiWidth(window->Client)), title = window->Flags & WindowFrame ? WI_TITLE_HEIGHT : 0;
+    int32_t grip = RTL_MIN(64, WiWidth(window->Client)),
+            title = window->Flags & WindowFrame ? WI_TITLE_HEIGHT : 0;
     *x = RTL_MAX(screen.Left + grip - WiWidth(window->Client), RTL_MIN(screen.Right - grip, *x));
     int32_t lowest = WiPanelRect(desk).Top - 16 + title, highest = screen.Top + 14;
     *y = RTL_MAX(highest, RTL_MIN(lowest, *y));
 }
 
-static int32_t ClampPosition(int32_t at) { return RTL_MAX(-WI_POSITION_LIMIT, RTL_MIN(WI_POSITION_LIMIT, at)); }
+static int32_t ClampPosition(int32_t at)
+{
+    return RTL_MAX(-WI_POSITION_LIMIT, RTL_MIN(WI_POSITION_LIMIT, at));
+}
 
 void WiDeskMove(WiDesk *desk, WiWindow *window, int32_t x, int32_t y)
 {
@@ -234,7 +245,8 @@ void WiDeskRemove(WiDesk *desk, WiWindow *window)
         desk->Hover = (WiHit){};
     if (desk->Pressed.Window == window)
         desk->Pressed = (WiHit){};
-    desk->SwitcherSelection = RTL_MAX(0, RTL_MIN(desk->SwitcherSelection, (int32_t)desk->WindowCount - 1));
+    desk->SwitcherSelection =
+        RTL_MAX(0, RTL_MIN(desk->SwitcherSelection, (int32_t)desk->WindowCount - 1));
     if (desk->WindowCount == 0)
         desk->SwitcherOpen = false;
     if (desk->Focus == window) {
@@ -272,7 +284,8 @@ void WiDeskSetFlags(WiDesk *desk, WiWindow *window, uint32_t flags)
 
 void WiDeskInvalidate(WiDesk *desk, WiWindow *window, Rect area)
 {
-    Rect whole = {0, 0, WiWidth(window->Client), WiHeight(window->Client)}, r = WiIntersect(whole, area);
+    Rect whole = {0, 0, WiWidth(window->Client), WiHeight(window->Client)},
+         r = WiIntersect(whole, area);
     if (WiIsEmpty(r))
         return;
     int32_t x = window->Client.Left, y = window->Client.Top;
@@ -284,7 +297,8 @@ void WiDeskInvalidate(WiDesk *desk, WiWindow *window, Rect area)
 void WiDeskSetTime(WiDesk *desk, uint64_t unixNanoseconds)
 {
     static const char days[7][4] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"};
-    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     uint64_t minutes = unixNanoseconds / 60'000'000'000, day = minutes / 1440;
     // Civil date of a day count: years run from March, eras of 400 years have 146,097 days.
     uint64_t shifted = day + 719'468, era = shifted / 146'097, inEra = shifted % 146'097;
@@ -292,8 +306,10 @@ void WiDeskSetTime(WiDesk *desk, uint64_t unixNanoseconds)
     uint64_t inYear = inEra - (365 * year + year / 4 - year / 100), march = (5 * inYear + 2) / 153;
     (void)era;
     char clock[8], date[24];
-    RtlFormat(clock, sizeof(clock), "%02u:%02u", (uint32_t)(minutes / 60 % 24), (uint32_t)(minutes % 60));
-    RtlFormat(date, sizeof(date), "%s %u %s", days[day % 7], (uint32_t)(inYear - (153 * march + 2) / 5 + 1), months[(march + 2) % 12]);
+    RtlFormat(clock, sizeof(clock), "%02u:%02u", (uint32_t)(minutes / 60 % 24),
+              (uint32_t)(minutes % 60));
+    RtlFormat(date, sizeof(date), "%s %u %s", days[day % 7],
+              (uint32_t)(inYear - (153 * march + 2) / 5 + 1), months[(march + 2) % 12]);
     if (strcmp(clock, desk->Clock) == 0 && strcmp(date, desk->Date) == 0)
         return;
     RtlCopyString(desk->Clock, sizeof(desk->Clock), clock);
@@ -305,7 +321,8 @@ void WiDeskSetTime(WiDesk *desk, uint64_t unixNanoseconds)
 void WiDeskSetPrograms(WiDesk *desk, const WiProgram *programs, int32_t count)
 {
     count = RTL_MIN(count, WI_MAXIMUM_PROGRAMS);
-    if (count == desk->ProgramCount && memcmp(desk->Programs, programs, sizeof(*programs) * (size_t)count) == 0)
+    if (count == desk->ProgramCount &&
+        memcmp(desk->Programs, programs, sizeof(*programs) * (size_t)count) == 0)
         return;
     if (desk->MenuOpen)
         WiDamage(desk, desk->Output.Bounds);

@@ -1,28 +1,32 @@
-// desk.h - the desktop as a machine of pure code: windows in their order, what the mouse and keyboard do
-// to them, and the composition of all of it into a frame buffer. win.c drives it under the window lock;
-// the native tests drive it directly.
+// desk.h - the desktop as a machine of pure code: windows in their order, what the mouse and
+// keyboard do to them, and the composition of all of it into a frame buffer. win.c drives it under
+// the window lock; the native tests drive it directly.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include "draw.h"
 
-#define WI_TITLE_SIZE 128          // bytes of a title with its NUL
-#define WI_MAXIMUM_WINDOWS 256     // on the desktop
-#define WI_MAXIMUM_PROGRAMS 64     // in the launcher
-#define WI_POSITION_LIMIT (1 << 30) // windows are kept within this distance of the screen's corner
-#define WI_TITLE_HEIGHT 34
-#define WI_FRAME_RADIUS 9
-#define WI_PANEL_HEIGHT 44
+#define WI_TITLE_SIZE       128       // bytes of a title with its NUL
+#define WI_MAXIMUM_WINDOWS  256       // on the desktop
+#define WI_MAXIMUM_PROGRAMS 64        // in the launcher
+#define WI_POSITION_LIMIT   (1 << 30) // windows are kept within this distance of the screen's corner
+#define WI_TITLE_HEIGHT     34
+#define WI_FRAME_RADIUS     9
+#define WI_PANEL_HEIGHT     44
 
 // ---- messages of one process (queue.c)
 #define WI_QUEUE_CAPACITY 128
 typedef struct WiQueue {
     uint32_t Head, Count;
     uint64_t Dropped;
-    struct { Message Message; bool Relative; } Items[WI_QUEUE_CAPACITY];
+    struct {
+        Message Message;
+        bool Relative;
+    } Items[WI_QUEUE_CAPACITY];
 } WiQueue;
 // Adds a message. Moves join the move before them (relative: added up), a second MessageClose or
-// MessagePaint of a window joins the first; a full queue loses its oldest move, else its oldest message.
+// MessagePaint of a window joins the first; a full queue loses its oldest move, else its oldest
+// message.
 void WiQueuePush(WiQueue *queue, const Message *message, bool relative);
 bool WiQueuePop(WiQueue *queue, Message *message);
 void WiQueuePurge(WiQueue *queue, Handle window); // the window is gone
@@ -45,7 +49,15 @@ typedef struct WiWindow {
 
 // A place on the desktop that the mouse can be over.
 typedef enum WiPart : uint8_t {
-    PartNone, PartDesktop, PartClient, PartTitle, PartClose, PartPanel, PartLauncher, PartTask, PartMenu,
+    PartNone,
+    PartDesktop,
+    PartClient,
+    PartTitle,
+    PartClose,
+    PartPanel,
+    PartLauncher,
+    PartTask,
+    PartMenu,
     PartMenuItem, // Index: a program, or MenuRestart/MenuPowerOff past the last
 } WiPart;
 typedef struct WiHit {
@@ -73,13 +85,20 @@ typedef struct WiInput {
 
 // What the desktop asks of its owner. Called in the middle of its work: these must not call back.
 typedef struct WiOperations {
-    void (*Post)(WiWindow *window, const Message *message, bool relative); // message->Window is not filled in
+    void (*Post)(WiWindow *window, const Message *message,
+                 bool relative); // message->Window is not filled in
     void (*Start)(const char *command);
     void (*Power)(ShutdownAction action);
     void (*MenuOpened)(void); // the list of programs may be out of date
 } WiOperations;
 
-typedef enum WiLayerKind : uint8_t { LayerPointer, LayerSwitcher, LayerMenu, LayerPanel, LayerWindow } WiLayerKind;
+typedef enum WiLayerKind : uint8_t {
+    LayerPointer,
+    LayerSwitcher,
+    LayerMenu,
+    LayerPanel,
+    LayerWindow
+} WiLayerKind;
 typedef struct WiLayer {
     WiLayerKind Kind;
     uint8_t OpaqueCount;
@@ -89,17 +108,17 @@ typedef struct WiLayer {
 } WiLayer;
 
 typedef struct WiCounters {
-    uint64_t Compositions;     // times the screen was brought up to date
-    uint64_t PixelsCopied;     // straight from a window or the wallpaper
-    uint64_t PixelsBlended;    // through the scratch memory
+    uint64_t Compositions;  // times the screen was brought up to date
+    uint64_t PixelsCopied;  // straight from a window or the wallpaper
+    uint64_t PixelsBlended; // through the scratch memory
 } WiCounters;
 
 typedef struct WiDesk {
     // Fixed at start.
-    WiSurface Output;      // the frame buffer; its bounds are the screen
-    bool SwapOutput;       // RGBX
-    uint32_t *Scratch;     // for blending
-    size_t ScratchPixels;  // at least the screen's width
+    WiSurface Output;     // the frame buffer; its bounds are the screen
+    bool SwapOutput;      // RGBX
+    uint32_t *Scratch;    // for blending
+    size_t ScratchPixels; // at least the screen's width
     const WiOperations *Operations;
 
     WiSurface Wallpaper; // Pixels nullptr: a plain gradient instead; holds the panel's ground too
@@ -116,18 +135,18 @@ typedef struct WiDesk {
     // Mouse.
     int32_t X, Y;
     uint32_t Buttons;
-    bool PointerShown;     // what the screen shows
-    bool CaptureReleased;  // the user has freed the mouse from a WindowRelativeMouse window
-    WiWindow *MouseOwner;  // a button went down in its client area
+    bool PointerShown;    // what the screen shows
+    bool CaptureReleased; // the user has freed the mouse from a WindowRelativeMouse window
+    WiWindow *MouseOwner; // a button went down in its client area
     WiWindow *Dragged;
-    int32_t DragX, DragY;  // the pointer's place in the dragged window, from the client's corner
+    int32_t DragX, DragY; // the pointer's place in the dragged window, from the client's corner
     WiHit Hover, Pressed;
     int32_t LastAbsoluteX, LastAbsoluteY;
 
     // Menu, switcher, clock.
     bool MenuOpen, SwitcherOpen;
-    int32_t MenuSelection; // -1: none
-    int32_t MenuScroll;    // first program shown
+    int32_t MenuSelection;     // -1: none
+    int32_t MenuScroll;        // first program shown
     int32_t SwitcherSelection; // index in Windows
     WiProgram Programs[WI_MAXIMUM_PROGRAMS];
     int32_t ProgramCount;
@@ -141,12 +160,15 @@ typedef struct WiDesk {
 
 // desk.c: Output, SwapOutput, Scratch, ScratchPixels and Operations are set, the rest is zero.
 void WiDeskStart(WiDesk *desk);
-// The picture of the ground from now on, as WiPrepareWallpaper made it. Without one it is a gradient.
-void WiPrepareWallpaper(const WiDesk *desk, const WiSurface *wallpaper); // paint.c; slow, touches only *wallpaper
+// The picture of the ground from now on, as WiPrepareWallpaper made it. Without one it is a
+// gradient.
+void WiPrepareWallpaper(const WiDesk *desk,
+                        const WiSurface *wallpaper); // paint.c; slow, touches only *wallpaper
 void WiDeskSetWallpaper(WiDesk *desk, const WiSurface *wallpaper);
 // Chooses a place for a client area of that size.
-void WiDeskPlace(WiDesk *desk, int32_t width, int32_t height, uint32_t flags, int32_t *x, int32_t *y);
-void WiDeskAdd(WiDesk *desk, WiWindow *window); // window fully filled in but for links
+void WiDeskPlace(WiDesk *desk, int32_t width, int32_t height, uint32_t flags, int32_t *x,
+                 int32_t *y);
+void WiDeskAdd(WiDesk *desk, WiWindow *window);    // window fully filled in but for links
 void WiDeskRemove(WiDesk *desk, WiWindow *window); // no effect when not added
 void WiDeskMove(WiDesk *desk, WiWindow *window, int32_t x, int32_t y);
 void WiDeskSetTitle(WiDesk *desk, WiWindow *window, const char *title);
@@ -167,8 +189,8 @@ void WiDeskPaintAll(WiDesk *desk, const WiSurface *to);
 void WiDamage(WiDesk *desk, Rect rect);
 void WiUpdateReceiver(WiDesk *desk, uint64_t time);
 void WiOpenMenu(WiDesk *desk, bool open, uint64_t time);
-Rect WiOuterRect(const WiWindow *window);  // with the frame
-Rect WiWindowBounds(const WiWindow *window); // with the shadow
+Rect WiOuterRect(const WiWindow *window);          // with the frame
+Rect WiWindowBounds(const WiWindow *window);       // with the shadow
 WiWindow *WiWindowAt(WiDesk *desk, int32_t index); // in Windows; nullptr past the last
 bool WiPanelShown(const WiDesk *desk);
 bool WiPointerHidden(const WiDesk *desk);
@@ -182,7 +204,7 @@ Rect WiLauncherRect(const WiDesk *desk);
 Rect WiTaskRect(const WiDesk *desk, const WiWindow *window);
 Rect WiClockRect(const WiDesk *desk);
 Rect WiMenuRect(const WiDesk *desk);
-int32_t WiMenuVisible(const WiDesk *desk); // programs shown at once
+int32_t WiMenuVisible(const WiDesk *desk);              // programs shown at once
 Rect WiMenuItemRect(const WiDesk *desk, int32_t index); // empty: scrolled out
 Rect WiSwitcherRect(const WiDesk *desk);
 Rect WiCloseRect(const WiWindow *window);

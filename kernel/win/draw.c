@@ -1,7 +1,7 @@
 // draw.c - fills, copies, blends, round rectangles, shadows and pictures.
 //
-// Whole rows go through `rep movsq` and `rep stosq`: the kernel has no vector registers, and these move
-// eight bytes an instruction (much more on processors with fast string moves).
+// Whole rows go through `rep movsq` and `rep stosq`: the kernel has no vector registers, and these
+// move eight bytes an instruction (much more on processors with fast string moves).
 // SPDX-License-Identifier: MIT
 #include "draw.h"
 
@@ -10,7 +10,8 @@ WiSurface WiClip(const WiSurface *surface, Rect rect)
     Rect r = WiIntersect(surface->Bounds, rect);
     if (WiIsEmpty(r))
         return (WiSurface){.Pixels = surface->Pixels, .Stride = surface->Stride};
-    return (WiSurface){.Pixels = WiPixel(surface, r.Left, r.Top), .Stride = surface->Stride, .Bounds = r};
+    return (WiSurface){
+        .Pixels = WiPixel(surface, r.Left, r.Top), .Stride = surface->Stride, .Bounds = r};
 }
 
 #if !defined(METALOS_NATIVE)
@@ -25,13 +26,19 @@ void WiCopyPixels(uint32_t *to, const uint32_t *from, size_t count)
 void WiSetPixels(uint32_t *to, uint32_t color, size_t count)
 {
     size_t pairs = count / 2;
-    __asm__ volatile("rep stosq" : "+D"(to), "+c"(pairs) : "a"((uint64_t)color << 32 | color) : "memory");
+    __asm__ volatile("rep stosq"
+                     : "+D"(to), "+c"(pairs)
+                     : "a"((uint64_t)color << 32 | color)
+                     : "memory");
     if (count & 1)
         *to = color;
 }
 #else
 // The sanitizers see into these.
-void WiCopyPixels(uint32_t *to, const uint32_t *from, size_t count) { memcpy(to, from, count * 4); }
+void WiCopyPixels(uint32_t *to, const uint32_t *from, size_t count)
+{
+    memcpy(to, from, count * 4);
+}
 
 void WiSetPixels(uint32_t *to, uint32_t color, size_t count)
 {
@@ -100,8 +107,12 @@ void WiCopy(const WiSurface *to, Rect rect, const WiSurface *from)
 // How much (0..255) of pixel (x, y) lies inside the round rectangle; it lies in the plain one.
 static uint32_t CornerCoverage(Rect rect, int32_t radius, int32_t x, int32_t y)
 {
-    int32_t dx = x < rect.Left + radius ? x - rect.Left : x >= rect.Right - radius ? rect.Right - 1 - x : radius;
-    int32_t dy = y < rect.Top + radius ? y - rect.Top : y >= rect.Bottom - radius ? rect.Bottom - 1 - y : radius;
+    int32_t dx = x < rect.Left + radius     ? x - rect.Left
+                 : x >= rect.Right - radius ? rect.Right - 1 - x
+                                            : radius;
+    int32_t dy = y < rect.Top + radius       ? y - rect.Top
+                 : y >= rect.Bottom - radius ? rect.Bottom - 1 - y
+                                             : radius;
     return dx >= radius || dy >= radius ? 255 : WiCorners[radius][dy * radius + dx];
 }
 
@@ -111,7 +122,8 @@ static int32_t FitRadius(Rect rect, int32_t radius)
     return RTL_MAX(0, RTL_MIN(RTL_MIN(radius, 16), RTL_MIN(WiWidth(rect), WiHeight(rect)) / 2));
 }
 
-void WiRoundGradient(const WiSurface *to, Rect rect, int32_t radius, uint32_t a, uint32_t b, uint32_t alpha)
+void WiRoundGradient(const WiSurface *to, Rect rect, int32_t radius, uint32_t a, uint32_t b,
+                     uint32_t alpha)
 {
     Rect r = WiIntersect(to->Bounds, rect);
     if (WiIsEmpty(r))
@@ -143,13 +155,18 @@ void WiRoundRect(const WiSurface *to, Rect rect, int32_t radius, uint32_t color,
 
 void WiRoundFrame(const WiSurface *to, Rect rect, int32_t radius, uint32_t color, uint32_t alpha)
 {
-    if (!WiOverlap(to->Bounds, rect) || WiContains(WiInflate(rect, -RTL_MAX(1, radius)), to->Bounds))
+    if (!WiOverlap(to->Bounds, rect) ||
+        WiContains(WiInflate(rect, -RTL_MAX(1, radius)), to->Bounds))
         return;
     radius = FitRadius(rect, radius);
-    WiTint(to, (Rect){rect.Left + radius, rect.Top, rect.Right - radius, rect.Top + 1}, color, alpha);
-    WiTint(to, (Rect){rect.Left + radius, rect.Bottom - 1, rect.Right - radius, rect.Bottom}, color, alpha);
-    WiTint(to, (Rect){rect.Left, rect.Top + radius, rect.Left + 1, rect.Bottom - radius}, color, alpha);
-    WiTint(to, (Rect){rect.Right - 1, rect.Top + radius, rect.Right, rect.Bottom - radius}, color, alpha);
+    WiTint(to, (Rect){rect.Left + radius, rect.Top, rect.Right - radius, rect.Top + 1}, color,
+           alpha);
+    WiTint(to, (Rect){rect.Left + radius, rect.Bottom - 1, rect.Right - radius, rect.Bottom}, color,
+           alpha);
+    WiTint(to, (Rect){rect.Left, rect.Top + radius, rect.Left + 1, rect.Bottom - radius}, color,
+           alpha);
+    WiTint(to, (Rect){rect.Right - 1, rect.Top + radius, rect.Right, rect.Bottom - radius}, color,
+           alpha);
     Rect inner = WiInflate(rect, -1);
     for (int32_t i = 0; i < 4 * radius * radius; i++) {
         int32_t cx = i % (2 * radius), cy = i / (2 * radius);
@@ -158,7 +175,9 @@ void WiRoundFrame(const WiSurface *to, Rect rect, int32_t radius, uint32_t color
         if (!WiContainsPoint(to->Bounds, x, y))
             continue;
         uint32_t outside = CornerCoverage(rect, radius, x, y);
-        uint32_t inside = WiContainsPoint(inner, x, y) ? (radius > 1 ? CornerCoverage(inner, radius - 1, x, y) : 255) : 0;
+        uint32_t inside = WiContainsPoint(inner, x, y)
+                              ? (radius > 1 ? CornerCoverage(inner, radius - 1, x, y) : 255)
+                              : 0;
         uint32_t *p = WiPixel(to, x, y);
         if (outside > inside)
             *p = WiMix(*p, color, alpha * (outside - inside) / 255);
@@ -181,7 +200,8 @@ static void ShadowPiece(const WiSurface *to, Rect r, Rect box, uint32_t strength
             continue;
         for (int32_t x = r.Left; x < r.Right; x++, p++) {
             uint32_t keep = 256 - (ShadowAt(x, box.Left, box.Right) * row >> 8);
-            *p = ((*p & 0xFF00FF) * keep >> 8 & 0xFF00FF) | ((*p & 0x00FF00) * keep >> 8 & 0x00FF00);
+            *p =
+                ((*p & 0xFF00FF) * keep >> 8 & 0xFF00FF) | ((*p & 0x00FF00) * keep >> 8 & 0x00FF00);
         }
     }
 }
@@ -206,13 +226,15 @@ void WiDrawImage(const WiSurface *to, int32_t x, int32_t y, const WiImage *image
                 *p = s & 0xFFFFFF;
             } else if (a > 0) {
                 uint32_t keep = 256 - (a + (a >> 7));
-                *p = (s & 0xFFFFFF) + (((*p & 0xFF00FF) * keep >> 8 & 0xFF00FF) | ((*p & 0x00FF00) * keep >> 8 & 0x00FF00));
+                *p = (s & 0xFFFFFF) + (((*p & 0xFF00FF) * keep >> 8 & 0xFF00FF) |
+                                       ((*p & 0x00FF00) * keep >> 8 & 0x00FF00));
             }
         }
     }
 }
 
-void WiDrawSymbol(const WiSurface *to, int32_t x, int32_t y, const WiImage *image, uint32_t color, uint32_t alpha)
+void WiDrawSymbol(const WiSurface *to, int32_t x, int32_t y, const WiImage *image, uint32_t color,
+                  uint32_t alpha)
 {
     Rect r = WiIntersect(to->Bounds, (Rect){x, y, x + image->Width, y + image->Height});
     for (int32_t py = r.Top; py < r.Bottom && r.Left < r.Right; py++)

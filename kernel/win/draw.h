@@ -1,7 +1,7 @@
 // draw.h - rectangles, regions, surfaces and everything that puts pixels into them. Pure code.
 //
-// All coordinates are the screen's. A surface is a piece of the screen held somewhere in memory; every
-// drawing function clips to its bounds, so a caller never has to.
+// All coordinates are the screen's. A surface is a piece of the screen held somewhere in memory;
+// every drawing function clips to its bounds, so a caller never has to.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -9,28 +9,45 @@
 #include "rtl/rtl.h"
 
 // ---- rectangles. An empty one has Left >= Right or Top >= Bottom.
-static inline bool WiIsEmpty(Rect r) { return r.Left >= r.Right || r.Top >= r.Bottom; }
+static inline bool WiIsEmpty(Rect r)
+{
+    return r.Left >= r.Right || r.Top >= r.Bottom;
+}
 static inline Rect WiIntersect(Rect a, Rect b)
 {
-    return (Rect){RTL_MAX(a.Left, b.Left), RTL_MAX(a.Top, b.Top), RTL_MIN(a.Right, b.Right), RTL_MIN(a.Bottom, b.Bottom)};
+    return (Rect){RTL_MAX(a.Left, b.Left), RTL_MAX(a.Top, b.Top), RTL_MIN(a.Right, b.Right),
+                  RTL_MIN(a.Bottom, b.Bottom)};
 }
-static inline bool WiOverlap(Rect a, Rect b) { return !WiIsEmpty(WiIntersect(a, b)); }
+static inline bool WiOverlap(Rect a, Rect b)
+{
+    return !WiIsEmpty(WiIntersect(a, b));
+}
 static inline bool WiContains(Rect outer, Rect inner)
 {
-    return inner.Left >= outer.Left && inner.Top >= outer.Top && inner.Right <= outer.Right && inner.Bottom <= outer.Bottom;
+    return inner.Left >= outer.Left && inner.Top >= outer.Top && inner.Right <= outer.Right &&
+           inner.Bottom <= outer.Bottom;
 }
 static inline bool WiContainsPoint(Rect r, int32_t x, int32_t y)
 {
     return x >= r.Left && x < r.Right && y >= r.Top && y < r.Bottom;
 }
-static inline int32_t WiWidth(Rect r) { return r.Right - r.Left; }
-static inline int32_t WiHeight(Rect r) { return r.Bottom - r.Top; }
-static inline Rect WiInflate(Rect r, int32_t by) { return (Rect){r.Left - by, r.Top - by, r.Right + by, r.Bottom + by}; }
+static inline int32_t WiWidth(Rect r)
+{
+    return r.Right - r.Left;
+}
+static inline int32_t WiHeight(Rect r)
+{
+    return r.Bottom - r.Top;
+}
+static inline Rect WiInflate(Rect r, int32_t by)
+{
+    return (Rect){r.Left - by, r.Top - by, r.Right + by, r.Bottom + by};
+}
 // The parts of `from` outside `hole`, disjoint; at most 4. Returns their number.
 size_t WiSubtract(Rect from, Rect hole, Rect pieces[4]);
 
-// ---- regions: a set of pixels as disjoint rectangles. When one needs more rectangles than fit it grows
-// to its bounding rectangle, so it always covers at least what was added.
+// ---- regions: a set of pixels as disjoint rectangles. When one needs more rectangles than fit it
+// grows to its bounding rectangle, so it always covers at least what was added.
 #define WI_REGION_CAPACITY 48
 typedef struct WiRegion {
     size_t Count;
@@ -46,7 +63,8 @@ typedef struct WiSurface {
 } WiSurface;
 static inline uint32_t *WiPixel(const WiSurface *surface, int32_t x, int32_t y)
 {
-    return surface->Pixels + (size_t)(y - surface->Bounds.Top) * surface->Stride + (size_t)(x - surface->Bounds.Left);
+    return surface->Pixels + (size_t)(y - surface->Bounds.Top) * surface->Stride +
+           (size_t)(x - surface->Bounds.Left);
 }
 // The part of surface inside rect.
 WiSurface WiClip(const WiSurface *surface, Rect rect);
@@ -72,7 +90,8 @@ void WiFillGradient(const WiSurface *to, Rect rect, uint32_t a, uint32_t b);
 void WiCopy(const WiSurface *to, Rect rect, const WiSurface *from); // what both hold of rect
 // A rectangle with round corners, radius 0..16, alpha 0..256.
 void WiRoundRect(const WiSurface *to, Rect rect, int32_t radius, uint32_t color, uint32_t alpha);
-void WiRoundGradient(const WiSurface *to, Rect rect, int32_t radius, uint32_t a, uint32_t b, uint32_t alpha);
+void WiRoundGradient(const WiSurface *to, Rect rect, int32_t radius, uint32_t a, uint32_t b,
+                     uint32_t alpha);
 // The outline, one pixel wide, of that rectangle (inside its edge).
 void WiRoundFrame(const WiSurface *to, Rect rect, int32_t radius, uint32_t color, uint32_t alpha);
 // The shadow of a box: strength 0..256, only outside of `hole`.
@@ -86,13 +105,14 @@ typedef struct WiImage {
 } WiImage;
 void WiDrawImage(const WiSurface *to, int32_t x, int32_t y, const WiImage *image);
 // The picture's shape in one color.
-void WiDrawSymbol(const WiSurface *to, int32_t x, int32_t y, const WiImage *image, uint32_t color, uint32_t alpha);
+void WiDrawSymbol(const WiSurface *to, int32_t x, int32_t y, const WiImage *image, uint32_t color,
+                  uint32_t alpha);
 
 // ---- text
 typedef struct WiGlyph {
-    uint32_t Offset;  // of the coverage bytes
-    int16_t Advance;  // 1/64 pixel
-    int16_t X, Y;     // of the bitmap, from the pen on the baseline
+    uint32_t Offset; // of the coverage bytes
+    int16_t Advance; // 1/64 pixel
+    int16_t X, Y;    // of the bitmap, from the pen on the baseline
     uint8_t Width, Height;
 } WiGlyph;
 typedef struct WiFont {
@@ -105,9 +125,10 @@ typedef struct WiFont {
 } WiFont;
 // Width in pixels, rounded up.
 int32_t WiMeasureText(const WiFont *font, const char *text, size_t length);
-// UTF-8 text from the pen position (x, baseline); cut with an ellipsis when wider than width pixels.
-void WiDrawText(const WiSurface *to, const WiFont *font, int32_t x, int32_t baseline, int32_t width, const char *text,
-                size_t length, uint32_t color, uint32_t alpha);
+// UTF-8 text from the pen position (x, baseline); cut with an ellipsis when wider than width
+// pixels.
+void WiDrawText(const WiSurface *to, const WiFont *font, int32_t x, int32_t baseline, int32_t width,
+                const char *text, size_t length, uint32_t color, uint32_t alpha);
 // The baseline that centres the font's capitals on the rows top..bottom.
 int32_t WiCenterBaseline(const WiFont *font, int32_t top, int32_t bottom);
 
@@ -125,7 +146,8 @@ extern const int16_t WiSine[1024]; // 16384 = 1
 typedef enum WiIcon { IconProgram, IconDoom, IconFire, IconCount } WiIcon;
 enum { Icon16, Icon20, Icon32, Icon48 };
 extern const WiImage *const WiIcons[IconCount][4];
-extern const WiImage WiImageMark, WiImageMarkLarge, WiImageClose, WiImagePower, WiImageRestart, WiImagePointer;
+extern const WiImage WiImageMark, WiImageMarkLarge, WiImageClose, WiImagePower, WiImageRestart,
+    WiImagePointer;
 
 // ---- the wallpaper (wallpaper.c), for a screen of the surface's bounds
 void WiPaintWallpaper(const WiSurface *to);

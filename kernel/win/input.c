@@ -1,15 +1,18 @@
 // input.c - what keys and the mouse do to the desktop.
 //
 // Keys of the system: Super opens and closes the launcher; Alt+Tab switches windows, Alt+Shift+Tab
-// backwards; Alt+F4 asks the active window to close; Control+Alt together, or Super, free the mouse from
-// a window that holds it. Everything else goes to the active window.
+// backwards; Alt+F4 asks the active window to close; Control+Alt together, or Super, free the mouse
+// from a window that holds it. Everything else goes to the active window.
 // SPDX-License-Identifier: MIT
 #include "MetalKeys.h"
 #include "desk.h"
 
 // ---- keyboard
 
-static bool TestKey(const uint64_t *keys, uint16_t code) { return keys[code / 64] >> (code % 64) & 1; }
+static bool TestKey(const uint64_t *keys, uint16_t code)
+{
+    return keys[code / 64] >> (code % 64) & 1;
+}
 
 static void SetKey(uint64_t *keys, uint16_t code, bool value)
 {
@@ -19,7 +22,9 @@ static void SetKey(uint64_t *keys, uint16_t code, bool value)
 
 static uint16_t ComputeModifiers(const WiDesk *desk)
 {
-    static const struct { uint16_t Left, Right, Modifier; } pairs[] = {
+    static const struct {
+        uint16_t Left, Right, Modifier;
+    } pairs[] = {
         {KeyLeftShift, KeyRightShift, ModifierShift},
         {KeyLeftControl, KeyRightControl, ModifierControl},
         {KeyLeftAlt, KeyRightAlt, ModifierAlt},
@@ -35,7 +40,8 @@ static uint16_t ComputeModifiers(const WiDesk *desk)
 static void DeliverKey(WiDesk *desk, const WiInput *input, bool repeat)
 {
     // A key the receiver never saw going down is none of its business until it goes down again.
-    if (desk->Receiver == nullptr || ((repeat || !input->Pressed) && !TestKey(desk->Delivered, input->Code)))
+    if (desk->Receiver == nullptr ||
+        ((repeat || !input->Pressed) && !TestKey(desk->Delivered, input->Code)))
         return;
     SetKey(desk->Delivered, input->Code, input->Pressed);
     Message message = {.Type = input->Pressed ? MessageKeyDown : MessageKeyUp, .Time = input->Time};
@@ -100,10 +106,18 @@ static void MenuKey(WiDesk *desk, uint16_t code, uint64_t time)
     int32_t last = desk->ProgramCount + 1, at = desk->MenuSelection;
     switch (code) {
     case KeyDown:
-    case KeyTab: SelectMenuItem(desk, at >= last ? 0 : at + 1); break;
-    case KeyUp: SelectMenuItem(desk, at <= 0 ? last : at - 1); break;
-    case KeyHome: SelectMenuItem(desk, 0); break;
-    case KeyEnd: SelectMenuItem(desk, last); break;
+    case KeyTab:
+        SelectMenuItem(desk, at >= last ? 0 : at + 1);
+        break;
+    case KeyUp:
+        SelectMenuItem(desk, at <= 0 ? last : at - 1);
+        break;
+    case KeyHome:
+        SelectMenuItem(desk, 0);
+        break;
+    case KeyEnd:
+        SelectMenuItem(desk, last);
+        break;
     case KeyLeft:
     case KeyRight:
         if (at >= desk->ProgramCount)
@@ -115,8 +129,11 @@ static void MenuKey(WiDesk *desk, uint16_t code, uint64_t time)
         if (at >= 0)
             ChooseMenuItem(desk, at, time);
         break;
-    case KeyEscape: WiOpenMenu(desk, false, time); break;
-    default: break;
+    case KeyEscape:
+        WiOpenMenu(desk, false, time);
+        break;
+    default:
+        break;
     }
 }
 
@@ -188,7 +205,8 @@ static bool SystemKey(WiDesk *desk, const WiInput *input, bool repeat)
     if (desk->SwitcherOpen) {
         if (input->Code == KeyEscape)
             CloseSwitcher(desk, false, input->Time);
-        else if (input->Code == KeyDown || input->Code == KeyRight || input->Code == KeyUp || input->Code == KeyLeft)
+        else if (input->Code == KeyDown || input->Code == KeyRight || input->Code == KeyUp ||
+                 input->Code == KeyLeft)
             StepSwitcher(desk, input->Code == KeyUp || input->Code == KeyLeft, input->Time);
         return true;
     }
@@ -197,7 +215,8 @@ static bool SystemKey(WiDesk *desk, const WiInput *input, bool repeat)
         return true;
     }
     if (alt && input->Code == KeyF4 && !repeat && desk->Focus != nullptr) {
-        desk->Operations->Post(desk->Focus, &(Message){.Type = MessageClose, .Time = input->Time}, false);
+        desk->Operations->Post(desk->Focus, &(Message){.Type = MessageClose, .Time = input->Time},
+                               false);
         return true;
     }
     if (desk->Modifiers & ModifierControl && alt && WiPointerHidden(desk)) {
@@ -224,8 +243,8 @@ static void InputKey(WiDesk *desk, const WiInput *input)
 
 // ---- mouse
 
-static void PostMouse(WiDesk *desk, WiWindow *window, uint32_t type, int32_t x, int32_t y, uint32_t changed, int32_t wheel,
-                      uint64_t time)
+static void PostMouse(WiDesk *desk, WiWindow *window, uint32_t type, int32_t x, int32_t y,
+                      uint32_t changed, int32_t wheel, uint64_t time)
 {
     bool relative = WiPointerHidden(desk) && window == desk->Receiver;
     Message message = {.Type = type, .Time = time};
@@ -316,7 +335,8 @@ static void ButtonDown(WiDesk *desk, uint32_t button, uint64_t time)
         return;
     }
     WiHit hit = WiHitTest(desk, desk->X, desk->Y);
-    if (desk->MenuOpen && hit.Part != PartMenu && hit.Part != PartMenuItem && hit.Part != PartLauncher)
+    if (desk->MenuOpen && hit.Part != PartMenu && hit.Part != PartMenuItem &&
+        hit.Part != PartLauncher)
         WiOpenMenu(desk, false, time);
     if (hit.Part == PartClient || hit.Part == PartTitle || hit.Part == PartClose)
         PressOnWindow(desk, hit, button, time);
@@ -333,10 +353,17 @@ static void ButtonDown(WiDesk *desk, uint32_t button, uint64_t time)
 static void Click(WiDesk *desk, WiHit hit, uint64_t time)
 {
     switch (hit.Part) {
-    case PartClose: desk->Operations->Post(hit.Window, &(Message){.Type = MessageClose, .Time = time}, false); break;
-    case PartTask: ActivateByUser(desk, hit.Window); break;
-    case PartMenuItem: ChooseMenuItem(desk, hit.Index, time); break;
-    default: break;
+    case PartClose:
+        desk->Operations->Post(hit.Window, &(Message){.Type = MessageClose, .Time = time}, false);
+        break;
+    case PartTask:
+        ActivateByUser(desk, hit.Window);
+        break;
+    case PartMenuItem:
+        ChooseMenuItem(desk, hit.Index, time);
+        break;
+    default:
+        break;
     }
 }
 
@@ -363,7 +390,8 @@ static void ButtonUp(WiDesk *desk, uint32_t button, uint64_t time)
     if (desk->Dragged != nullptr) {
         desk->Dragged = nullptr;
         WiUpdateReceiver(desk, time);
-    } else if (pressed.Part == hit.Part && pressed.Window == hit.Window && pressed.Index == hit.Index) {
+    } else if (pressed.Part == hit.Part && pressed.Window == hit.Window &&
+               pressed.Index == hit.Index) {
         Click(desk, hit, time);
     }
     PointerMoved(desk, 0, 0, time);
@@ -372,19 +400,23 @@ static void ButtonUp(WiDesk *desk, uint32_t button, uint64_t time)
 static void Wheel(WiDesk *desk, int32_t notches, uint64_t time)
 {
     WiHit hit = WiHitTest(desk, desk->X, desk->Y);
-    WiWindow *target = WiPointerHidden(desk) ? desk->Receiver : hit.Part == PartClient ? hit.Window : nullptr;
+    WiWindow *target = WiPointerHidden(desk)    ? desk->Receiver
+                       : hit.Part == PartClient ? hit.Window
+                                                : nullptr;
     if (target != nullptr) {
         PostMouse(desk, target, MessageMouseWheel, 0, 0, 0, notches, time);
     } else if (hit.Part == PartMenu || hit.Part == PartMenuItem) {
         int32_t most = desk->ProgramCount - WiMenuVisible(desk);
-        desk->MenuScroll = RTL_MAX(0, RTL_MIN(most, desk->MenuScroll - RTL_MAX(-64, RTL_MIN(64, notches))));
+        desk->MenuScroll =
+            RTL_MAX(0, RTL_MIN(most, desk->MenuScroll - RTL_MAX(-64, RTL_MIN(64, notches))));
         DamageMenu(desk);
     }
 }
 
 static void InputMouse(WiDesk *desk, const WiInput *input)
 {
-    int32_t x, y, dx = RTL_MAX(-65536, RTL_MIN(65536, input->X)), dy = RTL_MAX(-65536, RTL_MIN(65536, input->Y));
+    int32_t x, y, dx = RTL_MAX(-65536, RTL_MIN(65536, input->X)),
+                  dy = RTL_MAX(-65536, RTL_MIN(65536, input->Y));
     if (input->Kind == WiInputAbsolute) {
         Rect screen = desk->Output.Bounds;
         x = (int32_t)((int64_t)dx * (WiWidth(screen) - 1) / 65535);
@@ -403,7 +435,8 @@ static void InputMouse(WiDesk *desk, const WiInput *input)
         if (dx != 0 || dy != 0)
             PointerMoved(desk, dx, dy, input->Time);
     }
-    uint32_t changed = (desk->Buttons ^ input->Buttons) & (MouseButtonLeft | MouseButtonRight | MouseButtonMiddle);
+    uint32_t changed =
+        (desk->Buttons ^ input->Buttons) & (MouseButtonLeft | MouseButtonRight | MouseButtonMiddle);
     for (uint32_t button = 1; button <= MouseButtonMiddle; button <<= 1) {
         if (!(changed & button))
             continue;

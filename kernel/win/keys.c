@@ -6,8 +6,9 @@
 uint32_t WiTranslateKey(uint16_t code, uint16_t modifiers)
 {
     static const char digits[] = "1234567890", shiftedDigits[] = "!@#$%^&*()";
-    static const char signs[] = "-=[]\\\0;'`,./", shiftedSigns[] = "_+{}|\0:\"~<>?"; // from KeyMinus on
-    static const char pad[] = "/*-+\n1234567890.";                                  // from KeyPadDivide on
+    static const char signs[] = "-=[]\\\0;'`,./",
+                      shiftedSigns[] = "_+{}|\0:\"~<>?"; // from KeyMinus on
+    static const char pad[] = "/*-+\n1234567890.";       // from KeyPadDivide on
     if (modifiers & (ModifierControl | ModifierAlt | ModifierSuper))
         return 0;
     bool shift = modifiers & ModifierShift;
@@ -22,12 +23,19 @@ uint32_t WiTranslateKey(uint16_t code, uint16_t modifiers)
     if (code >= KeyPad1 && code <= KeyPadPeriod)
         return modifiers & ModifierNumLock && !shift ? (uint8_t)pad[code - KeyPadDivide] : 0;
     switch (code) {
-    case KeyEnter: return '\n';
-    case KeyEscape: return 0x1B;
-    case KeyBackspace: return '\b';
-    case KeyTab: return '\t';
-    case KeySpace: return ' ';
-    case KeyNonUsBackslash: return shift ? '|' : '\\';
-    default: return 0;
+    case KeyEnter:
+        return '\n';
+    case KeyEscape:
+        return 0x1B;
+    case KeyBackspace:
+        return '\b';
+    case KeyTab:
+        return '\t';
+    case KeySpace:
+        return ' ';
+    case KeyNonUsBackslash:
+        return shift ? '|' : '\\';
+    default:
+        return 0;
     }
 }

@@ -1,24 +1,31 @@
-// launcher.c - the launcher's thread: it does what takes time, so that the window thread never waits.
+// launcher.c - the launcher's thread: it does what takes time, so that the window thread never
+// waits.
 // SPDX-License-Identifier: MIT
 #include "wi.h"
 
 enum { StartCapacity = 8, CommandExtra = sizeof("\"/apps/\"") - 1 };
 
 static struct {
-    KEvent Event; // auto: there is a request
+    KEvent Event;                     // auto: there is a request
     char Commands[StartCapacity][64]; // [m]
     size_t CommandCount;              // [m]
     bool List;                        // [m] the programs
     bool Power;                       // [m]
     ShutdownAction Action;            // [m]
-} Requests; // Legend: m WiMutex.
+} Requests;                           // Legend: m WiMutex.
 
 static Status (*Starter)(const char *commandLine);
 static void (*PowerHook)(ShutdownAction action);
 static WiProgram Programs[WI_MAXIMUM_PROGRAMS]; // the launcher thread's
 
-void WinRegisterStarter(Status (*start)(const char *commandLine)) { Starter = start; }
-void WinRegisterPower(void (*power)(ShutdownAction action)) { PowerHook = power; }
+void WinRegisterStarter(Status (*start)(const char *commandLine))
+{
+    Starter = start;
+}
+void WinRegisterPower(void (*power)(ShutdownAction action))
+{
+    PowerHook = power;
+}
 
 static const struct {
     const char *File, *Name;
@@ -40,7 +47,8 @@ void WiRequestStart(const char *command)
 {
     if (Requests.CommandCount == StartCapacity)
         return;
-    RtlCopyString(Requests.Commands[Requests.CommandCount++], sizeof(Requests.Commands[0]), command);
+    RtlCopyString(Requests.Commands[Requests.CommandCount++], sizeof(Requests.Commands[0]),
+                  command);
     KeSetEvent(&Requests.Event);
 }
 
@@ -61,7 +69,8 @@ void WiRequestPrograms(void)
 static bool DescribeProgram(const char *file, WiProgram *program)
 {
     size_t length = strlen(file);
-    if (length < 5 || length >= RTL_MIN(sizeof(program->Name), sizeof(program->Command) - CommandExtra) ||
+    if (length < 5 ||
+        length >= RTL_MIN(sizeof(program->Name), sizeof(program->Command) - CommandExtra) ||
         RtlCompareNoCase(file + length - 4, ".exe") != 0)
         return false;
     memset(program, 0, sizeof(*program));
@@ -102,7 +111,8 @@ static void ListPrograms(void)
     WiProgram program;
     if (FsOpenDirectory("/apps", &directory) == StatusSuccess) {
         while (count < WI_MAXIMUM_PROGRAMS && FsReadDirectory(directory, &entry) == StatusSuccess)
-            if (!(entry.Info.Attributes & FileAttributeDirectory) && DescribeProgram(entry.Name, &program))
+            if (!(entry.Info.Attributes & FileAttributeDirectory) &&
+                DescribeProgram(entry.Name, &program))
                 count = Insert(count, &program);
         ObDereference(directory);
     }
@@ -129,7 +139,8 @@ static void LauncherThread(void *context)
         Requests.List = Requests.Power = false;
         if (Requests.CommandCount > 0) {
             memcpy(command, Requests.Commands[0], sizeof(command));
-            memmove(Requests.Commands[0], Requests.Commands[1], --Requests.CommandCount * sizeof(command));
+            memmove(Requests.Commands[0], Requests.Commands[1],
+                    --Requests.CommandCount * sizeof(command));
         }
         KeReleaseMutex(&WiMutex);
         if (list)
@@ -138,7 +149,8 @@ static void LauncherThread(void *context)
             StartProgram(command);
         if (power && PowerHook != nullptr)
             PowerHook(action);
-        if (!list && !power && command[0] == '\0' && KeWaitForObject(&Requests.Event, KernelWait, KE_INFINITE) != StatusSuccess)
+        if (!list && !power && command[0] == '\0' &&
+            KeWaitForObject(&Requests.Event, KernelWait, KE_INFINITE) != StatusSuccess)
             return;
     }
 }

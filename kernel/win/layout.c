@@ -1,5 +1,5 @@
-// layout.c - where the parts of the desktop are, and which one is at a point. Painting and the mouse
-// both ask here.
+// layout.c - where the parts of the desktop are, and which one is at a point. Painting and the
+// mouse both ask here.
 // SPDX-License-Identifier: MIT
 #include "desk.h"
 
@@ -27,7 +27,9 @@ Rect WiOuterRect(const WiWindow *window)
 Rect WiWindowBounds(const WiWindow *window)
 {
     Rect r = WiOuterRect(window);
-    return window->Flags & WindowFrame ? (Rect){r.Left - 32, r.Top - 32, r.Right + 32, r.Bottom + 44} : r;
+    return window->Flags & WindowFrame
+               ? (Rect){r.Left - 32, r.Top - 32, r.Right + 32, r.Bottom + 44}
+               : r;
 }
 
 Rect WiCloseRect(const WiWindow *window)
@@ -40,7 +42,8 @@ Rect WiCloseRect(const WiWindow *window)
 // A full-screen window in front hides the panel.
 bool WiPanelShown(const WiDesk *desk)
 {
-    return desk->MenuOpen || desk->SwitcherOpen || desk->Focus == nullptr || desk->Windows.Next != &desk->Focus->Link ||
+    return desk->MenuOpen || desk->SwitcherOpen || desk->Focus == nullptr ||
+           desk->Windows.Next != &desk->Focus->Link ||
            !WiContains(desk->Focus->Client, desk->Output.Bounds);
 }
 
@@ -66,8 +69,10 @@ Rect WiClockRect(const WiDesk *desk)
 Rect WiTaskRect(const WiDesk *desk, const WiWindow *window)
 {
     Rect panel = WiPanelRect(desk);
-    int32_t left = panel.Left + 6 + LauncherWidth + 8, room = panel.Right - ClockWidth - 8 - left, index = 0;
-    for (ListEntry *entry = desk->Tasks.Next; entry != &desk->Tasks && entry != &window->TaskLink; entry = entry->Next)
+    int32_t left = panel.Left + 6 + LauncherWidth + 8, room = panel.Right - ClockWidth - 8 - left,
+            index = 0;
+    for (ListEntry *entry = desk->Tasks.Next; entry != &desk->Tasks && entry != &window->TaskLink;
+         entry = entry->Next)
         index++;
     int32_t pitch = RTL_MIN(TaskWidth, room / RTL_MAX(1, (int32_t)desk->WindowCount));
     left += index * pitch;
@@ -76,22 +81,26 @@ Rect WiTaskRect(const WiDesk *desk, const WiWindow *window)
 
 int32_t WiMenuVisible(const WiDesk *desk)
 {
-    int32_t room = WiPanelRect(desk).Top - desk->Output.Bounds.Top - MenuHeader - MenuFooter - 3 * MenuMargin;
+    int32_t room =
+        WiPanelRect(desk).Top - desk->Output.Bounds.Top - MenuHeader - MenuFooter - 3 * MenuMargin;
     return RTL_MAX(1, RTL_MIN(RTL_MAX(1, desk->ProgramCount), room / MenuItemHeight));
 }
 
 Rect WiMenuRect(const WiDesk *desk)
 {
     Rect panel = WiPanelRect(desk);
-    int32_t bottom = panel.Top - MenuMargin, height = MenuHeader + MenuFooter + WiMenuVisible(desk) * MenuItemHeight;
-    return (Rect){panel.Left + MenuMargin, bottom - height, panel.Left + MenuMargin + MenuWidth, bottom};
+    int32_t bottom = panel.Top - MenuMargin,
+            height = MenuHeader + MenuFooter + WiMenuVisible(desk) * MenuItemHeight;
+    return (Rect){panel.Left + MenuMargin, bottom - height, panel.Left + MenuMargin + MenuWidth,
+                  bottom};
 }
 
 Rect WiMenuItemRect(const WiDesk *desk, int32_t index)
 {
     Rect menu = WiMenuRect(desk);
     if (index >= desk->ProgramCount) { // the two buttons of the footer
-        int32_t half = WiWidth(menu) / 2, left = index == desk->ProgramCount ? menu.Left + 8 : menu.Left + half + 4;
+        int32_t half = WiWidth(menu) / 2,
+                left = index == desk->ProgramCount ? menu.Left + 8 : menu.Left + half + 4;
         return (Rect){left, menu.Bottom - 48, left + half - 12, menu.Bottom - 10};
     }
     int32_t row = index - desk->MenuScroll;
@@ -106,7 +115,8 @@ Rect WiSwitcherRect(const WiDesk *desk)
     Rect screen = desk->Output.Bounds;
     int32_t most = RTL_MAX(1, (WiHeight(screen) - 120) / SwitcherItemHeight);
     int32_t height = 16 + SwitcherItemHeight * RTL_MIN(most, (int32_t)desk->WindowCount);
-    int32_t left = screen.Left + (WiWidth(screen) - SwitcherWidth) / 2, top = screen.Top + (WiHeight(screen) - height) / 2;
+    int32_t left = screen.Left + (WiWidth(screen) - SwitcherWidth) / 2,
+            top = screen.Top + (WiHeight(screen) - height) / 2;
     return (Rect){left, top, left + SwitcherWidth, top + height};
 }
 
@@ -123,8 +133,7 @@ static WiHit HitPanel(const WiDesk *desk, int32_t x, int32_t y)
     Rect launcher = WiLauncherRect(desk), panel = WiPanelRect(desk);
     if (x < launcher.Right && y >= panel.Top) // the corner of the screen is part of the button
         return (WiHit){.Part = PartLauncher};
-    RTL_FOR_EACH(entry, &desk->Tasks)
-    {
+    RTL_FOR_EACH (entry, &desk->Tasks) {
         WiWindow *window = RTL_CONTAINER_OF(entry, WiWindow, TaskLink);
         if (WiContainsPoint(WiTaskRect(desk, window), x, y))
             return (WiHit){.Part = PartTask, .Window = window};
@@ -136,7 +145,8 @@ static WiHit HitWindow(WiWindow *window, int32_t x, int32_t y)
 {
     if (WiContainsPoint(window->Client, x, y))
         return (WiHit){.Part = PartClient, .Window = window};
-    return (WiHit){.Part = WiContainsPoint(WiCloseRect(window), x, y) ? PartClose : PartTitle, .Window = window};
+    return (WiHit){.Part = WiContainsPoint(WiCloseRect(window), x, y) ? PartClose : PartTitle,
+                   .Window = window};
 }
 
 WiHit WiHitTest(WiDesk *desk, int32_t x, int32_t y)
@@ -145,8 +155,7 @@ WiHit WiHitTest(WiDesk *desk, int32_t x, int32_t y)
         return HitMenu(desk, x, y);
     if (WiPanelShown(desk) && WiContainsPoint(WiPanelRect(desk), x, y))
         return HitPanel(desk, x, y);
-    RTL_FOR_EACH(entry, &desk->Windows)
-    {
+    RTL_FOR_EACH (entry, &desk->Windows) {
         WiWindow *window = RTL_CONTAINER_OF(entry, WiWindow, Link);
         if (WiContainsPoint(WiOuterRect(window), x, y))
             return HitWindow(window, x, y);
@@ -157,9 +166,13 @@ WiHit WiHitTest(WiDesk *desk, int32_t x, int32_t y)
 Rect WiPartRect(const WiDesk *desk, WiHit hit)
 {
     switch (hit.Part) {
-    case PartClose: return WiCloseRect(hit.Window);
-    case PartLauncher: return WiLauncherRect(desk);
-    case PartTask: return WiTaskRect(desk, hit.Window);
-    default: return (Rect){};
+    case PartClose:
+        return WiCloseRect(hit.Window);
+    case PartLauncher:
+        return WiLauncherRect(desk);
+    case PartTask:
+        return WiTaskRect(desk, hit.Window);
+    default:
+        return (Rect){};
     }
 }

@@ -16,14 +16,20 @@ enum {
     Night = 0x0A0E1A,
 };
 
-static bool SameHit(WiHit a, WiHit b) { return a.Part == b.Part && a.Window == b.Window && a.Index == b.Index; }
-
-static void Text(const WiSurface *to, const WiFont *font, Rect box, const char *text, uint32_t color)
+static bool SameHit(WiHit a, WiHit b)
 {
-    WiDrawText(to, font, box.Left, WiCenterBaseline(font, box.Top, box.Bottom), WiWidth(box), text, strlen(text), color, 256);
+    return a.Part == b.Part && a.Window == b.Window && a.Index == b.Index;
 }
 
-static void CenteredText(const WiSurface *to, const WiFont *font, Rect box, const char *text, uint32_t color)
+static void Text(const WiSurface *to, const WiFont *font, Rect box, const char *text,
+                 uint32_t color)
+{
+    WiDrawText(to, font, box.Left, WiCenterBaseline(font, box.Top, box.Bottom), WiWidth(box), text,
+               strlen(text), color, 256);
+}
+
+static void CenteredText(const WiSurface *to, const WiFont *font, Rect box, const char *text,
+                         uint32_t color)
 {
     box.Left += RTL_MAX(0, (WiWidth(box) - WiMeasureText(font, text, strlen(text))) / 2);
     Text(to, font, box, text, color);
@@ -31,7 +37,8 @@ static void CenteredText(const WiSurface *to, const WiFont *font, Rect box, cons
 
 static void CenteredImage(const WiSurface *to, Rect box, const WiImage *image)
 {
-    WiDrawImage(to, box.Left + (WiWidth(box) - image->Width) / 2, box.Top + (WiHeight(box) - image->Height) / 2, image);
+    WiDrawImage(to, box.Left + (WiWidth(box) - image->Width) / 2,
+                box.Top + (WiHeight(box) - image->Height) / 2, image);
 }
 
 // ---- ground
@@ -61,29 +68,36 @@ void WiPrepareWallpaper(const WiDesk *desk, const WiSurface *wallpaper)
 
 static void PaintTitle(const WiDesk *desk, const WiWindow *window, const WiSurface *whole)
 {
-    Rect outer = WiOuterRect(window), bar = {outer.Left, outer.Top, outer.Right, window->Client.Top};
+    Rect outer = WiOuterRect(window),
+         bar = {outer.Left, outer.Top, outer.Right, window->Client.Top};
     WiSurface to = WiClip(whole, bar);
     if (WiIsEmpty(to.Bounds))
         return;
     bool active = window == desk->Focus;
     Rect tall = {bar.Left, bar.Top, bar.Right, bar.Bottom + WI_FRAME_RADIUS};
-    WiRoundGradient(&to, tall, WI_FRAME_RADIUS, active ? TitleTop : TitleTopBack, active ? TitleBottom : TitleBottomBack, 256);
+    WiRoundGradient(&to, tall, WI_FRAME_RADIUS, active ? TitleTop : TitleTopBack,
+                    active ? TitleBottom : TitleBottomBack, 256);
     WiRoundFrame(&to, tall, WI_FRAME_RADIUS, 0xFFFFFF, active ? 34 : 18);
     WiTint(&to, (Rect){bar.Left, bar.Bottom - 1, bar.Right, bar.Bottom}, 0x000000, 90);
 
     Rect close = WiCloseRect(window);
-    WiDrawImage(&to, bar.Left + 11, bar.Top + (WI_TITLE_HEIGHT - 16) / 2, WiIcons[window->Icon][Icon16]);
+    WiDrawImage(&to, bar.Left + 11, bar.Top + (WI_TITLE_HEIGHT - 16) / 2,
+                WiIcons[window->Icon][Icon16]);
     WiSurface text = WiClip(&to, (Rect){bar.Left + 34, bar.Top, close.Left, bar.Bottom});
-    Text(&text, &WiFontTitle, (Rect){bar.Left + 35, bar.Top, close.Left - 6, bar.Bottom}, window->Title, active ? Bright : Muted);
+    Text(&text, &WiFontTitle, (Rect){bar.Left + 35, bar.Top, close.Left - 6, bar.Bottom},
+         window->Title, active ? Bright : Muted);
 
-    WiHit hit = {.Part = PartClose, .Window = window == desk->Hover.Window ? desk->Hover.Window : nullptr};
+    WiHit hit = {.Part = PartClose,
+                 .Window = window == desk->Hover.Window ? desk->Hover.Window : nullptr};
     bool hover = hit.Window != nullptr && SameHit(desk->Hover, hit);
     if (hover) {
         WiSurface button = WiClip(&to, close);
         Rect shape = {close.Left - WI_FRAME_RADIUS, tall.Top, close.Right, tall.Bottom};
-        WiRoundRect(&button, shape, WI_FRAME_RADIUS, SameHit(desk->Pressed, hit) ? ClosePressed : CloseHover, 256);
+        WiRoundRect(&button, shape, WI_FRAME_RADIUS,
+                    SameHit(desk->Pressed, hit) ? ClosePressed : CloseHover, 256);
     }
-    WiDrawSymbol(&to, close.Left + (WiWidth(close) - 10) / 2, close.Top + (WI_TITLE_HEIGHT - 10) / 2, &WiImageClose,
+    WiDrawSymbol(&to, close.Left + (WiWidth(close) - 10) / 2,
+                 close.Top + (WI_TITLE_HEIGHT - 10) / 2, &WiImageClose,
                  hover || active ? Bright : Muted, 256);
 }
 
@@ -92,16 +106,23 @@ static void PaintClient(const WiWindow *window, const WiSurface *to)
 {
     Rect client = window->Client, outer = WiOuterRect(window);
     WiSurface from = {.Pixels = window->Pixels, .Stride = window->Stride, .Bounds = client};
-    int32_t radius = window->Flags & WindowFrame ? RTL_MIN(WI_FRAME_RADIUS, RTL_MIN(WiWidth(client), WiHeight(client)) / 2) : 0;
+    int32_t radius = window->Flags & WindowFrame
+                         ? RTL_MIN(WI_FRAME_RADIUS, RTL_MIN(WiWidth(client), WiHeight(client)) / 2)
+                         : 0;
     WiCopy(to, (Rect){client.Left, client.Top, client.Right, client.Bottom - radius}, &from);
-    WiCopy(to, (Rect){client.Left + radius, client.Bottom - radius, client.Right - radius, client.Bottom}, &from);
-    Rect corners[2] = {{client.Left, client.Bottom - radius, client.Left + radius, client.Bottom},
-                       {client.Right - radius, client.Bottom - radius, client.Right, client.Bottom}};
+    WiCopy(
+        to,
+        (Rect){client.Left + radius, client.Bottom - radius, client.Right - radius, client.Bottom},
+        &from);
+    Rect corners[2] = {
+        {client.Left, client.Bottom - radius, client.Left + radius, client.Bottom},
+        {client.Right - radius, client.Bottom - radius, client.Right, client.Bottom}};
     for (int i = 0; i < 2; i++) {
         Rect r = WiIntersect(corners[i], to->Bounds);
         for (int32_t y = r.Top; y < r.Bottom; y++)
             for (int32_t x = r.Left; x < r.Right; x++) {
-                int32_t dx = i == 0 ? x - outer.Left : outer.Right - 1 - x, dy = outer.Bottom - 1 - y;
+                int32_t dx = i == 0 ? x - outer.Left : outer.Right - 1 - x,
+                        dy = outer.Bottom - 1 - y;
                 uint32_t inside = WiCorners[radius][dy * radius + dx], *p = WiPixel(to, x, y);
                 *p = WiMix(*p, *WiPixel(&from, x, y), inside + (inside >> 7));
             }
@@ -114,7 +135,8 @@ void WiPaintWindow(const WiDesk *desk, const WiWindow *window, const WiSurface *
         bool active = window == desk->Focus;
         Rect outer = WiOuterRect(window);
         Rect box = {outer.Left + 2, outer.Top + 12, outer.Right - 2, outer.Bottom + 10};
-        Rect middle = {outer.Left, outer.Top + WI_FRAME_RADIUS, outer.Right, outer.Bottom - WI_FRAME_RADIUS};
+        Rect middle = {outer.Left, outer.Top + WI_FRAME_RADIUS, outer.Right,
+                       outer.Bottom - WI_FRAME_RADIUS};
         WiShadow(to, box, middle, active ? 190 : 110);
         WiRoundFrame(to, WiInflate(outer, 1), WI_FRAME_RADIUS + 1, 0x000000, active ? 130 : 100);
         PaintTitle(desk, window, to);
@@ -129,13 +151,17 @@ static void PaintTask(const WiDesk *desk, WiWindow *window, const WiSurface *to)
     Rect r = WiTaskRect(desk, window);
     if (!WiOverlap(r, to->Bounds))
         return;
-    bool active = window == desk->Focus, hover = desk->Hover.Part == PartTask && desk->Hover.Window == window;
+    bool active = window == desk->Focus,
+         hover = desk->Hover.Part == PartTask && desk->Hover.Window == window;
     WiRoundRect(to, r, 7, 0xFFFFFF, (active ? 36u : 14u) + (hover ? 22u : 0u));
     WiSurface inside = WiClip(to, r);
     if (active)
-        WiRoundRect(&inside, (Rect){r.Left + 10, r.Bottom - 3, r.Left + 30, r.Bottom}, 1, Accent, 256);
-    WiDrawImage(&inside, r.Left + 10, r.Top + (WiHeight(r) - 20) / 2, WiIcons[window->Icon][Icon20]);
-    Text(&inside, &WiFontText, (Rect){r.Left + 38, r.Top, r.Right - 8, r.Bottom}, window->Title, active ? Bright : 0xC3CAD9);
+        WiRoundRect(&inside, (Rect){r.Left + 10, r.Bottom - 3, r.Left + 30, r.Bottom}, 1, Accent,
+                    256);
+    WiDrawImage(&inside, r.Left + 10, r.Top + (WiHeight(r) - 20) / 2,
+                WiIcons[window->Icon][Icon20]);
+    Text(&inside, &WiFontText, (Rect){r.Left + 38, r.Top, r.Right - 8, r.Bottom}, window->Title,
+         active ? Bright : 0xC3CAD9);
 }
 
 void WiPaintPanel(const WiDesk *desk, const WiSurface *to)
@@ -150,10 +176,14 @@ void WiPaintPanel(const WiDesk *desk, const WiSurface *to)
     if (desk->MenuOpen || desk->Hover.Part == PartLauncher)
         WiRoundRect(&panel, launcher, 8, 0xFFFFFF, desk->MenuOpen ? 44 : 26);
     CenteredImage(&panel, launcher, &WiImageMark);
-    RTL_FOR_EACH(entry, &desk->Tasks)
-    PaintTask(desk, RTL_CONTAINER_OF(entry, WiWindow, TaskLink), &panel);
-    CenteredText(&panel, &WiFontTitle, (Rect){clock.Left, clock.Top + 4, clock.Right, clock.Top + 24}, desk->Clock, Bright);
-    CenteredText(&panel, &WiFontSmall, (Rect){clock.Left, clock.Top + 22, clock.Right, clock.Top + 38}, desk->Date, 0xB4BCCD);
+    RTL_FOR_EACH (entry, &desk->Tasks)
+        PaintTask(desk, RTL_CONTAINER_OF(entry, WiWindow, TaskLink), &panel);
+    CenteredText(&panel, &WiFontTitle,
+                 (Rect){clock.Left, clock.Top + 4, clock.Right, clock.Top + 24}, desk->Clock,
+                 Bright);
+    CenteredText(&panel, &WiFontSmall,
+                 (Rect){clock.Left, clock.Top + 22, clock.Right, clock.Top + 38}, desk->Date,
+                 0xB4BCCD);
 }
 
 // ---- menu and switcher
@@ -178,12 +208,15 @@ static void PaintMenuItem(const WiDesk *desk, const WiSurface *to, int32_t index
     if (!button) {
         const WiProgram *program = &desk->Programs[index];
         WiDrawImage(to, r.Left + 9, r.Top + (WiHeight(r) - 32) / 2, WiIcons[program->Icon][Icon32]);
-        Text(to, &WiFontTitle, (Rect){r.Left + 52, r.Top, r.Right - 10, r.Bottom}, program->Name, color);
+        Text(to, &WiFontTitle, (Rect){r.Left + 52, r.Top, r.Right - 10, r.Bottom}, program->Name,
+             color);
         return;
     }
     bool restart = index == desk->ProgramCount;
-    WiDrawSymbol(to, r.Left + 16, r.Top + (WiHeight(r) - 16) / 2, restart ? &WiImageRestart : &WiImagePower, color, 256);
-    Text(to, &WiFontText, (Rect){r.Left + 42, r.Top, r.Right - 6, r.Bottom}, restart ? "Restart" : "Power off", color);
+    WiDrawSymbol(to, r.Left + 16, r.Top + (WiHeight(r) - 16) / 2,
+                 restart ? &WiImageRestart : &WiImagePower, color, 256);
+    Text(to, &WiFontText, (Rect){r.Left + 42, r.Top, r.Right - 6, r.Bottom},
+         restart ? "Restart" : "Power off", color);
 }
 
 void WiPaintMenu(const WiDesk *desk, const WiSurface *to)
@@ -191,10 +224,13 @@ void WiPaintMenu(const WiDesk *desk, const WiSurface *to)
     Rect r = WiMenuRect(desk);
     PaintCard(to, r);
     WiDrawImage(to, r.Left + 18, r.Top + 16, &WiImageMarkLarge);
-    Text(to, &WiFontLarge, (Rect){r.Left + 61, r.Top + 16, r.Right - 16, r.Top + 48}, "MetalOS", Bright);
+    Text(to, &WiFontLarge, (Rect){r.Left + 61, r.Top + 16, r.Right - 16, r.Top + 48}, "MetalOS",
+         Bright);
     int32_t visible = WiMenuVisible(desk);
     if (desk->ProgramCount == 0)
-        CenteredText(to, &WiFontText, (Rect){r.Left, r.Top + 64, r.Right, r.Top + 64 + MenuItemHeight}, "No programs in /apps", Muted);
+        CenteredText(to, &WiFontText,
+                     (Rect){r.Left, r.Top + 64, r.Right, r.Top + 64 + MenuItemHeight},
+                     "No programs in /apps", Muted);
     for (int32_t i = 0; i < desk->ProgramCount + 2; i++)
         PaintMenuItem(desk, to, i);
     if (desk->ProgramCount > visible) { // a scroll bar
@@ -212,17 +248,18 @@ void WiPaintSwitcher(const WiDesk *desk, const WiSurface *to)
     PaintCard(to, r);
     int32_t rows = (WiHeight(r) - 16) / SwitcherItemHeight, index = 0;
     int32_t first = RTL_MAX(0, desk->SwitcherSelection - rows + 1);
-    RTL_FOR_EACH(entry, &desk->Windows)
-    {
+    RTL_FOR_EACH (entry, &desk->Windows) {
         const WiWindow *window = RTL_CONTAINER_OF(entry, WiWindow, Link);
         int32_t row = index - first;
         if (row >= 0 && row < rows) {
-            Rect item = {r.Left + 8, r.Top + 8 + row * SwitcherItemHeight, r.Right - 8, r.Top + 8 + (row + 1) * SwitcherItemHeight};
+            Rect item = {r.Left + 8, r.Top + 8 + row * SwitcherItemHeight, r.Right - 8,
+                         r.Top + 8 + (row + 1) * SwitcherItemHeight};
             bool selected = index == desk->SwitcherSelection;
             if (selected)
                 WiRoundRect(to, item, 9, Accent, 236);
             WiDrawImage(to, item.Left + 10, item.Top + 8, WiIcons[window->Icon][Icon32]);
-            Text(to, &WiFontTitle, (Rect){item.Left + 54, item.Top, item.Right - 12, item.Bottom}, window->Title, selected ? 0x1A0D06 : Bright);
+            Text(to, &WiFontTitle, (Rect){item.Left + 54, item.Top, item.Right - 12, item.Bottom},
+                 window->Title, selected ? 0x1A0D06 : Bright);
         }
         index++;
     }

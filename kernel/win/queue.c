@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: MIT
 #include "desk.h"
 
-static uint32_t Place(const WiQueue *queue, uint32_t index) { return (queue->Head + index) % WI_QUEUE_CAPACITY; }
+static uint32_t Place(const WiQueue *queue, uint32_t index)
+{
+    return (queue->Head + index) % WI_QUEUE_CAPACITY;
+}
 
 static void RemoveAt(WiQueue *queue, uint32_t index)
 {
@@ -31,11 +34,13 @@ static bool Join(WiQueue *queue, const Message *message, bool relative)
     if (message->Type == MessageMouseMove) {
         uint32_t last = Place(queue, queue->Count - 1);
         Message *old = &queue->Items[last].Message;
-        if (old->Type != MessageMouseMove || old->Window != message->Window || queue->Items[last].Relative != relative)
+        if (old->Type != MessageMouseMove || old->Window != message->Window ||
+            queue->Items[last].Relative != relative)
             return false;
         int32_t x = relative ? old->Mouse.X : 0, y = relative ? old->Mouse.Y : 0;
         *old = *message;
-        if (__builtin_add_overflow(old->Mouse.X, x, &old->Mouse.X) || __builtin_add_overflow(old->Mouse.Y, y, &old->Mouse.Y))
+        if (__builtin_add_overflow(old->Mouse.X, x, &old->Mouse.X) ||
+            __builtin_add_overflow(old->Mouse.Y, y, &old->Mouse.Y))
             *old = *message;
         return true;
     }

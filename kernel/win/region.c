@@ -24,7 +24,8 @@ size_t WiSubtract(Rect from, Rect hole, Rect pieces[4])
 
 static Rect Bound(Rect a, Rect b)
 {
-    return (Rect){RTL_MIN(a.Left, b.Left), RTL_MIN(a.Top, b.Top), RTL_MAX(a.Right, b.Right), RTL_MAX(a.Bottom, b.Bottom)};
+    return (Rect){RTL_MIN(a.Left, b.Left), RTL_MIN(a.Top, b.Top), RTL_MAX(a.Right, b.Right),
+                  RTL_MAX(a.Bottom, b.Bottom)};
 }
 
 static void GrowToBounds(WiRegion *region, Rect rect)
@@ -35,8 +36,8 @@ static void GrowToBounds(WiRegion *region, Rect rect)
     region->Count = 1;
 }
 
-// Cuts the new rectangle by those already there; what is left of it, in up to WI_REGION_CAPACITY pieces,
-// is appended.
+// Cuts the new rectangle by those already there; what is left of it, in up to WI_REGION_CAPACITY
+// pieces, is appended.
 void WiRegionAdd(WiRegion *region, Rect rect)
 {
     if (WiIsEmpty(rect))

@@ -1,14 +1,22 @@
-// screen.c - the frame buffer the firmware left us, and what is painted on it when the system stops.
+// screen.c - the frame buffer the firmware left us, and what is painted on it when the system
+// stops.
 // SPDX-License-Identifier: MIT
 #include "wi.h"
 
-enum { Margin = 44, HeaderHeight = 92, StopGround = 0x101828, StopText = 0xE8ECF4, ScratchPixels = 65536 };
+enum {
+    Margin = 44,
+    HeaderHeight = 92,
+    StopGround = 0x101828,
+    StopText = 0xE8ECF4,
+    ScratchPixels = 65536
+};
 
 uint32_t *WiAllocatePixels(size_t count)
 {
     MmSection *section;
     void *mapping;
-    if (MmCreateSection(RTL_ALIGN_UP(count * sizeof(uint32_t), PAGE_SIZE), PageSection, &section) != StatusSuccess)
+    if (MmCreateSection(RTL_ALIGN_UP(count * sizeof(uint32_t), PAGE_SIZE), PageSection, &section) !=
+        StatusSuccess)
         return nullptr;
     if (MmMapSectionInKernel(section, &mapping) == StatusSuccess)
         return mapping;
@@ -19,8 +27,9 @@ uint32_t *WiAllocatePixels(size_t count)
 // What the loader says is checked: every row must lie inside the memory.
 static bool DisplayUsable(const LoaderDisplay *display)
 {
-    return display->Physical != 0 && display->Width >= 320 && display->Width <= 16384 && display->Height >= 200 &&
-           display->Height <= 16384 && display->Stride >= display->Width &&
+    return display->Physical != 0 && display->Width >= 320 && display->Width <= 16384 &&
+           display->Height >= 200 && display->Height <= 16384 &&
+           display->Stride >= display->Width &&
            (uint64_t)display->Stride * display->Height * sizeof(uint32_t) <= display->Size &&
            (display->Format == LoaderPixelBgrx || display->Format == LoaderPixelRgbx);
 }
@@ -40,15 +49,19 @@ Status WiOpenScreen(const LoaderParams *loader)
         return StatusNoMemory;
     WiDesktop.ScratchPixels = ScratchPixels;
     WiDesktop.SwapOutput = display->Format == LoaderPixelRgbx;
-    WiDesktop.Output = (WiSurface){.Pixels = mapping, .Stride = display->Stride,
-                                   .Bounds = {0, 0, (int32_t)display->Width, (int32_t)display->Height}};
-    KeLog(LogInfo, "win: display %ux%u, %s", display->Width, display->Height, WiDesktop.SwapOutput ? "RGBX" : "BGRX");
+    WiDesktop.Output =
+        (WiSurface){.Pixels = mapping,
+                    .Stride = display->Stride,
+                    .Bounds = {0, 0, (int32_t)display->Width, (int32_t)display->Height}};
+    KeLog(LogInfo, "win: display %ux%u, %s", display->Width, display->Height,
+          WiDesktop.SwapOutput ? "RGBX" : "BGRX");
     return StatusSuccess;
 }
 
 static uint32_t OutputColor(uint32_t color)
 {
-    return WiDesktop.SwapOutput ? (color & 0xFF) << 16 | (color & 0xFF00) | (color >> 16 & 0xFF) : color;
+    return WiDesktop.SwapOutput ? (color & 0xFF) << 16 | (color & 0xFF00) | (color >> 16 & 0xFF)
+                                : color;
 }
 
 void WinShutdown(void)
@@ -61,8 +74,8 @@ void WinShutdown(void)
     Rect r = screen->Bounds;
     WiFill(screen, r, OutputColor(StopGround));
     int32_t width = WiMeasureText(&WiFontLarge, text, sizeof(text) - 1);
-    WiDrawText(screen, &WiFontLarge, (WiWidth(r) - width) / 2, WiHeight(r) / 2, width, text, sizeof(text) - 1,
-               OutputColor(StopText), 256);
+    WiDrawText(screen, &WiFontLarge, (WiWidth(r) - width) / 2, WiHeight(r) / 2, width, text,
+               sizeof(text) - 1, OutputColor(StopText), 256);
     screen->Bounds = (Rect){}; // nothing is composed any more
     KeReleaseMutex(&WiMutex);
 }
@@ -77,7 +90,8 @@ static struct {
 
 static void BeginStop(void)
 {
-    static const char title[] = "MetalOS has stopped", hint[] = "What follows was written to the serial port, too.";
+    static const char title[] = "MetalOS has stopped",
+                      hint[] = "What follows was written to the serial port, too.";
     WiSurface *screen = &Stop.Screen;
     Stop.Begun = true;
     *screen = WiDesktop.Output;
@@ -85,8 +99,10 @@ static void BeginStop(void)
         return;
     WiFill(screen, screen->Bounds, OutputColor(StopGround));
     WiFill(screen, (Rect){0, 0, screen->Bounds.Right, 4}, OutputColor(0xFF8A4C));
-    WiDrawText(screen, &WiFontLarge, Margin, 46, 2000, title, sizeof(title) - 1, OutputColor(0xFFFFFF), 256);
-    WiDrawText(screen, &WiFontText, Margin, 68, 2000, hint, sizeof(hint) - 1, OutputColor(0x8F9BB3), 256);
+    WiDrawText(screen, &WiFontLarge, Margin, 46, 2000, title, sizeof(title) - 1,
+               OutputColor(0xFFFFFF), 256);
+    WiDrawText(screen, &WiFontText, Margin, 68, 2000, hint, sizeof(hint) - 1, OutputColor(0x8F9BB3),
+               256);
     Stop.X = Margin;
     Stop.Y = HeaderHeight;
 }
@@ -95,12 +111,15 @@ static void PutCell(uint32_t c)
 {
     const WiCellFont *font = &WiFontCell;
     Rect bounds = Stop.Screen.Bounds;
-    if (c < ' ' || c > '~' || Stop.X + font->Width > bounds.Right || Stop.Y + font->Height > bounds.Bottom)
+    if (c < ' ' || c > '~' || Stop.X + font->Width > bounds.Right ||
+        Stop.Y + font->Height > bounds.Bottom)
         return;
-    const uint8_t *coverage = font->Bitmaps + (size_t)(c - ' ') * (size_t)(font->Width * font->Height);
+    const uint8_t *coverage =
+        font->Bitmaps + (size_t)(c - ' ') * (size_t)(font->Width * font->Height);
     for (int32_t y = 0; y < font->Height; y++)
         for (int32_t x = 0; x < font->Width; x++, coverage++)
-            *WiPixel(&Stop.Screen, Stop.X + x, Stop.Y + y) = OutputColor(WiMix(StopGround, StopText, *coverage + (*coverage >> 7)));
+            *WiPixel(&Stop.Screen, Stop.X + x, Stop.Y + y) =
+                OutputColor(WiMix(StopGround, StopText, *coverage + (*coverage >> 7)));
 }
 
 // Lines that are too long go on in the next; what does not fit on the screen is not shown.

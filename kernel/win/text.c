@@ -1,4 +1,5 @@
-// text.c - UTF-8 text in the generated fonts: measured, cut to a width, drawn at quarter-pixel positions.
+// text.c - UTF-8 text in the generated fonts: measured, cut to a width, drawn at quarter-pixel
+// positions.
 // SPDX-License-Identifier: MIT
 #include "draw.h"
 
@@ -41,7 +42,8 @@ static bool Step(Pen *pen)
         return false;
     uint32_t point = RtlDecodeUtf8(pen->Text, pen->Length, &pen->Index);
     pen->Glyph = FindGlyph(pen->Font, point);
-    pen->At = pen->After + (pen->Previous == SIZE_MAX ? 0 : Kern(pen->Font, pen->Previous, pen->Glyph));
+    pen->At =
+        pen->After + (pen->Previous == SIZE_MAX ? 0 : Kern(pen->Font, pen->Previous, pen->Glyph));
     pen->After = pen->At + pen->Font->Glyphs[pen->Glyph * Phases].Advance;
     pen->Previous = pen->Glyph;
     return true;
@@ -55,14 +57,15 @@ int32_t WiMeasureText(const WiFont *font, const char *text, size_t length)
     return (pen.After + 63) / 64;
 }
 
-static void DrawGlyph(const WiSurface *to, const WiFont *font, size_t index, int64_t pen64, int32_t baseline,
-                      uint32_t color, uint32_t alpha)
+static void DrawGlyph(const WiSurface *to, const WiFont *font, size_t index, int64_t pen64,
+                      int32_t baseline, uint32_t color, uint32_t alpha)
 {
     const WiGlyph *glyph = &font->Glyphs[index * Phases + (size_t)(pen64 >> 4 & 3)];
     int32_t x = (int32_t)(pen64 >> 6) + glyph->X, y = baseline + glyph->Y;
     Rect r = WiIntersect(to->Bounds, (Rect){x, y, x + glyph->Width, y + glyph->Height});
     for (int32_t py = r.Top; py < r.Bottom && r.Left < r.Right; py++) {
-        const uint8_t *coverage = font->Bitmaps + glyph->Offset + (size_t)((py - y) * glyph->Width + (r.Left - x));
+        const uint8_t *coverage =
+            font->Bitmaps + glyph->Offset + (size_t)((py - y) * glyph->Width + (r.Left - x));
         uint32_t *p = WiPixel(to, r.Left, py);
         for (int32_t px = r.Left; px < r.Right; px++, p++, coverage++)
             if (*coverage != 0)
@@ -70,10 +73,11 @@ static void DrawGlyph(const WiSurface *to, const WiFont *font, size_t index, int
     }
 }
 
-void WiDrawText(const WiSurface *to, const WiFont *font, int32_t x, int32_t baseline, int32_t width, const char *text,
-                size_t length, uint32_t color, uint32_t alpha)
+void WiDrawText(const WiSurface *to, const WiFont *font, int32_t x, int32_t baseline, int32_t width,
+                const char *text, size_t length, uint32_t color, uint32_t alpha)
 {
-    if (width <= 0 || to->Bounds.Bottom <= baseline - font->Ascent || to->Bounds.Top >= baseline + font->Descent)
+    if (width <= 0 || to->Bounds.Bottom <= baseline - font->Ascent ||
+        to->Bounds.Top >= baseline + font->Descent)
         return;
     size_t dots = FindGlyph(font, Ellipsis);
     int32_t limit = RTL_MIN(width, 65536) * 64;

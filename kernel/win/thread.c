@@ -1,5 +1,5 @@
-// thread.c - the window thread: paints the wallpaper, then lives on input events and the turn of the
-// minute.
+// thread.c - the window thread: paints the wallpaper, then lives on input events and the turn of
+// the minute.
 // SPDX-License-Identifier: MIT
 #include "wi.h"
 
@@ -9,7 +9,9 @@ static constexpr uint64_t minute = 60'000'000'000;
 static void Convert(const IoInputEvent *event, WiInput *input)
 {
     *input = (WiInput){
-        .Kind = event->Kind == InputKey ? WiInputKey : event->Kind == InputMouseRelative ? WiInputRelative : WiInputAbsolute,
+        .Kind = event->Kind == InputKey             ? WiInputKey
+                : event->Kind == InputMouseRelative ? WiInputRelative
+                                                    : WiInputAbsolute,
         .Pressed = event->Pressed,
         .Code = event->Code,
         .X = event->X,
@@ -25,7 +27,9 @@ static void MakeWallpaper(void)
 {
     Rect screen = WiDesktop.Output.Bounds;
     size_t width = (size_t)WiWidth(screen);
-    WiSurface wallpaper = {.Pixels = WiAllocatePixels(width * (size_t)WiHeight(screen)), .Stride = width, .Bounds = screen};
+    WiSurface wallpaper = {.Pixels = WiAllocatePixels(width * (size_t)WiHeight(screen)),
+                           .Stride = width,
+                           .Bounds = screen};
     if (wallpaper.Pixels != nullptr)
         WiPrepareWallpaper(&WiDesktop, &wallpaper);
     KeAcquireMutex(&WiMutex);
@@ -40,7 +44,8 @@ static size_t ReadBatch(IoInputEvent batch[BatchSize])
 {
     size_t count = 0;
     uint64_t timeout = minute - KeQuerySystemTime() % minute + 1'000'000;
-    while (count < BatchSize && IoReadInput(&batch[count], count == 0 ? timeout : 0) == StatusSuccess)
+    while (count < BatchSize &&
+           IoReadInput(&batch[count], count == 0 ? timeout : 0) == StatusSuccess)
         count++;
     return count;
 }

@@ -1,20 +1,20 @@
 // wallpaper.c - the picture behind everything, computed for the screen's size.
 //
 // A night sky that warms towards one corner, crossed by a few sheets of light: each sheet has a
-// sine-shaped upper edge and fades downwards. Channels are kept in 1/256 steps until an ordered dither
-// rounds them, so that no banding shows.
+// sine-shaped upper edge and fades downwards. Channels are kept in 1/256 steps until an ordered
+// dither rounds them, so that no banding shows.
 // SPDX-License-Identifier: MIT
 #include "draw.h"
 
 enum { TileWidth = 64, SheetCount = 6, FadeSteps = 256 };
 
 typedef struct Sheet {
-    int32_t Base;                    // height of the edge, 1/1024 of the screen's height from the top
-    int32_t Amplitude[2];            // likewise
-    int32_t Frequency[2], Phase[2];  // 1/1024 of a turn: across the screen's width, at its left
-    int32_t Depth;                   // how far down it fades, 1/1024 of the height
-    uint32_t Left, Right;            // colors at the two sides
-    int32_t Strength;                // 0..256 at the edge
+    int32_t Base;         // height of the edge, 1/1024 of the screen's height from the top
+    int32_t Amplitude[2]; // likewise
+    int32_t Frequency[2], Phase[2]; // 1/1024 of a turn: across the screen's width, at its left
+    int32_t Depth;                  // how far down it fades, 1/1024 of the height
+    uint32_t Left, Right;           // colors at the two sides
+    int32_t Strength;               // 0..256 at the edge
 } Sheet;
 
 static const Sheet sheets[SheetCount] = {
@@ -33,29 +33,41 @@ typedef struct Column { // one sheet at one column
 } Column;
 
 static const uint8_t bayer[8][8] = {
-    {0, 32, 8, 40, 2, 34, 10, 42},  {48, 16, 56, 24, 50, 18, 58, 26}, {12, 44, 4, 36, 14, 46, 6, 38},
-    {60, 28, 52, 20, 62, 30, 54, 22}, {3, 35, 11, 43, 1, 33, 9, 41},  {51, 19, 59, 27, 49, 17, 57, 25},
+    {0, 32, 8, 40, 2, 34, 10, 42},  {48, 16, 56, 24, 50, 18, 58, 26},
+    {12, 44, 4, 36, 14, 46, 6, 38}, {60, 28, 52, 20, 62, 30, 54, 22},
+    {3, 35, 11, 43, 1, 33, 9, 41},  {51, 19, 59, 27, 49, 17, 57, 25},
     {15, 47, 7, 39, 13, 45, 5, 37}, {63, 31, 55, 23, 61, 29, 53, 21},
 };
 
-static int32_t Sine(int64_t turn1024) { return WiSine[turn1024 & 1023]; }
+static int32_t Sine(int64_t turn1024)
+{
+    return WiSine[turn1024 & 1023];
+}
 
 // a to b as at goes from 0 to range.
-static int32_t Between(int32_t a, int32_t b, int64_t at, int64_t range) { return a + (int32_t)((b - a) * at / range); }
+static int32_t Between(int32_t a, int32_t b, int64_t at, int64_t range)
+{
+    return a + (int32_t)((b - a) * at / range);
+}
 
-static void PrepareColumn(const Sheet *sheet, int32_t x, int32_t width, int32_t height, Column *column)
+static void PrepareColumn(const Sheet *sheet, int32_t x, int32_t width, int32_t height,
+                          Column *column)
 {
     int64_t edge = (int64_t)sheet->Base << 14;
     for (int i = 0; i < 2; i++) {
         int64_t turn = sheet->Phase[i] * 64 + (int64_t)sheet->Frequency[i] * 64 * x / width;
         int64_t fraction = turn & 63;
-        edge += sheet->Amplitude[i] * (Sine(turn >> 6) * (64 - fraction) + Sine((turn >> 6) + 1) * fraction) / 64;
+        edge += sheet->Amplitude[i] *
+                (Sine(turn >> 6) * (64 - fraction) + Sine((turn >> 6) + 1) * fraction) / 64;
     }
     column->Edge = (int32_t)(edge * height * 16 / 1024 >> 14);
     column->Strength = sheet->Strength * Between(150, 256, x, width);
-    column->R = Between((int32_t)(sheet->Left >> 16 & 255) << 8, (int32_t)(sheet->Right >> 16 & 255) << 8, x, width);
-    column->G = Between((int32_t)(sheet->Left >> 8 & 255) << 8, (int32_t)(sheet->Right >> 8 & 255) << 8, x, width);
-    column->B = Between((int32_t)(sheet->Left & 255) << 8, (int32_t)(sheet->Right & 255) << 8, x, width);
+    column->R = Between((int32_t)(sheet->Left >> 16 & 255) << 8,
+                        (int32_t)(sheet->Right >> 16 & 255) << 8, x, width);
+    column->G = Between((int32_t)(sheet->Left >> 8 & 255) << 8,
+                        (int32_t)(sheet->Right >> 8 & 255) << 8, x, width);
+    column->B =
+        Between((int32_t)(sheet->Left & 255) << 8, (int32_t)(sheet->Right & 255) << 8, x, width);
 }
 
 // fade[i] falls from 256 to 0, steeply at first.
@@ -63,12 +75,14 @@ static void PrepareFade(uint16_t fade[FadeSteps])
 {
     for (int32_t i = 0; i < FadeSteps; i++) {
         int32_t rest = FadeSteps - i;
-        fade[i] = (uint16_t)((rest * rest / FadeSteps + (i < 24 ? (24 - i) * (24 - i) / 10 : 0)) * 256 / 313);
+        fade[i] = (uint16_t)((rest * rest / FadeSteps + (i < 24 ? (24 - i) * (24 - i) / 10 : 0)) *
+                             256 / 313);
     }
 }
 
-static uint32_t ShadePixel(const Column *columns, const int32_t scale[SheetCount], const uint16_t *fade, int32_t y,
-                           int32_t r, int32_t g, int32_t b, uint32_t dither)
+static uint32_t ShadePixel(const Column *columns, const int32_t scale[SheetCount],
+                           const uint16_t *fade, int32_t y, int32_t r, int32_t g, int32_t b,
+                           uint32_t dither)
 {
     for (int s = 0; s < SheetCount; s++, columns += TileWidth) {
         int32_t below = y * 16 - columns->Edge;
@@ -84,7 +98,8 @@ static uint32_t ShadePixel(const Column *columns, const int32_t scale[SheetCount
         g += (int32_t)((int64_t)(columns->G - g) * alpha >> 16);
         b += (int32_t)((int64_t)(columns->B - b) * alpha >> 16);
     }
-    return (uint32_t)RTL_MIN(255, (r + (int32_t)dither) >> 8) << 16 | (uint32_t)RTL_MIN(255, (g + (int32_t)dither) >> 8) << 8 |
+    return (uint32_t)RTL_MIN(255, (r + (int32_t)dither) >> 8) << 16 |
+           (uint32_t)RTL_MIN(255, (g + (int32_t)dither) >> 8) << 8 |
            (uint32_t)RTL_MIN(255, (b + (int32_t)dither) >> 8);
 }
 
@@ -94,8 +109,10 @@ void WiPaintWallpaper(const WiSurface *to)
     int32_t scale[SheetCount], width = WiWidth(to->Bounds), height = WiHeight(to->Bounds);
     uint16_t fade[FadeSteps];
     PrepareFade(fade);
-    for (int s = 0; s < SheetCount; s++) // of below (1/16 pixel) to a fade step, 20 bits of fraction
-        scale[s] = (int32_t)(((int64_t)FadeSteps << 20) * 1024 / ((int64_t)sheets[s].Depth * height * 16));
+    for (int s = 0; s < SheetCount;
+         s++) // of below (1/16 pixel) to a fade step, 20 bits of fraction
+        scale[s] =
+            (int32_t)(((int64_t)FadeSteps << 20) * 1024 / ((int64_t)sheets[s].Depth * height * 16));
     for (int32_t left = 0; left < width; left += TileWidth) {
         int32_t count = RTL_MIN(TileWidth, width - left);
         for (int s = 0; s < SheetCount; s++)
@@ -106,7 +123,8 @@ void WiPaintWallpaper(const WiSurface *to)
             int32_t r = Between(0x0A00, 0x1C00, y, height), g = Between(0x0E00, 0x1A00, y, height),
                     b = Between(0x2400, 0x4400, y, height);
             for (int32_t i = 0; i < count; i++)
-                row[i] = ShadePixel(&columns[0][i], scale, fade, y, r, g, b, bayer[y & 7][(left + i) & 7] * 4u);
+                row[i] = ShadePixel(&columns[0][i], scale, fade, y, r, g, b,
+                                    bayer[y & 7][(left + i) & 7] * 4u);
         }
     }
 }

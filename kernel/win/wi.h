@@ -6,25 +6,26 @@
 #include "win.h"
 
 struct WinWindow {
-    WiWindow View;       // [m]
-    PsProcess *Process;  // [m] referenced; nullptr once the window is closed
-    Handle Handle;       // [m]
-    MmSection *Section;  // fixed
-    uint64_t UserBase;   // fixed
-    size_t Bytes;        // fixed; of the section
+    WiWindow View;      // [m]
+    PsProcess *Process; // [m] referenced; nullptr once the window is closed
+    Handle Handle;      // [m]
+    MmSection *Section; // fixed
+    uint64_t UserBase;  // fixed
+    size_t Bytes;       // fixed; of the section
 };
 // Legend: m WiMutex.
 
-// The messages of a process, in its window data slot. Lives from the first use to the exit callback.
+// The messages of a process, in its window data slot. Lives from the first use to the exit
+// callback.
 typedef struct WinQueue {
-    KSpinLock Lock;       // guards Messages
-    KEvent Event;         // manual: set while there are messages
+    KSpinLock Lock; // guards Messages
+    KEvent Event;   // manual: set while there are messages
     WiQueue Messages;
     uint32_t WindowCount; // [m]
 } WinQueue;
 
 extern KMutex WiMutex;
-extern WiDesk WiDesktop; // [m]
+extern WiDesk WiDesktop;   // [m]
 extern bool WiHaveDisplay; // fixed at start
 
 // win.c

@@ -1,28 +1,29 @@
 // win.c - windows as objects of processes.
 //
-// What. A program allocates a window and gets a buffer of pixels that it shares with the kernel. It draws
-// whenever it likes and says PaintWindow when the screen should follow. The desktop (desk.h, pure code)
-// keeps the pile of windows, takes the input and composes; this folder's kernel side gives it windows,
-// input events and a frame buffer:
+// What. A program allocates a window and gets a buffer of pixels that it shares with the kernel. It
+// draws whenever it likes and says PaintWindow when the screen should follow. The desktop (desk.h,
+// pure code) keeps the pile of windows, takes the input and composes; this folder's kernel side
+// gives it windows, input events and a frame buffer:
 //
 //   win.c       the calls of the system call layer, message queues, the end of processes
 //   thread.c    the window thread: input and the clock
 //   launcher.c  the launcher's thread: what may block - listing /apps, starting programs, power off
 //   screen.c    the frame buffer, and text for stops
 //
-// Composition. There is no second copy of a window: the compositor reads the section the program draws
-// into, and PaintWindow copies what is visible of it straight to the frame buffer, in the calling thread.
-// When it returns the pixels are on the screen. What is exposed later (a window moved away) shows the
-// buffer as it is then.
+// Composition. There is no second copy of a window: the compositor reads the section the program
+// draws into, and PaintWindow copies what is visible of it straight to the frame buffer, in the
+// calling thread. When it returns the pixels are on the screen. What is exposed later (a window
+// moved away) shows the buffer as it is then.
 //
-// Locking. WiMutex guards the desktop and all windows and is held while pixels move, so it is a mutex, not
-// a spin lock. A queue has a spin lock of its own: programs fetch messages without waiting for a
-// composition, and the window thread, which holds the mutex, never waits for a program. A window holds its
-// process from creation to close. It is closed by its last handle, or by the end of its process, whichever
-// comes first; what calls are still in it find it closed and say StatusInvalidHandle.
+// Locking. WiMutex guards the desktop and all windows and is held while pixels move, so it is a
+// mutex, not a spin lock. A queue has a spin lock of its own: programs fetch messages without
+// waiting for a composition, and the window thread, which holds the mutex, never waits for a
+// program. A window holds its process from creation to close. It is closed by its last handle, or
+// by the end of its process, whichever comes first; what calls are still in it find it closed and
+// say StatusInvalidHandle.
 //
-// Limits. WI_MAXIMUM_WINDOWS windows, 16384 pixels a side, and a quarter of the machine's memory for all
-// buffers together.
+// Limits. WI_MAXIMUM_WINDOWS windows, 16384 pixels a side, and a quarter of the machine's memory
+// for all buffers together.
 // SPDX-License-Identifier: MIT
 #include "wi.h"
 
@@ -32,9 +33,9 @@ static constexpr uint32_t knownFlags = WindowFrame | WindowRelativeMouse | Windo
 KMutex WiMutex;
 WiDesk WiDesktop;
 bool WiHaveDisplay;
-static uint64_t BufferBytes;        // [m] of all windows
-static uint64_t BufferLimit;        // fixed
-static uint64_t MessagesDropped;    // [m] by queues that are gone
+static uint64_t BufferBytes;     // [m] of all windows
+static uint64_t BufferLimit;     // fixed
+static uint64_t MessagesDropped; // [m] by queues that are gone
 
 static void DeleteWindow(void *body);
 static void CloseWindowHandle(void *body, uint32_t openHandles);
@@ -151,8 +152,8 @@ static Status CreateBuffer(WinWindow *window, PsProcess *process, uint32_t width
         return status;
     window->View.Pixels = mapping;
     window->View.Stride = stride;
-    status = MmMapSection(PsGetAddressSpace(process), window->Section, 0, bytes, &window->UserBase, MemoryReadWrite,
-                          RegionSection, false);
+    status = MmMapSection(PsGetAddressSpace(process), window->Section, 0, bytes, &window->UserBase,
+                          MemoryReadWrite, RegionSection, false);
     if (status != StatusSuccess)
         return status;
     ObReference(process);
@@ -166,7 +167,10 @@ static bool ParametersValid(const WindowParameters *p)
            (p->Flags & ~knownFlags) == 0;
 }
 
-static int32_t ClampPosition(int32_t at) { return RTL_MAX(-WI_POSITION_LIMIT, RTL_MIN(WI_POSITION_LIMIT, at)); }
+static int32_t ClampPosition(int32_t at)
+{
+    return RTL_MAX(-WI_POSITION_LIMIT, RTL_MIN(WI_POSITION_LIMIT, at));
+}
 
 static void DescribeWindow(WinWindow *window, const WindowParameters *p, const char *title)
 {
@@ -175,7 +179,8 @@ static void DescribeWindow(WinWindow *window, const WindowParameters *p, const c
     window->View.Icon = WiFindIcon(info.Name);
     window->View.Flags = p->Flags;
     RtlCopyString(window->View.Title, sizeof(window->View.Title), title);
-    int32_t x = ClampPosition(p->X), y = ClampPosition(p->Y), width = (int32_t)p->Width, height = (int32_t)p->Height;
+    int32_t x = ClampPosition(p->X), y = ClampPosition(p->Y), width = (int32_t)p->Width,
+            height = (int32_t)p->Height;
     if (p->X == WindowPositionDefault || p->Y == WindowPositionDefault) {
         int32_t freeX, freeY;
         KeAcquireMutex(&WiMutex);
@@ -187,8 +192,8 @@ static void DescribeWindow(WinWindow *window, const WindowParameters *p, const c
     window->View.Client = (Rect){x, y, x + width, y + height};
 }
 
-Status WinCreateWindow(PsProcess *process, const WindowParameters *parameters, const char *title, WinWindow **window,
-                       uint64_t *base, uint32_t *stride)
+Status WinCreateWindow(PsProcess *process, const WindowParameters *parameters, const char *title,
+                       WinWindow **window, uint64_t *base, uint32_t *stride)
 {
     if (!WiHaveDisplay)
         return StatusNoSuchDevice;
@@ -292,7 +297,8 @@ static void ProcessExited(PsProcess *process)
     KeAcquireMutex(&WiMutex);
     WinQueue *queue = PsGetWindowData(process);
     uint32_t closed = 0;
-    for (ListEntry *entry = WiDesktop.Windows.Next, *next; queue != nullptr && entry != &WiDesktop.Windows; entry = next) {
+    for (ListEntry *entry = WiDesktop.Windows.Next, *next;
+         queue != nullptr && entry != &WiDesktop.Windows; entry = next) {
         next = entry->Next;
         WinWindow *window = RTL_CONTAINER_OF(entry, WinWindow, View.Link);
         if (window->Process != process)
@@ -337,7 +343,8 @@ Status WinPaint(WinWindow *window, const Rect *area)
         return StatusInvalidParameter;
     if (!Enter(window))
         return StatusInvalidHandle;
-    WiDeskInvalidate(&WiDesktop, &window->View, area != nullptr ? *area : (Rect){0, 0, MaximumSide, MaximumSide});
+    WiDeskInvalidate(&WiDesktop, &window->View,
+                     area != nullptr ? *area : (Rect){0, 0, MaximumSide, MaximumSide});
     return LeaveAndPresent();
 }
 
@@ -396,7 +403,9 @@ uint32_t WinGetWindowCount(PsProcess *process)
 {
     KeAcquireMutex(&WiMutex);
     const WinQueue *queue = process == nullptr ? nullptr : PsGetWindowData(process);
-    uint32_t count = process == nullptr ? WiDesktop.WindowCount : queue == nullptr ? 0 : queue->WindowCount;
+    uint32_t count = process == nullptr ? WiDesktop.WindowCount
+                     : queue == nullptr ? 0
+                                        : queue->WindowCount;
     KeReleaseMutex(&WiMutex);
     return count;
 }
@@ -418,8 +427,10 @@ void WinQueryCounters(WinCounters *counters)
 
 Status WinInitialize(const LoaderParams *loader)
 {
-    static const WiOperations operations = {
-        .Post = WiPostMessage, .Start = WiRequestStart, .Power = WiRequestPower, .MenuOpened = WiRequestPrograms};
+    static const WiOperations operations = {.Post = WiPostMessage,
+                                            .Start = WiRequestStart,
+                                            .Power = WiRequestPower,
+                                            .MenuOpened = WiRequestPrograms};
     KeInitializeMutex(&WiMutex, LockRankWindow);
     RtlInitializeList(&WiDesktop.Windows);
     RtlInitializeList(&WiDesktop.Tasks);

@@ -1,8 +1,8 @@
-// test_win.c - the pure parts of the window system: regions, drawing, text, queue, keys, and the desktop
-// under random use, whose screen must always equal the same picture painted the simple way.
+// test_win.c - the pure parts of the window system: regions, drawing, text, queue, keys, and the
+// desktop under random use, whose screen must always equal the same picture painted the simple way.
 // SPDX-License-Identifier: MIT
-#include "desk.h"
 #include "MetalKeys.h"
+#include "desk.h"
 #include "unit.h"
 
 enum { ScreenWidth = 400, ScreenHeight = 300, Side = 64 };
@@ -96,7 +96,8 @@ static WiSurface Window(void)
 {
     for (int i = 0; i < Side * Side; i++)
         canvas[i] = 0x5A5A5A;
-    return (WiSurface){.Pixels = canvas + 16 * Side + 16, .Stride = Side, .Bounds = {100, 200, 132, 232}};
+    return (WiSurface){
+        .Pixels = canvas + 16 * Side + 16, .Stride = Side, .Bounds = {100, 200, 132, 232}};
 }
 
 static bool MarginIntact(void)
@@ -138,7 +139,8 @@ static void TestMix(void)
 {
     seed = 4;
     for (int i = 0; i < 100000; i++) {
-        uint32_t a = (uint32_t)UnitRandom(&seed) & 0xFFFFFF, b = (uint32_t)UnitRandom(&seed) & 0xFFFFFF;
+        uint32_t a = (uint32_t)UnitRandom(&seed) & 0xFFFFFF,
+                 b = (uint32_t)UnitRandom(&seed) & 0xFFFFFF;
         uint32_t alpha = (uint32_t)Random(0, 256), mixed = WiMix(a, b, alpha);
         for (int shift = 0; shift < 24; shift += 8) {
             int32_t ca = a >> shift & 255, cb = b >> shift & 255, c = mixed >> shift & 255;
@@ -169,7 +171,8 @@ static void TestFillCopy(void)
 static void TestText(void)
 {
     CHECK_EQUAL(WiMeasureText(&WiFontText, "", 0), 0);
-    int32_t one = WiMeasureText(&WiFontText, "m", 1), ten = WiMeasureText(&WiFontText, "mmmmmmmmmm", 10);
+    int32_t one = WiMeasureText(&WiFontText, "m", 1),
+            ten = WiMeasureText(&WiFontText, "mmmmmmmmmm", 10);
     CHECK(one > 5 && ten > 9 * one && ten <= 10 * one);
     CHECK(WiMeasureText(&WiFontText, "i", 1) < one);
     // Malformed UTF-8 and unknown characters end and show something.
@@ -286,14 +289,24 @@ static void Post(WiWindow *window, const Message *message, bool relative)
     if (T.SeenCount < RTL_COUNT_OF(T.Seen))
         T.Seen[T.SeenCount++] = (Seen){window, *message};
 }
-static void Start(const char *command) { RtlCopyString(T.Started, sizeof(T.Started), command); }
-static void Power(ShutdownAction action) { T.Powered = 1 + (int)action; }
-static void MenuOpened(void) { T.MenusOpened++; }
+static void Start(const char *command)
+{
+    RtlCopyString(T.Started, sizeof(T.Started), command);
+}
+static void Power(ShutdownAction action)
+{
+    T.Powered = 1 + (int)action;
+}
+static void MenuOpened(void)
+{
+    T.MenusOpened++;
+}
 
 static void NewDesk(bool wallpaper)
 {
     static const WiOperations operations = {Post, Start, Power, MenuOpened};
-    static const WiProgram programs[] = {{"DOOM", "doom", IconDoom}, {"Fire", "fire", IconFire}, {"Other", "other", IconProgram}};
+    static const WiProgram programs[] = {
+        {"DOOM", "doom", IconDoom}, {"Fire", "fire", IconFire}, {"Other", "other", IconProgram}};
     Rect screen = {0, 0, ScreenWidth, ScreenHeight};
     memset(&T, 0, sizeof(T));
     T.Desk.Output = (WiSurface){T.Screen, ScreenWidth, screen};
@@ -326,10 +339,14 @@ static void ScreenEqualsSimplePicture(void)
     CHECK(!"the screen differs from the simple picture");
 }
 
-static WiWindow *NewWindow(int index, int32_t x, int32_t y, int32_t width, int32_t height, uint32_t flags)
+static WiWindow *NewWindow(int index, int32_t x, int32_t y, int32_t width, int32_t height,
+                           uint32_t flags)
 {
     WiWindow *window = &T.Windows[index];
-    *window = (WiWindow){.Client = {x, y, x + width, y + height}, .Flags = flags, .Pixels = T.Pixels[index], .Stride = 160};
+    *window = (WiWindow){.Client = {x, y, x + width, y + height},
+                         .Flags = flags,
+                         .Pixels = T.Pixels[index],
+                         .Stride = 160};
     RtlFormat(window->Title, sizeof(window->Title), "Window %d", index);
     window->Icon = (WiIcon)(index % IconCount);
     for (int i = 0; i < 160 * 120; i++)
@@ -345,7 +362,10 @@ static void Key(uint16_t code, bool pressed)
 
 static void Mouse(int32_t x, int32_t y, uint32_t buttons) // to an absolute place
 {
-    WiDeskInput(&T.Desk, &(WiInput){.Kind = WiInputRelative, .X = x - T.Desk.X, .Y = y - T.Desk.Y, .Buttons = buttons});
+    WiDeskInput(&T.Desk, &(WiInput){.Kind = WiInputRelative,
+                                    .X = x - T.Desk.X,
+                                    .Y = y - T.Desk.Y,
+                                    .Buttons = buttons});
 }
 
 static const Seen *LastSeen(uint32_t type)
@@ -359,15 +379,18 @@ static const Seen *LastSeen(uint32_t type)
 // Something a user, a program or chance might do.
 static void RandomStep(void)
 {
-    static const uint16_t keys[] = {KeyLeftSuper, KeyLeftAlt, KeyTab, KeyLeftControl, KeyEscape, KeyDown, KeyUp, KeyEnter,
-                                    KeyA, KeyF4, KeyLeftShift, KeyCapsLock, KeyRight};
-    static const uint32_t flags[] = {0, WindowFrame, WindowFrame, WindowFrame | WindowNoActivate, WindowFrame | WindowRelativeMouse};
+    static const uint16_t keys[] = {KeyLeftSuper, KeyLeftAlt,  KeyTab,   KeyLeftControl, KeyEscape,
+                                    KeyDown,      KeyUp,       KeyEnter, KeyA,           KeyF4,
+                                    KeyLeftShift, KeyCapsLock, KeyRight};
+    static const uint32_t flags[] = {0, WindowFrame, WindowFrame, WindowFrame | WindowNoActivate,
+                                     WindowFrame | WindowRelativeMouse};
     int index = Random(0, 11);
     WiWindow *window = &T.Windows[index];
     switch (Random(0, 13)) {
     case 0:
         if (!window->Added)
-            NewWindow(index, Random(-100, 420), Random(-100, 320), Random(1, 160), Random(1, 120), flags[Random(0, 4)]);
+            NewWindow(index, Random(-100, 420), Random(-100, 320), Random(1, 160), Random(1, 120),
+                      flags[Random(0, 4)]);
         break;
     case 1:
         if (Random(0, 2) == 0)
@@ -383,7 +406,8 @@ static void RandomStep(void)
         break;
     case 4:
         if (window->Added)
-            WiDeskSetTitle(&T.Desk, window, Random(0, 1) ? "\xE2\x80\x94 another title that is long" : "x");
+            WiDeskSetTitle(&T.Desk, window,
+                           Random(0, 1) ? "\xE2\x80\x94 another title that is long" : "x");
         break;
     case 5:
         if (window->Added)
@@ -392,10 +416,12 @@ static void RandomStep(void)
     case 6:
         if (window->Added) { // a program draws and shows it
             Rect area = RandomRect(-20, 160);
-            Rect inside = WiIntersect(area, (Rect){0, 0, WiWidth(window->Client), WiHeight(window->Client)});
+            Rect inside =
+                WiIntersect(area, (Rect){0, 0, WiWidth(window->Client), WiHeight(window->Client)});
             for (int32_t y = inside.Top; y < inside.Bottom; y++)
                 for (int32_t x = inside.Left; x < inside.Right; x++)
-                    window->Pixels[(size_t)y * window->Stride + (size_t)x] = (uint32_t)UnitRandom(&seed) & 0xFFFFFF;
+                    window->Pixels[(size_t)y * window->Stride + (size_t)x] =
+                        (uint32_t)UnitRandom(&seed) & 0xFFFFFF;
             WiDeskInvalidate(&T.Desk, window, area);
         }
         break;
@@ -404,15 +430,23 @@ static void RandomStep(void)
         Key(key, Random(0, 2) != 0);
         break;
     }
-    case 8: WiDeskSetTime(&T.Desk, UnitRandom(&seed) >> 2); break;
+    case 8:
+        WiDeskSetTime(&T.Desk, UnitRandom(&seed) >> 2);
+        break;
     case 9:
-        WiDeskInput(&T.Desk, &(WiInput){.Kind = WiInputAbsolute, .X = Random(-10, 65600), .Y = Random(-10, 65600),
+        WiDeskInput(&T.Desk, &(WiInput){.Kind = WiInputAbsolute,
+                                        .X = Random(-10, 65600),
+                                        .Y = Random(-10, 65600),
                                         .Buttons = T.Desk.Buttons});
         break;
     default:
-        WiDeskInput(&T.Desk, &(WiInput){.Kind = WiInputRelative, .X = Random(-60, 60), .Y = Random(-60, 60),
-                                        .Wheel = Random(0, 9) == 0 ? Random(-2, 2) : 0,
-                                        .Buttons = (uint32_t)(Random(0, 3) == 0 ? Random(0, 7) : (int32_t)T.Desk.Buttons)});
+        WiDeskInput(&T.Desk,
+                    &(WiInput){.Kind = WiInputRelative,
+                               .X = Random(-60, 60),
+                               .Y = Random(-60, 60),
+                               .Wheel = Random(0, 9) == 0 ? Random(-2, 2) : 0,
+                               .Buttons = (uint32_t)(Random(0, 3) == 0 ? Random(0, 7)
+                                                                       : (int32_t)T.Desk.Buttons)});
         break;
     }
 }
@@ -471,18 +505,22 @@ static void TestStraightCopy(void)
     WiCounters before = T.Desk.Counters;
     WiDeskInvalidate(&T.Desk, window, (Rect){-5, -5, 100000, 100000});
     WiDeskCompose(&T.Desk);
-    CHECK_EQUAL(T.Desk.Counters.PixelsBlended - before.PixelsBlended, 2 * WI_FRAME_RADIUS * WI_FRAME_RADIUS);
-    CHECK_EQUAL(T.Desk.Counters.PixelsCopied - before.PixelsCopied, 160 * 120 - 2 * WI_FRAME_RADIUS * WI_FRAME_RADIUS);
+    CHECK_EQUAL(T.Desk.Counters.PixelsBlended - before.PixelsBlended,
+                2 * WI_FRAME_RADIUS * WI_FRAME_RADIUS);
+    CHECK_EQUAL(T.Desk.Counters.PixelsCopied - before.PixelsCopied,
+                160 * 120 - 2 * WI_FRAME_RADIUS * WI_FRAME_RADIUS);
 }
 
 static void TestFocus(void)
 {
     NewDesk(false);
-    WiWindow *a = NewWindow(0, 20, 60, 100, 60, WindowFrame), *b = NewWindow(1, 200, 60, 100, 60, WindowFrame);
+    WiWindow *a = NewWindow(0, 20, 60, 100, 60, WindowFrame),
+             *b = NewWindow(1, 200, 60, 100, 60, WindowFrame);
     CHECK(T.Desk.Focus == b);
     Key(KeyW, true);
     Key(KeyW, true);
-    CHECK(LastSeen(MessageKeyDown)->Window == b && LastSeen(MessageKeyDown)->Message.Key.Repeat == 1);
+    CHECK(LastSeen(MessageKeyDown)->Window == b &&
+          LastSeen(MessageKeyDown)->Message.Key.Repeat == 1);
     T.SeenCount = 0;
     Mouse(50, 100, 0);
     Mouse(50, 100, MouseButtonLeft); // a click into the other window
@@ -498,7 +536,8 @@ static void TestFocus(void)
     Key(KeyW, false);
     CHECK(LastSeen(MessageKeyDown) == nullptr && LastSeen(MessageKeyUp)->Window == b);
     Mouse(390, 290, MouseButtonLeft); // dragged out of the window, it still hears
-    CHECK(LastSeen(MessageMouseMove)->Window == a && LastSeen(MessageMouseMove)->Message.Mouse.X == 370);
+    CHECK(LastSeen(MessageMouseMove)->Window == a &&
+          LastSeen(MessageMouseMove)->Message.Mouse.X == 370);
     Mouse(390, 290, 0);
     CHECK(LastSeen(MessageMouseUp)->Window == a);
     WiDeskRemove(&T.Desk, a);
@@ -507,7 +546,8 @@ static void TestFocus(void)
 
 static void TestDrag(void)
 {
-    static const int32_t corners[][2] = {{-9999, 0}, {0, -9999}, {9999, 0}, {0, 9999}, {-9999, -9999}, {9999, 9999}, {-9999, 9999}};
+    static const int32_t corners[][2] = {{-9999, 0},     {0, -9999},   {9999, 0},    {0, 9999},
+                                         {-9999, -9999}, {9999, 9999}, {-9999, 9999}};
     NewDesk(true);
     WiWindow *window = NewWindow(0, 100, 100, 120, 80, WindowFrame);
     for (size_t i = 0; i < RTL_COUNT_OF(corners); i++) {
@@ -521,8 +561,10 @@ static void TestDrag(void)
         }
         Mouse(T.Desk.X, T.Desk.Y, 0);
         CHECK(T.Desk.Dragged == nullptr);
-        Rect title = {window->Client.Left, window->Client.Top - WI_TITLE_HEIGHT, window->Client.Right, window->Client.Top};
-        Rect work = {0, 0, ScreenWidth, ScreenHeight - WI_PANEL_HEIGHT}, seen = WiIntersect(title, work);
+        Rect title = {window->Client.Left, window->Client.Top - WI_TITLE_HEIGHT,
+                      window->Client.Right, window->Client.Top};
+        Rect work = {0, 0, ScreenWidth, ScreenHeight - WI_PANEL_HEIGHT},
+             seen = WiIntersect(title, work);
         CHECK(WiWidth(seen) >= 40 && WiHeight(seen) >= 12); // enough to get it back
     }
 }
@@ -531,7 +573,8 @@ static void TestFarAway(void)
 {
     NewDesk(true);
     WiWindow *window = NewWindow(0, 100, 100, 120, 80, WindowFrame);
-    static const int32_t far[] = {INT32_MIN, INT32_MIN + 1, -70000, 70000, INT32_MAX - 1, INT32_MAX};
+    static const int32_t far[] = {INT32_MIN, INT32_MIN + 1, -70000,
+                                  70000,     INT32_MAX - 1, INT32_MAX};
     for (size_t i = 0; i < RTL_COUNT_OF(far); i++)
         for (size_t j = 0; j < RTL_COUNT_OF(far); j++) {
             WiDeskMove(&T.Desk, window, far[i], far[j]);
@@ -543,7 +586,8 @@ static void TestFarAway(void)
     Mouse(task.Left + 2, task.Top + 2, 0);
     Mouse(task.Left + 2, task.Top + 2, MouseButtonLeft);
     Mouse(task.Left + 2, task.Top + 2, 0);
-    CHECK(WiOverlap(window->Client, T.Desk.Output.Bounds) || WiOverlap(WiOuterRect(window), T.Desk.Output.Bounds));
+    CHECK(WiOverlap(window->Client, T.Desk.Output.Bounds) ||
+          WiOverlap(WiOuterRect(window), T.Desk.Output.Bounds));
     ScreenEqualsSimplePicture();
 }
 
@@ -628,7 +672,8 @@ static void TestManyPrograms(void)
 static void TestSwitcher(void)
 {
     NewDesk(true);
-    WiWindow *a = NewWindow(0, 10, 60, 100, 60, WindowFrame), *b = NewWindow(1, 150, 60, 100, 60, WindowFrame);
+    WiWindow *a = NewWindow(0, 10, 60, 100, 60, WindowFrame),
+             *b = NewWindow(1, 150, 60, 100, 60, WindowFrame);
     Key(KeyLeftAlt, true);
     Key(KeyTab, true);
     CHECK(T.Desk.SwitcherOpen && T.Desk.Receiver == nullptr);
@@ -662,7 +707,8 @@ static void TestRelativeMouse(void)
     int32_t x = T.Desk.X, y = T.Desk.Y;
     WiDeskInput(&T.Desk, &(WiInput){.Kind = WiInputRelative, .X = 17, .Y = -5});
     CHECK(T.Desk.X == x && T.Desk.Y == y);
-    CHECK(LastSeen(MessageMouseMove)->Message.Mouse.X == 17 && LastSeen(MessageMouseMove)->Message.Mouse.Y == -5);
+    CHECK(LastSeen(MessageMouseMove)->Message.Mouse.X == 17 &&
+          LastSeen(MessageMouseMove)->Message.Mouse.Y == -5);
     Key(KeyLeftControl, true);
     Key(KeyLeftAlt, true);
     CHECK(T.Desk.PointerShown);
@@ -692,7 +738,8 @@ static void TestFullScreen(void)
     NewDesk(true);
     WiWindow *window = NewWindow(0, 10, 60, 100, 60, WindowFrame);
     static WiWindow full;
-    full = (WiWindow){.Client = T.Desk.Output.Bounds, .Pixels = pixels, .Stride = ScreenWidth, .Title = "Full"};
+    full = (WiWindow){
+        .Client = T.Desk.Output.Bounds, .Pixels = pixels, .Stride = ScreenWidth, .Title = "Full"};
     WiDeskAdd(&T.Desk, &full);
     CHECK(!WiPanelShown(&T.Desk));
     ScreenEqualsSimplePicture();

@@ -1,8 +1,10 @@
-// fontgen.c - makes win_assets.c: the anti-aliased glyphs, icons and lookup tables of the window system.
+// fontgen.c - makes win_assets.c: the anti-aliased glyphs, icons and lookup tables of the window
+// system.
 //
-// The kernel has no floating point and no font parser. Everything that needs them happens here, when
-// MetalOS is built: glyphs are rasterised from the Inter typeface at the few sizes the desktop uses, each
-// at four horizontal sub-pixel positions, so that text is spaced as the typeface wants it.
+// The kernel has no floating point and no font parser. Everything that needs them happens here,
+// when MetalOS is built: glyphs are rasterised from the Inter typeface at the few sizes the desktop
+// uses, each at four horizontal sub-pixel positions, so that text is spaced as the typeface wants
+// it.
 //
 // Usage: fontgen OUTPUT.c FOLDER-WITH-INTER-OTF
 // SPDX-License-Identifier: MIT
@@ -20,16 +22,16 @@
 #pragma clang diagnostic pop
 
 enum {
-    Phases = 4,       // sub-pixel positions, 1/4 pixel apart
+    Phases = 4, // sub-pixel positions, 1/4 pixel apart
     FirstAscii = 32,
     LastAscii = 126,
     AsciiCount = LastAscii - FirstAscii + 1,
 };
 
 // Beside ASCII: Latin-1, and what titles and menus like to use. Ascending.
-static const uint32_t extraPoints[] = {0x2013, 0x2014, 0x2018, 0x2019, 0x201C, 0x201D,
-                                       0x2022, 0x2026, 0x2190, 0x2191, 0x2192, 0x2193,
-                                       0x21B5, 0x2318, 0xFFFD};
+static const uint32_t extraPoints[] = {0x2013, 0x2014, 0x2018, 0x2019, 0x201C,
+                                       0x201D, 0x2022, 0x2026, 0x2190, 0x2191,
+                                       0x2192, 0x2193, 0x21B5, 0x2318, 0xFFFD};
 
 typedef struct Blob {
     uint8_t *Data;
@@ -90,8 +92,8 @@ static void OpenFont(stbtt_fontinfo *font, const char *folder, const char *name)
         Fail("%s is not a font this program can read", name);
 }
 
-// Coverage of text at small sizes looks thin on dark grounds when blended without gamma; this lifts the
-// middle a little.
+// Coverage of text at small sizes looks thin on dark grounds when blended without gamma; this lifts
+// the middle a little.
 static uint8_t Lift(uint8_t coverage)
 {
     return (uint8_t)lround(255.0 * pow(coverage / 255.0, 0.82));
@@ -108,7 +110,8 @@ static void WriteGlyph(FILE *out, Blob *blob, const stbtt_fontinfo *font, int gl
         width = height = x0 = y0 = 0;
     uint8_t bitmap[256 * 256];
     if (width > 0 && height > 0)
-        stbtt_MakeGlyphBitmapSubpixel(font, bitmap, width, height, width, scaleX, scaleY, shift, 0, glyph);
+        stbtt_MakeGlyphBitmapSubpixel(font, bitmap, width, height, width, scaleX, scaleY, shift, 0,
+                                      glyph);
     for (int i = 0; i < width * height; i++)
         bitmap[i] = Lift(bitmap[i]);
     fprintf(out, "{%zu,%d,%d,%d,%d,%d},", blob->Size, advance, x0, y0, width, height);
@@ -127,7 +130,8 @@ static size_t CollectPoints(uint32_t *points)
     return count;
 }
 
-static void WriteFont(FILE *out, const char *name, const char *folder, const char *file, float pixels)
+static void WriteFont(FILE *out, const char *name, const char *folder, const char *file,
+                      float pixels)
 {
     stbtt_fontinfo font;
     OpenFont(&font, folder, file);
@@ -155,23 +159,26 @@ static void WriteFont(FILE *out, const char *name, const char *folder, const cha
     for (int a = 0; a < AsciiCount; a++)
         for (int b = 0; b < AsciiCount; b++)
             kerning[a * AsciiCount + b] = (int8_t)lroundf(
-                64 * scale * (float)stbtt_GetCodepointKernAdvance(&font, a + FirstAscii, b + FirstAscii));
+                64 * scale *
+                (float)stbtt_GetCodepointKernAdvance(&font, a + FirstAscii, b + FirstAscii));
     char symbol[128];
     snprintf(symbol, sizeof(symbol), "%sKerning", name);
     WriteBytes(out, symbol, (const uint8_t *)kerning, sizeof(kerning));
     snprintf(symbol, sizeof(symbol), "%sBitmaps", name);
     WriteBytes(out, symbol, blob.Data, blob.Size);
     fprintf(out,
-            "const WiFont %s = {.Count = %zu, .Ascent = %d, .Descent = %d, .Points = %sPoints, .Glyphs = "
+            "const WiFont %s = {.Count = %zu, .Ascent = %d, .Descent = %d, .Points = %sPoints, "
+            ".Glyphs = "
             "%sGlyphs, .Kerning = (const int8_t *)%sKerning, .Bitmaps = %sBitmaps};\n\n",
-            name, count, (int)lroundf((float)ascent * scale), (int)lroundf(-(float)descent * scale), name,
-            name, name, name);
+            name, count, (int)lroundf((float)ascent * scale), (int)lroundf(-(float)descent * scale),
+            name, name, name, name);
     free(blob.Data);
 }
 
 // ASCII fitted into equal cells for stops, where columns matter: wide glyphs are condensed, all are
 // centred.
-static void WriteCellFont(FILE *out, const char *folder, const char *file, float pixels, int cell, int line)
+static void WriteCellFont(FILE *out, const char *folder, const char *file, float pixels, int cell,
+                          int line)
 {
     stbtt_fontinfo font;
     OpenFont(&font, folder, file);
@@ -183,18 +190,21 @@ static void WriteCellFont(FILE *out, const char *folder, const char *file, float
         Fail("out of memory");
     for (int c = 0; c < AsciiCount; c++) {
         int glyph = stbtt_FindGlyphIndex(&font, c + FirstAscii), x0, y0, x1, y1;
-        if (stbtt_IsGlyphEmpty(&font, glyph) || !stbtt_GetGlyphBox(&font, glyph, &x0, &y0, &x1, &y1))
+        if (stbtt_IsGlyphEmpty(&font, glyph) ||
+            !stbtt_GetGlyphBox(&font, glyph, &x0, &y0, &x1, &y1))
             continue;
         float ink = (float)(x1 - x0) * scale, room = (float)cell - 0.6f;
         float scaleX = ink > room ? scale * room / ink : scale;
         float left = ((float)cell - (float)(x1 - x0) * scaleX) / 2 - (float)x0 * scaleX;
         int shift = (int)floorf(left), bx0, by0, bx1, by1;
-        stbtt_GetGlyphBitmapBoxSubpixel(&font, glyph, scaleX, scale, left - (float)shift, 0, &bx0, &by0, &bx1, &by1);
+        stbtt_GetGlyphBitmapBoxSubpixel(&font, glyph, scaleX, scale, left - (float)shift, 0, &bx0,
+                                        &by0, &bx1, &by1);
         uint8_t bitmap[64 * 64];
         int width = bx1 - bx0, height = by1 - by0;
         if (width > 64 || height > 64)
             Fail("cell glyph too large");
-        stbtt_MakeGlyphBitmapSubpixel(&font, bitmap, width, height, width, scaleX, scale, left - (float)shift, 0, glyph);
+        stbtt_MakeGlyphBitmapSubpixel(&font, bitmap, width, height, width, scaleX, scale,
+                                      left - (float)shift, 0, glyph);
         for (int y = 0; y < height; y++)
             for (int x = 0; x < width; x++) {
                 int cx = x + bx0 + shift, cy = y + by0 + baseline;
@@ -203,12 +213,15 @@ static void WriteCellFont(FILE *out, const char *folder, const char *file, float
             }
     }
     WriteBytes(out, "cellBitmaps", cells, size);
-    fprintf(out, "const WiCellFont WiFontCell = {.Width = %d, .Height = %d, .Bitmaps = cellBitmaps};\n\n", cell, line);
+    fprintf(
+        out,
+        "const WiCellFont WiFontCell = {.Width = %d, .Height = %d, .Bitmaps = cellBitmaps};\n\n",
+        cell, line);
     free(cells);
 }
 
-// The share of each pixel of a radius x radius corner that lies inside the quarter disc, 0..255; pixel
-// (0, 0) is the outermost.
+// The share of each pixel of a radius x radius corner that lies inside the quarter disc, 0..255;
+// pixel (0, 0) is the outermost.
 static void WriteCorners(FILE *out)
 {
     enum { Largest = 16, Samples = 32 };
@@ -240,7 +253,8 @@ static void WriteShadow(FILE *out)
     enum { Radius = 32 };
     fputs("const uint8_t WiShadowProfile[2 * WI_SHADOW_RADIUS] = {", out);
     for (int i = 0; i < 2 * Radius; i++)
-        fprintf(out, "%d,", (int)lround(255 * 0.5 * (1 + erf((i + 0.5 - Radius) / (Radius * 0.42 * sqrt(2))))));
+        fprintf(out, "%d,",
+                (int)lround(255 * 0.5 * (1 + erf((i + 0.5 - Radius) / (Radius * 0.42 * sqrt(2))))));
     fputs("};\n", out);
     fputs("const int16_t WiSine[1024] = {", out);
     for (int i = 0; i < 1024; i++)
@@ -255,7 +269,8 @@ int main(int argc, char **argv)
     FILE *out = fopen(argv[1], "w");
     if (out == nullptr)
         Fail("%s cannot be written", argv[1]);
-    fputs("// Made by tools/fontgen from the Inter typeface (SIL Open Font License 1.1) and tools/fontgen/icons.c.\n"
+    fputs("// Made by tools/fontgen from the Inter typeface (SIL Open Font License 1.1) and "
+          "tools/fontgen/icons.c.\n"
           "#include \"draw.h\"\n\n",
           out);
     WriteFont(out, "WiFontText", argv[2], "Inter-Medium.otf", 13);

@@ -1,4 +1,5 @@
-// icons.c - the desktop's own pictures: program icons, the MetalOS mark, symbols, the mouse pointer.
+// icons.c - the desktop's own pictures: program icons, the MetalOS mark, symbols, the mouse
+// pointer.
 //
 // A picture is a few filled paths on a 64 x 64 grid, rasterised at each size it is used at, so that
 // every size is sharp.
@@ -22,7 +23,7 @@ typedef struct Color {
 
 typedef struct Canvas {
     int Width, Height;
-    float Scale; // pixels per grid unit
+    float Scale;                             // pixels per grid unit
     Color Pixels[LargestIcon * LargestIcon]; // premultiplied
     stbtt_vertex Path[MaximumVertices];
     int Count;
@@ -30,7 +31,8 @@ typedef struct Canvas {
 
 static Color Hex(uint32_t rgb, float alpha)
 {
-    return (Color){(float)(rgb >> 16 & 255) / 255, (float)(rgb >> 8 & 255) / 255, (float)(rgb & 255) / 255, alpha};
+    return (Color){(float)(rgb >> 16 & 255) / 255, (float)(rgb >> 8 & 255) / 255,
+                   (float)(rgb & 255) / 255, alpha};
 }
 
 static stbtt_vertex *Next(Canvas *canvas, int type, float x, float y)
@@ -38,13 +40,20 @@ static stbtt_vertex *Next(Canvas *canvas, int type, float x, float y)
     if (canvas->Count == MaximumVertices)
         Fail("a path of an icon is too long");
     stbtt_vertex *vertex = &canvas->Path[canvas->Count++];
-    *vertex = (stbtt_vertex){.type = (unsigned char)type, .x = (short)lroundf(x * Units), .y = (short)lroundf(y * Units)};
+    *vertex = (stbtt_vertex){.type = (unsigned char)type,
+                             .x = (short)lroundf(x * Units),
+                             .y = (short)lroundf(y * Units)};
     return vertex;
 }
 
-static void MoveTo(Canvas *canvas, float x, float y) { Next(canvas, STBTT_vmove, x, y); }
-static void LineTo(Canvas *canvas, float x, float y) { Next(canvas, STBTT_vline, x, y); }
-
+static void MoveTo(Canvas *canvas, float x, float y)
+{
+    Next(canvas, STBTT_vmove, x, y);
+}
+static void LineTo(Canvas *canvas, float x, float y)
+{
+    Next(canvas, STBTT_vline, x, y);
+}
 
 static void CubicTo(Canvas *canvas, float ax, float ay, float bx, float by, float x, float y)
 {
@@ -73,7 +82,8 @@ static void Circle(Canvas *canvas, float cx, float cy, float radius, bool clockw
     CubicTo(canvas, cx + k, cy - s * radius, cx + radius, cy - s * k, cx + radius, cy);
 }
 
-static void RoundRect(Canvas *canvas, float l, float t, float r, float b, float radius, bool clockwise)
+static void RoundRect(Canvas *canvas, float l, float t, float r, float b, float radius,
+                      bool clockwise)
 {
     float k = radius * (1 - 0.5522848f);
     if (clockwise) {
@@ -102,27 +112,32 @@ static void RoundRect(Canvas *canvas, float l, float t, float r, float b, float 
 // A line of the given width with square ends, as a closed path.
 static void Stroke(Canvas *canvas, float x0, float y0, float x1, float y1, float width)
 {
-    float dx = x1 - x0, dy = y1 - y0, length = hypotf(dx, dy), nx = -dy / length * width / 2, ny = dx / length * width / 2;
-    const float points[4][2] = {{x0 - nx, y0 - ny}, {x1 - nx, y1 - ny}, {x1 + nx, y1 + ny}, {x0 + nx, y0 + ny}};
+    float dx = x1 - x0, dy = y1 - y0, length = hypotf(dx, dy), nx = -dy / length * width / 2,
+          ny = dx / length * width / 2;
+    const float points[4][2] = {
+        {x0 - nx, y0 - ny}, {x1 - nx, y1 - ny}, {x1 + nx, y1 + ny}, {x0 + nx, y0 + ny}};
     Polygon(canvas, 4, points);
 }
 
-// Fills the path with a vertical gradient from `from` at grid height y0 to `to` at y1, and starts a new path.
+// Fills the path with a vertical gradient from `from` at grid height y0 to `to` at y1, and starts a
+// new path.
 static void Fill(Canvas *canvas, Color from, Color to, float y0, float y1)
 {
     static unsigned char coverage[LargestIcon * LargestIcon];
     memset(coverage, 0, sizeof(coverage));
     stbtt__bitmap bitmap = {canvas->Width, canvas->Height, canvas->Width, coverage};
-    stbtt_Rasterize(&bitmap, 0.2f, canvas->Path, canvas->Count, canvas->Scale / Units, canvas->Scale / Units, 0, 0, 0, 0, 0, nullptr);
+    stbtt_Rasterize(&bitmap, 0.2f, canvas->Path, canvas->Count, canvas->Scale / Units,
+                    canvas->Scale / Units, 0, 0, 0, 0, 0, nullptr);
     for (int y = 0; y < canvas->Height; y++) {
         float at = (((float)y + 0.5f) / canvas->Scale - y0) / (y1 - y0);
         at = at < 0 ? 0 : at > 1 ? 1 : at;
-        Color c = {from.R + (to.R - from.R) * at, from.G + (to.G - from.G) * at, from.B + (to.B - from.B) * at,
-                   from.A + (to.A - from.A) * at};
+        Color c = {from.R + (to.R - from.R) * at, from.G + (to.G - from.G) * at,
+                   from.B + (to.B - from.B) * at, from.A + (to.A - from.A) * at};
         for (int x = 0; x < canvas->Width; x++) {
             float a = c.A * (float)coverage[y * canvas->Width + x] / 255;
             Color *p = &canvas->Pixels[y * canvas->Width + x];
-            *p = (Color){c.R * a + p->R * (1 - a), c.G * a + p->G * (1 - a), c.B * a + p->B * (1 - a), a + p->A * (1 - a)};
+            *p = (Color){c.R * a + p->R * (1 - a), c.G * a + p->G * (1 - a),
+                         c.B * a + p->B * (1 - a), a + p->A * (1 - a)};
         }
     }
     canvas->Count = 0;
@@ -165,7 +180,8 @@ static void DrawDoom(Canvas *canvas)
     CubicTo(canvas, 24, 18, 27.5f, 17, 32, 17);
     Fill(canvas, Hex(0xFFF3DC, 1), Hex(0xC9A98A, 1), 8, 57);
     const float leftEye[][2] = {{18.5f, 30}, {29.5f, 35.5f}, {28.5f, 40.5f}, {22, 40}, {19, 36.5f}};
-    const float rightEye[][2] = {{45.5f, 30}, {34.5f, 35.5f}, {35.5f, 40.5f}, {42, 40}, {45, 36.5f}};
+    const float rightEye[][2] = {
+        {45.5f, 30}, {34.5f, 35.5f}, {35.5f, 40.5f}, {42, 40}, {45, 36.5f}};
     Polygon(canvas, 5, leftEye);
     FillPlain(canvas, 0x2A0304, 1);
     Polygon(canvas, 5, rightEye);
@@ -242,16 +258,19 @@ static void DrawClose(Canvas *canvas)
     FillPlain(canvas, 0xFFFFFF, 1);
 }
 
-// An arc from angle a to b (degrees, clockwise from the right) of the given middle radius and width.
+// An arc from angle a to b (degrees, clockwise from the right) of the given middle radius and
+// width.
 static void Arc(Canvas *canvas, float cx, float cy, float radius, float width, float a, float b)
 {
     enum { Steps = 40 };
     for (int i = 0; i <= 2 * Steps + 1; i++) {
         float at = (float)(i <= Steps ? i : 2 * Steps + 1 - i) / Steps;
-        float angle = (a + (b - a) * at) * (float)M_PI / 180, r = radius + (i <= Steps ? width / 2 : -width / 2);
+        float angle = (a + (b - a) * at) * (float)M_PI / 180,
+              r = radius + (i <= Steps ? width / 2 : -width / 2);
         (i == 0 ? MoveTo : LineTo)(canvas, cx + r * cosf(angle), cy + r * sinf(angle));
     }
-    LineTo(canvas, cx + (radius + width / 2) * cosf(a * (float)M_PI / 180), cy + (radius + width / 2) * sinf(a * (float)M_PI / 180));
+    LineTo(canvas, cx + (radius + width / 2) * cosf(a * (float)M_PI / 180),
+           cy + (radius + width / 2) * sinf(a * (float)M_PI / 180));
 }
 
 static void DrawPower(Canvas *canvas)
@@ -273,7 +292,8 @@ static void DrawRestart(Canvas *canvas)
 
 static void PointerPath(Canvas *canvas, float dx, float dy)
 {
-    const float points[][2] = {{3, 2.5f}, {3, 42.5f}, {12.4f, 33.8f}, {18.6f, 48.2f}, {26, 45}, {19.9f, 31}, {32.5f, 31}};
+    const float points[][2] = {{3, 2.5f}, {3, 42.5f},  {12.4f, 33.8f}, {18.6f, 48.2f},
+                               {26, 45},  {19.9f, 31}, {32.5f, 31}};
     float moved[7][2];
     for (int i = 0; i < 7; i++) {
         moved[i][0] = points[i][0] + dx;
@@ -298,7 +318,8 @@ static void DrawPointer(Canvas *canvas)
     Fill(canvas, Hex(0x2E3440, 1), Hex(0x0B0D12, 1), 2, 48);
 }
 
-static void WriteImage(FILE *out, const char *name, void (*draw)(Canvas *), int width, int height, float scale)
+static void WriteImage(FILE *out, const char *name, void (*draw)(Canvas *), int width, int height,
+                       float scale)
 {
     Canvas *canvas = calloc(1, sizeof(*canvas));
     if (canvas == nullptr)
@@ -340,7 +361,8 @@ void WriteIcons(FILE *out)
     fputs("const WiImage *const WiIcons[][4] = {", out);
     for (int p = 0; p < 3; p++)
         for (int s = 0; s < 4; s++)
-            fprintf(out, "%s&icon%s%d,%s", s == 0 ? "{" : "", programs[p].Name, sizes[s], s == 3 ? "}," : "");
+            fprintf(out, "%s&icon%s%d,%s", s == 0 ? "{" : "", programs[p].Name, sizes[s],
+                    s == 3 ? "}," : "");
     fputs("};\n", out);
     WriteSquare(out, "WiImageMark", DrawMark, 24);
     WriteSquare(out, "WiImageMarkLarge", DrawMark, 32);
