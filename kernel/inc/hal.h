@@ -83,12 +83,19 @@ static inline HalProcessor *HalGetProcessor(void) // stable only while the threa
 void HalInitializeProcessor(HalProcessor *processor);
 const char *HalGetProcessorName(void); // the CPUID brand string
 
-// ---- what the layer above supplies. Entered with interrupts off; on return the interrupted code goes on.
-void KiDispatchTrap(KTrapFrame *frame);
-// System call that is not plainly dispatched and returned from (entry.c).
-void KiReturnToUser(void);  // ReturnWork was set; interrupts off before and after
-extern uint64_t (*const *KiSystemCallTable)(uint64_t, uint64_t, uint64_t, uint64_t);
+// ---- what the layer above supplies.
+void KiDispatchTrap(KTrapFrame *frame); // interrupts off before and after
+void KiReturnToUser(void);              // ReturnWork was set on the way to user mode; interrupts off before and after
+void KiReportStackOverrun(uint64_t found, uint64_t expected) __attribute__((noreturn));
+// System calls: entry n of the first table is called with the first four arguments; for a call with more it
+// is HalSystemCallWithStackArguments, which goes on to entry n of the second with all six.
+extern void *const *KiSystemCallTable;
+extern void *const *KiSystemCallStackTable;
 extern uint64_t KiSystemCallLimit;
+void HalSystemCallWithStackArguments(void);
+// Labels: a fault from Begin to End continues at Fault (KeRegisterFaultRange).
+extern const uint8_t HalStackArgumentsBegin[], HalStackArgumentsEnd[], HalStackArgumentsFault[];
+void HalSeedSecurityCookie(uint64_t random);
 
 // ---- threads' processor state
 // Saves the callee-saved registers on the stack, *savedStack = rsp, and continues at newStack.
@@ -133,6 +140,11 @@ Status HalConnectMessageInterrupt(HalInterruptHandler *handler, void *context, u
 // Routes global system interrupt `gsi` (ACPI SCI); level/low per ACPI defaults.
 Status HalConnectGsi(uint32_t gsi, bool level, bool activeLow, HalInterruptHandler *handler, void *context);
 void HalRequestInterrupt(uint32_t processor, uint8_t vector); // IPI
+// Runs the handlers of a vector (32-255) and acknowledges it; false: nobody's.
+bool HalHandleInterrupt(uint8_t vector);
+// The routine HalArmTimer's interrupt calls.
+void HalRegisterClockHandler(HalInterruptHandler *handler);
+void HalFreezeOtherProcessors(void); // NMI to all others; returns at once
 
 // ---- firmware and power
 Status HalInitializeFirmware(uint64_t runtimeServices);

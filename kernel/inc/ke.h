@@ -185,8 +185,6 @@ KProcess *KeAttachProcess(KProcess *process);
 extern KProcess KeSystemProcess;
 // A KProcess as ps embeds it: header not signalled, times zero.
 void KeInitializeProcess(KProcess *process, uint64_t pageTableRoot);
-// Signals the header of a process that has ended (or of any object that stays signalled).
-void KeSignalForever(KDispatcherHeader *header);
 
 // System call dispatch: sys registers its table; entry code indexes it.
 typedef uint64_t KSystemCall(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, uint64_t a6);
@@ -200,6 +198,7 @@ void KeRegisterFaultRange(uint64_t begin, uint64_t end, uint64_t resume);
 
 // -------------------------------------------------------------------------------- processors
 typedef struct KPrcb KPrcb; // complete in ke_prcb.h
+void KeInitializeProcessor(KPrcb *prcb); // on that processor
 KPrcb *KeGetCurrentPrcb(void);
 uint32_t KeGetProcessorCount(void);
 uint32_t KeGetCurrentProcessorNumber(void);
@@ -210,6 +209,7 @@ void KeFlushTlbAll(void);
 typedef enum KLogLevel : uint8_t { LogError, LogWarning, LogInfo, LogDebug } KLogLevel;
 // One line "[seconds.micros] text" into the ring and out of COM1. Any level.
 void KeLog(KLogLevel level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void KeSetLogLevel(KLogLevel level); // of what goes to COM1; the ring takes everything
 // Bytes of programs' console output, framed for the machine at the other end of COM1: the bytes between
 // SO (0x0E) and SI (0x0F) are output, the rest is log; 0x0E, 0x0F, 0x10 inside are sent as 0x10, byte ^ 0x40.
 void KeWriteConsole(const void *data, size_t size);

@@ -1,0 +1,137 @@
+// irql.c - interrupt levels and spin locks.
+//
+// The level is a byte in the processor's data. DispatchLevel leaves interrupts on: an interrupt routine
+// then queues its DPC and the reschedule it causes, and both wait in PendingWork until the level drops to
+// PassiveLevel. HighLevel is DispatchLevel with the interrupt flag off.
+//
+// Spin locks carry a rank. A processor may only take a lock whose rank is above those it holds, which
+// makes a cycle, and so a deadlock, impossible; checked builds keep the held locks and stop at the first wrong
+// order, whether or not it would have deadlocked this time.
+// SPDX-License-Identifier: MIT
+#include "ki.h"
+
+KIrql KeGetCurrentIrql(void) { return (KIrql)KiGetIrql(); }
+
+KIrql KeRaiseIrql(KIrql level)
+{
+    if (level == HighLevel)
+        HalDisableInterrupts();
+    KIrql old = (KIrql)KiGetIrql();
+    KI_CHECK(level >= old);
+    KiSetIrql(level);
+    return old;
+}
+
+void KeLowerIrql(KIrql level)
+{
+    KIrql old = (KIrql)KiGetIrql();
+    KI_CHECK(level <= old);
+    KiSetIrql(level);
+    if (old == HighLevel && level < HighLevel)
+        HalEnableInterrupts();
+    if (level == PassiveLevel && KiIsWorkPending())
+        KiDispatchPendingWork();
+}
+
+// What waited for PassiveLevel: expired timers, DPCs, a better thread. The last may switch threads, so that
+// this returns much later and on another processor.
+void KiDispatchPendingWork(void)
+{
+    bool enabled = HalSaveInterrupts();
+    while (KiIsWorkPending()) {
+        KPrcb *prcb = KiGetPrcb();
+        prcb->Hal.PendingWork = 0;
+        KiSetIrql(DispatchLevel);
+        HalEnableInterrupts();
+        if (prcb->TimerExpired)
+            KiExpireTimers(prcb);
+        KiRunDpcs(prcb);
+        if (prcb->Reschedule)
+            KiPreemptIfNeeded();
+        HalDisableInterrupts();
+        KiSetIrql(PassiveLevel);
+    }
+    HalRestoreInterrupts(enabled);
+}
+
+// ------------------------------------------------------------------------------------- spin locks
+
+#ifdef METALOS_CHECKED
+static void RecordLock(const KSpinLock *lock)
+{
+    KPrcb *prcb = KiGetPrcb();
+    if (prcb->HeldLockCount != 0) {
+        const KSpinLock *last = prcb->HeldLocks[prcb->HeldLockCount - 1];
+        if (last->Rank >= lock->Rank && !KiIsFreezing())
+            KeBugCheck(BugCheckLockRank, (uint64_t)lock, lock->Rank, (uint64_t)last, last->Rank);
+    }
+    if (prcb->HeldLockCount < KE_MAXIMUM_HELD_LOCKS)
+        prcb->HeldLocks[prcb->HeldLockCount++] = lock;
+}
+
+// The dispatcher lock is released by another thread than took it, but on the same processor; locks of
+// different ranks may be released in any order.
+static void ForgetLock(const KSpinLock *lock)
+{
+    KPrcb *prcb = KiGetPrcb();
+    for (uint32_t i = prcb->HeldLockCount; i-- > 0;) {
+        if (prcb->HeldLocks[i] != lock)
+            continue;
+        for (uint32_t j = i; j + 1 < prcb->HeldLockCount; j++)
+            prcb->HeldLocks[j] = prcb->HeldLocks[j + 1];
+        prcb->HeldLockCount--;
+        return;
+    }
+}
+#else
+static inline void RecordLock(const KSpinLock *lock) {}
+static inline void ForgetLock(const KSpinLock *lock) {}
+#endif
+
+void KeInitializeSpinLock(KSpinLock *lock, KLockRank rank, const char *name)
+{
+    *lock = (KSpinLock)KE_SPIN_LOCK_INIT(rank, name);
+}
+
+static void Acquire(KSpinLock *lock)
+{
+    uint32_t owner = KeGetCurrentProcessorNumber() + 1;
+    KI_CHECK(lock->Value != owner);
+    RecordLock(lock);
+    for (;;) {
+        uint32_t expected = 0;
+        if (__atomic_compare_exchange_n(&lock->Value, &expected, owner, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return;
+        while (__atomic_load_n(&lock->Value, __ATOMIC_RELAXED) != 0)
+            HalPause();
+    }
+}
+
+KIrql KeAcquireSpinLock(KSpinLock *lock)
+{
+    KIrql old = (KIrql)KiGetIrql();
+    if (old < DispatchLevel)
+        KiSetIrql(DispatchLevel);
+    Acquire(lock);
+    return old;
+}
+
+KIrql KeAcquireSpinLockRaiseToHigh(KSpinLock *lock)
+{
+    KIrql old = KeRaiseIrql(HighLevel);
+    Acquire(lock);
+    return old;
+}
+
+void KeReleaseSpinLock(KSpinLock *lock, KIrql old)
+{
+    KI_CHECK(KeIsSpinLockHeld(lock));
+    ForgetLock(lock);
+    __atomic_store_n(&lock->Value, 0, __ATOMIC_RELEASE);
+    KeLowerIrql(old);
+}
+
+bool KeIsSpinLockHeld(const KSpinLock *lock)
+{
+    return __atomic_load_n(&lock->Value, __ATOMIC_RELAXED) == KeGetCurrentProcessorNumber() + 1;
+}
