@@ -95,7 +95,6 @@ extern uint64_t KiSystemCallLimit;
 void HalSystemCallWithStackArguments(void);
 // Labels: a fault from Begin to End continues at Fault (KeRegisterFaultRange).
 extern const uint8_t HalStackArgumentsBegin[], HalStackArgumentsEnd[], HalStackArgumentsFault[];
-void HalSeedSecurityCookie(uint64_t random);
 
 // ---- threads' processor state
 // Saves the callee-saved registers on the stack, *savedStack = rsp, and continues at newStack.
@@ -129,6 +128,7 @@ const void *HalFindAcpiTable(const char signature[4], size_t index, size_t *leng
 // ---- time
 uint64_t HalQueryNanoseconds(void);  // monotonic, since HalInitializeClock
 void HalArmTimer(uint64_t deadline); // one-shot clock interrupt at that HalQueryNanoseconds; the past: at once
+const char *HalGetClockSource(uint64_t *frequency); // what the TSC's frequency (Hz) was taken from
 void HalStallNanoseconds(uint64_t time); // busy wait, for hardware delays below 100 us
 
 // ---- interrupts
@@ -144,9 +144,12 @@ void HalRequestInterrupt(uint32_t processor, uint8_t vector); // IPI
 bool HalHandleInterrupt(uint8_t vector);
 // The routine HalArmTimer's interrupt calls.
 void HalRegisterClockHandler(HalInterruptHandler *handler);
+void HalRequestReschedule(uint32_t processor); // interrupts it, so that it sees its PendingWork
 void HalFreezeOtherProcessors(void); // NMI to all others; returns at once
 
 // ---- firmware and power
+// An exception in firmware code continues here (KeRegisterFaultRange over the runtime services' region).
+extern const uint8_t HalFirmwareFault[];
 Status HalInitializeFirmware(uint64_t runtimeServices);
 // Unix time in nanoseconds from the firmware's clock (GetTime), at boot; StatusNotSupported.
 Status HalReadFirmwareClock(uint64_t *unixNanoseconds);

@@ -113,6 +113,7 @@ typedef struct KTimerNode {
 typedef struct KTimer {
     KDispatcherHeader Header;
     KTimerNode Node;
+    bool ManualReset;
     uint64_t Period;   // nanoseconds, 0: once
     KDpc *Dpc;         // queued at expiry, may be nullptr
 } KTimer;
@@ -185,6 +186,8 @@ KProcess *KeAttachProcess(KProcess *process);
 extern KProcess KeSystemProcess;
 // A KProcess as ps embeds it: header not signalled, times zero.
 void KeInitializeProcess(KProcess *process, uint64_t pageTableRoot);
+// Signals the header of a process that has ended (or of any object that stays signalled).
+void KeSignalForever(KDispatcherHeader *header);
 
 // System call dispatch: sys registers its table; entry code indexes it.
 typedef uint64_t KSystemCall(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, uint64_t a6);
@@ -198,7 +201,13 @@ void KeRegisterFaultRange(uint64_t begin, uint64_t end, uint64_t resume);
 
 // -------------------------------------------------------------------------------- processors
 typedef struct KPrcb KPrcb; // complete in ke_prcb.h
-void KeInitializeProcessor(KPrcb *prcb); // on that processor
+// Start-up, on the boot processor, in this order: gs, traps, locks and the log work after the first (the caller is
+// then the idle thread to be); the system threads need the clock; KeRunIdle never returns.
+void KeInitialize(void);
+void KeStartSystemThreads(void); // worker and reaper
+void KeRunIdle(void) __attribute__((noreturn));
+// In checked builds: tries the scheduler, waits and timers; stops the machine when one of them is wrong.
+void KeRunSelfTests(void);
 KPrcb *KeGetCurrentPrcb(void);
 uint32_t KeGetProcessorCount(void);
 uint32_t KeGetCurrentProcessorNumber(void);

@@ -32,6 +32,7 @@ struct KPrcb {
     uint64_t QuantumEnd;        // [d] of the running thread; KE_INFINITE: no competitor
     ListEntry DpcQueue;         // [i]
     volatile bool Reschedule;   // [o] a better thread is ready
+    bool QuantumEnded;          // [d] the running thread goes behind its equals
     volatile bool TimerExpired; // [i] the clock interrupt came
     volatile bool Frozen;       // stopped by another processor's bugcheck
     KProcessorCounters Counters;

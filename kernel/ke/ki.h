@@ -11,8 +11,10 @@
 #endif
 
 #define KI_QUANTUM 10000000ull // nanoseconds of a time slice
+#define KI_PRIORITY_BOOST 2        // of a user thread whose wait ended
 
 // ---- processor.c
+void KiInitializeProcessor(KPrcb *prcb); // on that processor
 extern KPrcb KiBootProcessor;
 extern KPrcb *KiProcessors[KE_MAXIMUM_PROCESSORS];
 
@@ -43,23 +45,23 @@ ListEntry *KiTakeReady(KReadyQueue *queue, uint8_t priority);
 KTimerNode *KiTimerHeapInsert(KTimerNode *root, KTimerNode *node); // return the new root
 KTimerNode *KiTimerHeapRemove(KTimerNode *root, KTimerNode *node);
 
-// ---- dispatcher.c: the lock over all scheduling state
-extern KSpinLock KiDispatcherLock;
+// ---- schedule.c
+extern KSpinLock KiDispatcherLock; // over all scheduling state
 static inline KIrql KiLockDispatcher(void) { return KeAcquireSpinLock(&KiDispatcherLock); }
-void KiUnlockDispatcher(KIrql old);
-void KiUnlockDispatcherKeepLevel(void);
-
-// ---- schedule.c: dispatcher lock held
+static inline void KiUnlockDispatcher(KIrql old) { KeReleaseSpinLock(&KiDispatcherLock, old); }
+// The lock is held:
 void KiReadyThread(KThread *thread, bool front);
 void KiSwitchAway(KThread *current); // current->State says why; returns when it runs again, lock held
-void KiPreemptIfNeeded(void);        // takes and releases the lock; DispatchLevel
-void KiReprioritize(KThread *thread, uint8_t priority);
-void KiUpdateQuantumTimer(KPrcb *prcb);
-void KiBecomeIdle(void) __attribute__((noreturn)); // the boot context from now on
+void KiSetThreadPriority(KThread *thread, uint8_t priority);
+void KiEndQuantum(KPrcb *prcb, uint64_t now);
+// The lock is not held:
+void KiPreemptIfNeeded(void);                      // DispatchLevel
 
 // ---- wait.c: dispatcher lock held
 void KiSignalObject(KDispatcherHeader *header);
 void KiEndWait(KThread *thread, Status status, size_t index);
+Status KiBlock(KThread *thread, KWaitMode mode, uint64_t timeout); // timeout not 0
+void KiInitializeWaits(void);
 
 // ---- timer.c: dispatcher lock held
 void KiArmTimerNode(KTimerNode *node, uint64_t deadline);
@@ -72,10 +74,9 @@ void KiClockInterrupt(void *context);
 void KiRunDpcs(KPrcb *prcb);
 
 // ---- thread.c
-void KiInitializeThreads(void);
+void KiInitializeBootThread(void); // the boot context is a thread: the idle thread to be
+// ---- worker.c
 void KiQueueForReaper(KThread *thread); // dispatcher lock held
-void KiStartWorkers(void);
-void KiStartReaper(void);
 
 // ---- trap.c
 void KiInitializeTraps(void);
@@ -86,6 +87,3 @@ void KiFreezeThisProcessor(void) __attribute__((noreturn));
 
 // ---- log.c
 void KiBreakLogLock(void); // for stops: whoever held it will not come back
-
-// ---- selftest.c
-void KiRunSelfTests(void);

@@ -12,7 +12,7 @@ static uint32_t ProcessorCount;
 #define CR4_PGE (1ull << 7)
 
 // First thing of a processor: from here on gs works, traps are handled, spin locks can be taken.
-void KeInitializeProcessor(KPrcb *prcb)
+void KiInitializeProcessor(KPrcb *prcb)
 {
     KE_ASSERT(ProcessorCount < KE_MAXIMUM_PROCESSORS);
     prcb->Hal.Number = ProcessorCount;
@@ -23,6 +23,15 @@ void KeInitializeProcessor(KPrcb *prcb)
     HalInitializeProcessor(&prcb->Hal);
     prcb->PageTableRoot = HalReadCr3();
     KiProcessors[ProcessorCount++] = prcb;
+}
+
+void KeInitialize(void)
+{
+    KiInitializeProcessor(&KiBootProcessor);
+    KiInitializeBootThread();
+    KiInitializeWaits();
+    KiInitializeTraps();
+    HalRegisterClockHandler(KiClockInterrupt);
 }
 
 KPrcb *KeGetCurrentPrcb(void) { return KiGetPrcb(); }

@@ -8,7 +8,9 @@
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
-enum { TrapDebug = 1, TrapNmi = 2, TrapDoubleFault = 8, TrapStackSegment = 12, TrapGeneralProtection = 13,
+#include "LoaderParams.h"
+
+enum { TrapDebug = 1, TrapNmi = 2, TrapDoubleFault = 8,
        TrapPageFault = 14, TrapMachineCheck = 18, TrapFirstInterrupt = 32 };
 #define RFLAGS_IF 0x200u
 #define USER_HALF_END 0x0000800000000000ull
@@ -38,6 +40,7 @@ void KiInitializeTraps(void)
 {
     KeRegisterFaultRange((uint64_t)HalStackArgumentsBegin, (uint64_t)HalStackArgumentsEnd,
                          (uint64_t)HalStackArgumentsFault);
+    KeRegisterFaultRange(RUNTIME_SERVICES_BASE, KERNEL_DYNAMIC_BASE, (uint64_t)HalFirmwareFault);
 }
 
 static const FaultRange *FindFaultRange(uint64_t rip)
@@ -115,8 +118,8 @@ static void HandleException(KTrapFrame *frame)
         return;
     }
     const FaultRange *range = FindFaultRange(frame->Rip);
-    if (range != nullptr && (frame->Vector == TrapGeneralProtection || frame->Vector == TrapStackSegment)) {
-        frame->Rip = range->Resume; // a non-canonical address
+    if (range != nullptr && frame->Vector != TrapDebug) { // a non-canonical address, or firmware gone wrong
+        frame->Rip = range->Resume;
         return;
     }
     KeBugCheckFrame(BugCheckUnhandledException, frame->Vector, frame->Rip, frame->ErrorCode, 0, nullptr, frame);

@@ -42,4 +42,9 @@ void __security_check_cookie(uint64_t cookie);
 int __C_specific_handler(void *record, void *frame, void *context, void *dispatcher);
 
 void *HalpMapDevice(PhysicalAddress address, size_t size); // nullptr: no mapper or no room
-void HalpStartApicTimer(uint32_t count, bool deadlineMode);
+void HalpSetRsdp(PhysicalAddress rsdp);
+// apic.c: the local APIC's timer, for clock.c
+void HalpSetTimerMode(bool deadlineMode);
+void HalpStartTimer(uint32_t count); // 0 stops it
+uint32_t HalpReadTimer(void);
+void HalpStartClock(void); // clock.c: this is time 0

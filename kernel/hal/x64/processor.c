@@ -205,6 +205,7 @@ void HalInitializeProcessor(HalProcessor *processor)
     HalDisableInterrupts();
     processor->Self = processor;
     if (!IdtBuilt) {
+        HalpStartClock();
         SilencePic();
         BuildIdt();
         ReadProcessorName();

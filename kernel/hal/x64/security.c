@@ -2,13 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "hal_private.h"
 
-uint64_t __security_cookie = 0x00002B992DDFA232ull; // replaced by HalSeedSecurityCookie
-
-// Inlined into its caller, which never returns, so that no checked frame sees both values.
-void HalSeedSecurityCookie(uint64_t random)
-{
-    __security_cookie = random & 0x0000FFFFFFFFFFFFull; // a zero byte stops string overruns
-}
+extern uint64_t __security_cookie; // kd/loadconfig.c, which is how the loader finds it to make it random
 
 // rcx = cookie as found in the frame, already unscrambled. Preserves every register when it is intact.
 __attribute__((naked)) void __security_check_cookie(uint64_t cookie)

@@ -1,0 +1,295 @@
+// apic.c - interrupt delivery: the local APIC (x2APIC where CPUID has it, else memory-mapped), the I/O APICs of the
+// MADT with its ISA overrides, and message-signalled interrupts.
+//
+// A vector has one handler. Vectors are given out from VECTOR_FIRST_DEVICE upwards and kept for good; handlers are
+// written before their source is unmasked, so interrupts read the table without a lock. Sources: Intel SDM vol. 3,
+// chapter 11; 82093AA I/O APIC data sheet; ACPI 6.5, 5.2.12.
+// SPDX-License-Identifier: MIT
+#include "hal_private.h"
+
+#define APIC_BASE_X2APIC (1ull << 10)
+#define APIC_BASE_ENABLE (1ull << 11)
+#define APIC_BASE_ADDRESS 0x000FFFFFFFFFF000ull
+#define APIC_WINDOW_SIZE 4096u
+
+// Local APIC registers, byte offsets of the memory-mapped form; x2APIC MSR = 0x800 + offset / 16.
+enum {
+    ApicId = 0x20, ApicTaskPriority = 0x80, ApicEoi = 0xB0, ApicSpurious = 0xF0, ApicInService = 0x100,
+    ApicErrorStatus = 0x280, ApicCommandLow = 0x300, ApicCommandHigh = 0x310, ApicLvtTimer = 0x320,
+    ApicLvtThermal = 0x330, ApicLvtCounter = 0x340, ApicLvtLint0 = 0x350, ApicLvtLint1 = 0x360,
+    ApicLvtError = 0x370, ApicTimerInitial = 0x380, ApicTimerCurrent = 0x390, ApicTimerDivide = 0x3E0,
+};
+#define APIC_SOFTWARE_ENABLE 0x100u
+#define LVT_MASKED 0x10000u
+#define LVT_NMI 0x400u
+#define LVT_TSC_DEADLINE 0x40000u
+#define TIMER_DIVIDE_BY_1 0xBu
+#define COMMAND_PENDING 0x1000u
+#define COMMAND_NMI 0x400u
+#define COMMAND_ASSERT 0x4000u
+#define COMMAND_ALL_BUT_SELF 0xC0000u
+#define COMMAND_POLLS 100000u
+
+#define MAXIMUM_IO_APICS 16
+#define ISA_IRQS 16u
+#define REDIRECTION_MASKED (1u << 16)
+#define REDIRECTION_LEVEL (1u << 15)
+#define REDIRECTION_LOW (1u << 13)
+
+typedef struct IoApic {
+    volatile uint32_t *Window; // register select at 0, data at 0x10
+    uint32_t FirstGsi, Count;
+} IoApic;
+
+typedef struct IsaRoute {
+    uint32_t Gsi;
+    bool Level, ActiveLow;
+} IsaRoute;
+
+typedef struct Vector {
+    HalInterruptHandler *Handler;
+    void *Context;
+} Vector;
+
+static volatile uint32_t *LocalApic; // nullptr: x2APIC
+static bool ApicReady;
+static IoApic IoApics[MAXIMUM_IO_APICS];
+static size_t IoApicCount;
+static IsaRoute IsaRoutes[ISA_IRQS];
+static Vector Vectors[256];
+static volatile uint32_t NextVector = VECTOR_FIRST_DEVICE;
+static uint32_t BootApicId;
+
+static uint32_t ReadApic(uint32_t offset)
+{
+    return LocalApic != nullptr ? LocalApic[offset / 4] : (uint32_t)HalReadMsr(MSR_X2APIC + offset / 16);
+}
+
+static void WriteApic(uint32_t offset, uint32_t value)
+{
+    if (LocalApic != nullptr)
+        LocalApic[offset / 4] = value;
+    else
+        HalWriteMsr(MSR_X2APIC + offset / 16, value);
+}
+
+// ------------------------------------------------------------------------------------- local APIC
+
+static Status OpenLocalApic(void)
+{
+    if (!(HalCpuid(1, 0).Edx & 1u << 9))
+        return StatusNotSupported;
+    uint64_t base = HalReadMsr(MSR_APIC_BASE);
+    bool x2apic = (HalCpuid(1, 0).Ecx & 1u << 21) != 0;
+    if (!(base & APIC_BASE_ENABLE))
+        HalWriteMsr(MSR_APIC_BASE, base |= APIC_BASE_ENABLE);
+    if (x2apic) {
+        HalWriteMsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+        return StatusSuccess;
+    }
+    LocalApic = HalpMapDevice(base & APIC_BASE_ADDRESS, APIC_WINDOW_SIZE);
+    return LocalApic != nullptr ? StatusSuccess : StatusNoMemory;
+}
+
+static void InitializeLocalApic(void)
+{
+    WriteApic(ApicSpurious, APIC_SOFTWARE_ENABLE | VECTOR_SPURIOUS);
+    WriteApic(ApicTaskPriority, 0);
+    WriteApic(ApicLvtTimer, LVT_MASKED | VECTOR_CLOCK);
+    WriteApic(ApicLvtThermal, LVT_MASKED);
+    WriteApic(ApicLvtCounter, LVT_MASKED);
+    WriteApic(ApicLvtLint0, LVT_MASKED);
+    WriteApic(ApicLvtLint1, LVT_NMI);
+    WriteApic(ApicLvtError, LVT_MASKED);
+    WriteApic(ApicErrorStatus, 0);
+    // What the firmware left in service would hold everything of its class back.
+    for (uint32_t vector = 0; vector < 256; vector++)
+        if (ReadApic(ApicInService + vector / 32 * 16) & 1u << vector % 32)
+            WriteApic(ApicEoi, 0);
+    uint32_t id = ReadApic(ApicId);
+    BootApicId = LocalApic != nullptr ? id >> 24 : id;
+    HalGetProcessor()->ApicId = BootApicId;
+    ApicReady = true;
+}
+
+static void SendCommand(uint32_t apicId, uint32_t command)
+{
+    if (!ApicReady)
+        return;
+    if (LocalApic == nullptr) {
+        HalWriteMsr(MSR_X2APIC + ApicCommandLow / 16, (uint64_t)apicId << 32 | command);
+        return;
+    }
+    for (uint32_t i = 0; i < COMMAND_POLLS && (ReadApic(ApicCommandLow) & COMMAND_PENDING); i++)
+        HalPause();
+    WriteApic(ApicCommandHigh, apicId << 24);
+    WriteApic(ApicCommandLow, command);
+}
+
+// Processor numbers are APIC ids' order of start; only the boot processor has started.
+void HalRequestInterrupt(uint32_t processor, uint8_t vector) { SendCommand(BootApicId, COMMAND_ASSERT | vector); }
+void HalRequestReschedule(uint32_t processor) { HalRequestInterrupt(processor, VECTOR_RESCHEDULE); }
+void HalFreezeOtherProcessors(void) { SendCommand(0, COMMAND_ALL_BUT_SELF | COMMAND_ASSERT | COMMAND_NMI); }
+
+// -------------------------------------------------------------------------------- the APIC's timer
+
+void HalpSetTimerMode(bool deadlineMode)
+{
+    WriteApic(ApicTimerDivide, TIMER_DIVIDE_BY_1);
+    WriteApic(ApicLvtTimer, VECTOR_CLOCK | (deadlineMode ? LVT_TSC_DEADLINE : 0));
+    __asm__ volatile("mfence" : : : "memory"); // orders the mode before a deadline (SDM vol. 3, 11.5.4.1)
+}
+void HalpStartTimer(uint32_t count) { WriteApic(ApicTimerInitial, count); }
+uint32_t HalpReadTimer(void) { return ReadApic(ApicTimerCurrent); }
+
+// -------------------------------------------------------------------------------------- I/O APICs
+
+static uint32_t ReadIoApic(const IoApic *apic, uint32_t index)
+{
+    apic->Window[0] = index;
+    return apic->Window[4];
+}
+
+static void WriteIoApic(const IoApic *apic, uint32_t index, uint32_t value)
+{
+    apic->Window[0] = index;
+    apic->Window[4] = value;
+}
+
+static void AddIoApic(PhysicalAddress address, uint32_t firstGsi)
+{
+    if (IoApicCount == MAXIMUM_IO_APICS)
+        return;
+    IoApic *apic = &IoApics[IoApicCount];
+    apic->Window = HalpMapDevice(address, 0x20);
+    if (apic->Window == nullptr)
+        return;
+    uint32_t version = ReadIoApic(apic, 1);
+    if (version == UINT32_MAX)
+        return; // nobody answers
+    apic->FirstGsi = firstGsi;
+    apic->Count = (version >> 16 & 0xFF) + 1;
+    for (uint32_t i = 0; i < apic->Count; i++)
+        WriteIoApic(apic, 0x10 + i * 2, REDIRECTION_MASKED);
+    IoApicCount++;
+}
+
+static uint32_t Read32(const uint8_t *bytes)
+{
+    uint32_t value;
+    memcpy(&value, bytes, sizeof(value));
+    return value;
+}
+
+// Interrupt source override: bus, source, GSI, MPS INTI flags (polarity in bits 0-1, trigger in 2-3; 3 means low
+// and level).
+static void AddOverride(const uint8_t *entry)
+{
+    uint8_t irq = entry[3], flags = entry[8];
+    if (entry[2] == 0 && irq < ISA_IRQS)
+        IsaRoutes[irq] = (IsaRoute){Read32(entry + 4), (flags >> 2 & 3) == 3, (flags & 3) == 3};
+}
+
+static Status ReadMadt(void)
+{
+    size_t length = 0;
+    const uint8_t *madt = HalFindAcpiTable("APIC", 0, &length);
+    if (madt == nullptr || length < 44)
+        return StatusNotSupported;
+    for (uint32_t i = 0; i < ISA_IRQS; i++)
+        IsaRoutes[i] = (IsaRoute){.Gsi = i};
+    for (size_t at = 44; at + 2 <= length;) {
+        const uint8_t *entry = madt + at;
+        uint8_t type = entry[0], size = entry[1];
+        if (size < 2 || at + size > length)
+            break;
+        if (type == 1 && size >= 12)
+            AddIoApic(Read32(entry + 4), Read32(entry + 8));
+        else if (type == 2 && size >= 10)
+            AddOverride(entry);
+        at += size;
+    }
+    return StatusSuccess;
+}
+
+Status HalInitializeInterrupts(PhysicalAddress rsdp)
+{
+    HalpSetRsdp(rsdp);
+    Status status = OpenLocalApic();
+    if (status != StatusSuccess)
+        return status;
+    InitializeLocalApic();
+    status = ReadMadt();
+    HalEnableInterrupts();
+    return status;
+}
+
+// ---------------------------------------------------------------------------------------- vectors
+
+// StatusLimitReached: every vector is taken.
+static Status ReserveVector(HalInterruptHandler *handler, void *context, uint32_t *vector)
+{
+    uint32_t next = __atomic_fetch_add(&NextVector, 1, __ATOMIC_RELAXED);
+    if (next > VECTOR_LAST_DEVICE) {
+        NextVector = VECTOR_LAST_DEVICE + 1;
+        return StatusLimitReached;
+    }
+    Vectors[next].Context = context;
+    __atomic_store_n(&Vectors[next].Handler, handler, __ATOMIC_RELEASE);
+    *vector = next;
+    return StatusSuccess;
+}
+
+Status HalConnectGsi(uint32_t gsi, bool level, bool activeLow, HalInterruptHandler *handler, void *context)
+{
+    for (size_t i = 0; i < IoApicCount; i++) {
+        const IoApic *apic = &IoApics[i];
+        if (gsi < apic->FirstGsi || gsi - apic->FirstGsi >= apic->Count)
+            continue;
+        uint32_t vector = 0;
+        Status status = ReserveVector(handler, context, &vector);
+        if (status != StatusSuccess)
+            return status;
+        bool enabled = HalSaveInterrupts();
+        uint32_t index = 0x10 + (gsi - apic->FirstGsi) * 2;
+        WriteIoApic(apic, index + 1, BootApicId << 24);
+        WriteIoApic(apic, index, vector | (level ? REDIRECTION_LEVEL : 0) | (activeLow ? REDIRECTION_LOW : 0));
+        HalRestoreInterrupts(enabled);
+        return StatusSuccess;
+    }
+    return StatusNoSuchDevice;
+}
+
+Status HalConnectIsaInterrupt(uint8_t irq, HalInterruptHandler *handler, void *context)
+{
+    if (irq >= ISA_IRQS)
+        return StatusInvalidParameter;
+    const IsaRoute *route = &IsaRoutes[irq];
+    return HalConnectGsi(route->Gsi, route->Level, route->ActiveLow, handler, context);
+}
+
+// Intel SDM vol. 3, 11.11: fixed delivery, edge, to the boot processor.
+Status HalConnectMessageInterrupt(HalInterruptHandler *handler, void *context, uint64_t *address, uint32_t *data)
+{
+    uint32_t vector = 0;
+    Status status = ReserveVector(handler, context, &vector);
+    if (status != StatusSuccess)
+        return status;
+    *address = 0xFEE00000u | BootApicId << 12;
+    *data = vector;
+    return StatusSuccess;
+}
+
+void HalRegisterClockHandler(HalInterruptHandler *handler) { Vectors[VECTOR_CLOCK].Handler = handler; }
+
+bool HalHandleInterrupt(uint8_t vector)
+{
+    if (vector == VECTOR_SPURIOUS)
+        return true; // not acknowledged
+    HalInterruptHandler *handler = Vectors[vector].Handler;
+    if (handler != nullptr)
+        handler(Vectors[vector].Context);
+    if (ApicReady)
+        WriteApic(ApicEoi, 0);
+    return handler != nullptr || vector == VECTOR_RESCHEDULE;
+}

@@ -1,0 +1,128 @@
+// thread.c - threads from preparation to end. Their memory and stacks belong to the caller (ps); the reaper
+// calls Cleanup once a thread is off its stack for good.
+// SPDX-License-Identifier: MIT
+#include "ki.h"
+
+KProcess KeSystemProcess;
+static ListEntry AllThreads = {&AllThreads, &AllThreads}; // dispatcher lock
+static KThread BootThread; // the boot context, later processor 0's idle thread
+
+static void Begin(void *context)
+{
+    KThread *thread = context;
+    KiUnlockDispatcher(PassiveLevel); // taken by the thread that switched here
+    thread->Entry(thread->Context);
+    KeExitThread(0);
+}
+
+static void InitializeFields(KThread *thread)
+{
+    memset(thread, 0, sizeof(*thread));
+    thread->Header.Kind = KObjectThread;
+    RtlInitializeList(&thread->Header.WaitList);
+    RtlInitializeList(&thread->ReadyLink);
+    RtlInitializeList(&thread->KeyLink);
+    RtlInitializeList(&thread->AllLink);
+    thread->QuantumLeft = KI_QUANTUM;
+}
+
+// The caller of KeInitializeProcessor becomes the thread that runs when no other can.
+void KiInitializeBootThread(void)
+{
+    KeInitializeProcess(&KeSystemProcess, HalReadCr3());
+    InitializeFields(&BootThread);
+    BootThread.Process = BootThread.OwnProcess = &KeSystemProcess;
+    BootThread.State = ThreadRunning;
+    BootThread.Priority = BootThread.BasePriority = KePriorityIdle;
+    RtlCopyString(BootThread.Name, sizeof(BootThread.Name), "idle");
+    KiBootProcessor.IdleThread = &BootThread;
+    KiBootProcessor.Hal.Thread = &BootThread;
+    RtlInsertTail(&AllThreads, &BootThread.AllLink);
+}
+
+size_t KeFpuAreaSize(void) { return HalFpuAreaSize(); }
+
+Status KeInitializeThread(KThread *thread, const KThreadParameters *parameters, void *fpuArea)
+{
+    if (parameters->Entry == nullptr || parameters->KernelStackLimit == nullptr ||
+        parameters->Priority >= KE_PRIORITY_LEVELS || ((uint64_t)fpuArea & 63) != 0)
+        return StatusInvalidParameter;
+    InitializeFields(thread);
+    thread->Process = thread->OwnProcess = parameters->Process != nullptr ? parameters->Process : &KeSystemProcess;
+    thread->KernelStackLimit = parameters->KernelStackLimit;
+    thread->KernelStackSize = parameters->KernelStackSize;
+    thread->KernelStackTop = (uint64_t)parameters->KernelStackLimit + parameters->KernelStackSize;
+    thread->SavedStack = HalPrepareStack((void *)thread->KernelStackTop, Begin, thread);
+    thread->Priority = thread->BasePriority = parameters->Priority;
+    thread->Entry = parameters->Entry;
+    thread->Context = parameters->Context;
+    thread->Cleanup = parameters->Cleanup;
+    thread->FpuArea = fpuArea;
+    if (fpuArea != nullptr)
+        HalInitializeFpuArea(fpuArea);
+    RtlCopyString(thread->Name, sizeof(thread->Name), parameters->Name != nullptr ? parameters->Name : "");
+
+    KIrql old = KiLockDispatcher();
+    for (uint32_t i = 0; i < KeGetProcessorCount(); i++)
+        if (KiProcessors[i]->FpuOwner == thread)
+            KiProcessors[i]->FpuOwner = nullptr; // an earlier thread in the same memory
+    RtlInsertTail(&AllThreads, &thread->AllLink);
+    KiUnlockDispatcher(old);
+    return StatusSuccess;
+}
+
+void KeStartThread(KThread *thread)
+{
+    KIrql old = KiLockDispatcher();
+    KE_ASSERT(thread->State == ThreadInitialized);
+    thread->LastProcessor = KeGetCurrentProcessorNumber();
+    KiReadyThread(thread, false);
+    KiUnlockDispatcher(old);
+}
+
+void KeExitThread(uint32_t exitCode)
+{
+    KE_ASSERT(KiGetIrql() == PassiveLevel);
+    KThread *thread = HalGetCurrentThread();
+    KI_CHECK(thread->HeldMutexCount == 0);
+    KIrql old = KiLockDispatcher();
+    thread->ExitCode = exitCode;
+    thread->State = ThreadTerminated;
+    thread->Header.Signal = 1;
+    KiSignalObject(&thread->Header);
+    RtlRemoveEntry(&thread->AllLink);
+    KiQueueForReaper(thread);
+    KiSwitchAway(thread);
+    KiUnlockDispatcher(old);
+    KeBugCheck(BugCheckManual, (uint64_t)thread, 0, 0, 0); // an ended thread was switched to
+}
+
+void KeRequestTermination(KThread *thread)
+{
+    KIrql old = KiLockDispatcher();
+    thread->Terminating = true;
+    if (thread->State == ThreadWaiting && thread->WaitMode == UserWait) {
+        KiEndWait(thread, StatusTerminating, 0);
+    } else if (thread->State == ThreadRunning) {
+        KPrcb *prcb = KiProcessors[thread->LastProcessor];
+        prcb->Hal.ReturnWork = 1;
+        if (prcb != KiGetPrcb())
+            HalRequestReschedule(prcb->Hal.Number);
+    }
+    KiUnlockDispatcher(old);
+}
+
+bool KeIsTerminating(const KThread *thread) { return thread->Terminating; }
+
+void KeEnterUserMode(uint64_t rip, uint64_t rsp, uint64_t argument1, uint64_t argument2, uint64_t threadBlock)
+{
+    KThread *thread = HalGetCurrentThread();
+    KE_ASSERT(KiGetIrql() == PassiveLevel && thread->FpuArea != nullptr);
+    KE_ASSERT(rip < 0x0000800000000000ull);
+    HalDisableInterrupts();
+    thread->UserGsBase = threadBlock;
+    HalSetUserGsBase(threadBlock);
+    while (KiGetPrcb()->Hal.ReturnWork)
+        KiReturnToUser();
+    HalEnterUserMode(rip, rsp, argument1, argument2);
+}

@@ -1,0 +1,119 @@
+// timer.c - time and timers.
+//
+// Each processor keeps its armed timers in a heap and programs its one-shot clock for the earliest of them or the
+// running thread's quantum. A clock that is set too early is left alone: the interrupt finds nothing due and
+// programs the next deadline, which costs less than reprogramming at every switch.
+// SPDX-License-Identifier: MIT
+#include "ki.h"
+
+static uint64_t BootTime; // Unix nanoseconds at KeQueryTime() == 0
+
+uint64_t KeQueryTime(void) { return HalQueryNanoseconds(); }
+uint64_t KeQuerySystemTime(void) { return BootTime + HalQueryNanoseconds(); }
+void KeSetSystemTimeAtBoot(uint64_t unixNanoseconds) { BootTime = unixNanoseconds; }
+
+// The clock of this processor only.
+void KiProgramClock(KPrcb *prcb)
+{
+    uint64_t deadline = prcb->QuantumEnd;
+    if (prcb->Timers != nullptr)
+        deadline = RTL_MIN(deadline, prcb->Timers->Deadline);
+    if (deadline >= prcb->ArmedDeadline || prcb != KiGetPrcb())
+        return;
+    bool enabled = HalSaveInterrupts();
+    prcb->ArmedDeadline = deadline;
+    HalArmTimer(deadline);
+    HalRestoreInterrupts(enabled);
+}
+
+void KiClockInterrupt(void *context)
+{
+    KPrcb *prcb = KiGetPrcb();
+    prcb->Counters.TimerInterrupts++;
+    prcb->ArmedDeadline = KE_INFINITE;
+    prcb->TimerExpired = true;
+    prcb->Hal.PendingWork = 1;
+}
+
+void KiExpireTimers(KPrcb *prcb)
+{
+    KIrql old = KiLockDispatcher();
+    prcb->TimerExpired = false;
+    uint64_t now = KeQueryTime();
+    while (prcb->Timers != nullptr && prcb->Timers->Deadline <= now) {
+        KTimerNode *node = prcb->Timers;
+        KiDisarmTimerNode(node);
+        prcb->Counters.TimersExpired++;
+        node->Expire(node);
+    }
+    if (prcb->QuantumEnd <= now)
+        KiEndQuantum(prcb, now);
+    KiProgramClock(prcb);
+    KiUnlockDispatcher(old);
+}
+
+void KiArmTimerNode(KTimerNode *node, uint64_t deadline)
+{
+    KPrcb *prcb = KiGetPrcb();
+    node->Deadline = deadline;
+    node->Processor = prcb->Hal.Number;
+    node->Armed = true;
+    prcb->Timers = KiTimerHeapInsert(prcb->Timers, node);
+    if (prcb->Timers == node)
+        KiProgramClock(prcb);
+}
+
+bool KiDisarmTimerNode(KTimerNode *node)
+{
+    if (!node->Armed)
+        return false;
+    KPrcb *prcb = KiProcessors[node->Processor];
+    prcb->Timers = KiTimerHeapRemove(prcb->Timers, node);
+    node->Armed = false;
+    return true;
+}
+
+// ------------------------------------------------------------------------------------------ KTimer
+
+static void Fire(KTimerNode *node)
+{
+    KTimer *timer = RTL_CONTAINER_OF(node, KTimer, Node);
+    timer->Header.Signal = 1;
+    KiSignalObject(&timer->Header);
+    if (timer->Dpc != nullptr)
+        KeQueueDpc(timer->Dpc);
+    if (timer->Period != 0) {
+        uint64_t now = KeQueryTime(), next = node->Deadline + timer->Period;
+        KiArmTimerNode(node, next > now ? next : now + timer->Period); // missed periods are skipped
+    }
+}
+
+void KeInitializeTimer(KTimer *timer, bool manualReset)
+{
+    memset(timer, 0, sizeof(*timer));
+    timer->Header.Kind = KObjectTimer;
+    RtlInitializeList(&timer->Header.WaitList);
+    timer->ManualReset = manualReset;
+    timer->Node.Expire = Fire;
+}
+
+void KeSetTimer(KTimer *timer, uint64_t delay, uint64_t period, KDpc *dpc)
+{
+    KIrql old = KiLockDispatcher();
+    KiDisarmTimerNode(&timer->Node);
+    timer->Header.Signal = 0;
+    timer->Period = period;
+    timer->Dpc = dpc;
+    uint64_t now = KeQueryTime();
+    KiArmTimerNode(&timer->Node, delay < KE_INFINITE - now ? now + delay : KE_INFINITE - 1);
+    KiUnlockDispatcher(old);
+}
+
+bool KeCancelTimer(KTimer *timer)
+{
+    KIrql old = KiLockDispatcher();
+    timer->Period = 0;
+    bool armed = KiDisarmTimerNode(&timer->Node);
+    KiUnlockDispatcher(old);
+    return armed;
+}

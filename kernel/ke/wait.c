@@ -1,0 +1,233 @@
+// wait.c - waiting, and what ends it.
+//
+// A dispatcher object is a signal count and a list of wait blocks, one per waiting thread, which lie on those
+// threads' stacks. Signalling walks the list in order of arrival and hands the signal over (an auto-reset
+// event, semaphore or mutex never becomes visibly free in between), so that no waiter can be overtaken.
+// A wait for all takes its objects together or not at all. Key waits queue the thread itself in a hash table.
+// Everything here is guarded by KiDispatcherLock.
+// SPDX-License-Identifier: MIT
+#include "ki.h"
+
+#define KEY_BUCKETS 64
+
+static ListEntry KeyBuckets[KEY_BUCKETS]; // of KThread.KeyLink
+
+void KiInitializeWaits(void)
+{
+    for (size_t i = 0; i < KEY_BUCKETS; i++)
+        RtlInitializeList(&KeyBuckets[i]);
+}
+
+static bool IsSignalled(const KDispatcherHeader *header, const KThread *thread)
+{
+    return header->Signal > 0 ||
+           (header->Kind == KObjectMutex && RTL_CONTAINER_OF(header, KMutex, Header)->Owner == thread);
+}
+
+// The thread's wait takes its share of a signalled object.
+static void Consume(KDispatcherHeader *header, KThread *thread)
+{
+    switch (header->Kind) {
+    case KObjectEventAuto:
+        header->Signal = 0;
+        break;
+    case KObjectSemaphore:
+        header->Signal--;
+        break;
+    case KObjectMutex: {
+        KMutex *mutex = RTL_CONTAINER_OF(header, KMutex, Header);
+        header->Signal = 0;
+        mutex->Owner = thread;
+        mutex->Recursion++;
+        break;
+    }
+    case KObjectTimer:
+        if (!RTL_CONTAINER_OF(header, KTimer, Header)->ManualReset)
+            header->Signal = 0;
+        break;
+    case KObjectEventManual:
+    case KObjectThread:
+    case KObjectProcess:
+        break;
+    }
+}
+
+static bool ConsumeAll(KThread *thread)
+{
+    for (size_t i = 0; i < thread->WaitCount; i++)
+        if (!IsSignalled(thread->WaitBlocks[i].Object, thread))
+            return false;
+    for (size_t i = 0; i < thread->WaitCount; i++)
+        Consume(thread->WaitBlocks[i].Object, thread);
+    return true;
+}
+
+static void Boost(KThread *thread)
+{
+    if (thread->FpuArea == nullptr || thread->BasePriority > KePriorityUserHigh)
+        return;
+    uint8_t lifted = (uint8_t)RTL_MIN(thread->BasePriority + KI_PRIORITY_BOOST, KePriorityUserHigh);
+    thread->Priority = RTL_MAX(thread->Priority, lifted);
+}
+
+void KiEndWait(KThread *thread, Status status, size_t index)
+{
+    for (size_t i = 0; i < thread->WaitCount; i++)
+        RtlRemoveEntry(&thread->WaitBlocks[i].Link);
+    RtlRemoveEntry(&thread->KeyLink);
+    if (thread->TimeOut.Armed)
+        KiDisarmTimerNode(&thread->TimeOut);
+    thread->WaitCount = 0;
+    thread->WaitStatus = status;
+    thread->WaitIndex = index;
+    Boost(thread);
+    KiReadyThread(thread, false);
+}
+
+void KiSignalObject(KDispatcherHeader *header)
+{
+    ListEntry *link = header->WaitList.Next;
+    while (link != &header->WaitList && header->Signal > 0) {
+        KWaitBlock *block = RTL_CONTAINER_OF(link, KWaitBlock, Link);
+        KThread *thread = block->Thread;
+        if (thread->WaitAll ? ConsumeAll(thread) : (Consume(header, thread), true)) {
+            KiEndWait(thread, StatusSuccess, block->Index);
+            link = header->WaitList.Next; // the thread may have waited here twice
+        } else {
+            link = link->Next;
+        }
+    }
+}
+
+static void TimedOut(KTimerNode *node) { KiEndWait(RTL_CONTAINER_OF(node, KThread, TimeOut), StatusTimeout, 0); }
+
+Status KiBlock(KThread *thread, KWaitMode mode, uint64_t timeout)
+{
+    KI_CHECK(thread != KiGetPrcb()->IdleThread);
+    if (mode == UserWait && thread->Terminating) {
+        for (size_t i = 0; i < thread->WaitCount; i++)
+            RtlRemoveEntry(&thread->WaitBlocks[i].Link);
+        RtlRemoveEntry(&thread->KeyLink);
+        thread->WaitCount = 0;
+        return StatusTerminating;
+    }
+    thread->WaitMode = mode;
+    thread->State = ThreadWaiting;
+    if (timeout != KE_INFINITE) {
+        uint64_t now = KeQueryTime();
+        thread->TimeOut.Expire = TimedOut;
+        KiArmTimerNode(&thread->TimeOut, timeout < KE_INFINITE - now ? now + timeout : KE_INFINITE - 1);
+    }
+    KiSwitchAway(thread);
+    return thread->WaitStatus;
+}
+
+static Status WaitForObjects(size_t count, void *const objects[], KWaitBlock blocks[], bool waitAll, KWaitMode mode,
+                             uint64_t timeout, size_t *index)
+{
+    KE_ASSERT(KiGetIrql() == PassiveLevel);
+    KThread *thread = HalGetCurrentThread();
+    KIrql old = KiLockDispatcher();
+    Status status = StatusTimeout;
+    thread->WaitIndex = 0;
+    thread->WaitBlocks = blocks;
+    thread->WaitAll = waitAll;
+    for (size_t i = 0; i < count; i++) {
+        KDispatcherHeader *header = objects[i];
+        if (!waitAll && IsSignalled(header, thread)) {
+            Consume(header, thread);
+            thread->WaitIndex = i;
+            status = StatusSuccess;
+            goto done;
+        }
+        blocks[i] = (KWaitBlock){.Thread = thread, .Object = header, .Index = i};
+    }
+    thread->WaitCount = count;
+    if (waitAll && ConsumeAll(thread))
+        status = StatusSuccess;
+    else if (timeout != 0) {
+        for (size_t i = 0; i < count; i++)
+            RtlInsertTail(&blocks[i].Object->WaitList, &blocks[i].Link);
+        status = KiBlock(thread, mode, timeout);
+    } else if (mode == UserWait && thread->Terminating)
+        status = StatusTerminating;
+done:
+    thread->WaitCount = 0;
+    if (index != nullptr && status == StatusSuccess)
+        *index = thread->WaitIndex;
+    KiUnlockDispatcher(old);
+    return status;
+}
+
+Status KeWaitForObject(void *object, KWaitMode mode, uint64_t timeout)
+{
+    KWaitBlock block;
+    return WaitForObjects(1, &object, &block, false, mode, timeout, nullptr);
+}
+
+Status KeWaitForMultipleObjects(size_t count, void *const objects[], bool waitAll, KWaitMode mode, uint64_t timeout,
+                                size_t *index)
+{
+    KWaitBlock blocks[KE_MAXIMUM_WAIT_OBJECTS];
+    if (count == 0 || count > KE_MAXIMUM_WAIT_OBJECTS)
+        return StatusInvalidParameter;
+    return WaitForObjects(count, objects, blocks, waitAll, mode, timeout, index);
+}
+
+Status KeDelay(KWaitMode mode, uint64_t time)
+{
+    KE_ASSERT(KiGetIrql() == PassiveLevel);
+    if (time == 0) {
+        KeYield();
+        return StatusSuccess;
+    }
+    KThread *thread = HalGetCurrentThread();
+    KIrql old = KiLockDispatcher();
+    Status status = KiBlock(thread, mode, time);
+    KiUnlockDispatcher(old);
+    return status == StatusTimeout ? StatusSuccess : status;
+}
+
+// ---------------------------------------------------------------------------------------- key waits
+
+static ListEntry *BucketOf(uint64_t space, uint64_t key)
+{
+    uint64_t hash = (space ^ key >> 2) * 0x9E3779B97F4A7C15ull; // Fibonacci hashing
+    return &KeyBuckets[hash >> 58];
+}
+static_assert(KEY_BUCKETS == 1 << (64 - 58), "BucketOf");
+
+Status KeWaitOnKey(uint64_t space, uint64_t key, bool (*check)(void *), void *context, KWaitMode mode, uint64_t timeout)
+{
+    KE_ASSERT(KiGetIrql() == PassiveLevel);
+    KThread *thread = HalGetCurrentThread();
+    Status status = StatusTimeout;
+    KIrql old = KiLockDispatcher();
+    if (!check(context)) {
+        status = StatusWouldBlock;
+    } else if (timeout != 0) {
+        thread->KeySpace = space;
+        thread->Key = key;
+        RtlInsertTail(BucketOf(space, key), &thread->KeyLink);
+        status = KiBlock(thread, mode, timeout);
+    }
+    KiUnlockDispatcher(old);
+    return status;
+}
+
+uint32_t KeWakeKey(uint64_t space, uint64_t key, uint32_t count)
+{
+    uint32_t woken = 0;
+    ListEntry *bucket = BucketOf(space, key);
+    KIrql old = KiLockDispatcher();
+    for (ListEntry *link = bucket->Next; link != bucket && woken < count;) {
+        KThread *thread = RTL_CONTAINER_OF(link, KThread, KeyLink);
+        link = link->Next;
+        if (thread->KeySpace == space && thread->Key == key) {
+            KiEndWait(thread, StatusSuccess, 0);
+            woken++;
+        }
+    }
+    KiUnlockDispatcher(old);
+    return woken;
+}

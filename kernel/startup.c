@@ -1,0 +1,190 @@
+// startup.c - from the loader's jump to the first program: the one place that knows every subsystem.
+//
+// Two tables of steps. The early ones run on the loader's stack with interrupts off or unused and give the kernel
+// memory, interrupts and time. The loader's context then becomes the idle thread, and a system thread runs
+// the others at PassiveLevel, where they may wait. A step that is required and fails stops the machine with a sentence that
+// names it; any other failure is a warning and the system runs without that part.
+// SPDX-License-Identifier: MIT
+#include "LoaderParams.h"
+#include "kd.h"
+#include "ke_thread.h"
+#include "mm.h"
+#include "ps.h"
+#include "sys.h"
+#include "win.h"
+
+typedef struct StartupStep {
+    const char *Name; // completes "cannot start ..."
+    Status (*Run)(const LoaderParams *loader);
+    bool Required;
+} StartupStep;
+
+void KiSystemStartup(const LoaderParams *loader) __attribute__((noreturn)); // entry point of moskrnl.exe
+
+static const LoaderParams *Loader;
+
+// ---------------------------------------------------------------------------------- early steps
+
+static void *MapDevice(PhysicalAddress address, size_t size)
+{
+    void *mapping = nullptr;
+    return MmMapDevice(address, size, CachingUncached, &mapping) == StatusSuccess ? mapping : nullptr;
+}
+
+static Status StartMemory(const LoaderParams *loader)
+{
+    MmInitialize(loader);
+    HalRegisterDeviceMapper(MapDevice);
+    MmCounters counters;
+    MmQueryCounters(&counters);
+    KeLog(LogInfo, "memory: %llu MiB, %llu MiB free", counters.PagesTotal >> 8, counters.PagesFree >> 8);
+    return StatusSuccess;
+}
+
+static Status StartInterrupts(const LoaderParams *loader) { return HalInitializeInterrupts(loader->AcpiRsdp); }
+
+static Status StartClock(const LoaderParams *loader)
+{
+    Status status = HalInitializeClock(loader->AcpiRsdp);
+    if (status == StatusSuccess) {
+        uint64_t frequency;
+        const char *source = HalGetClockSource(&frequency);
+        KeLog(LogInfo, "clock: %llu.%03llu MHz by %s", frequency / 1000000, frequency / 1000 % 1000, source);
+    }
+    return status;
+}
+
+static Status StartDebugger(const LoaderParams *loader)
+{
+    KdInitialize(loader);
+    return StatusSuccess;
+}
+
+static const StartupStep EarlySteps[] = {
+    {"memory management", StartMemory, true},
+    {"interrupts (a local APIC and a MADT are needed)", StartInterrupts, true},
+    {"the clock (no time source answers)", StartClock, true},
+    {"crash reports", StartDebugger, true},
+};
+
+// ---------------------------------------------------------------------------------- later steps
+
+static Status StartFirmware(const LoaderParams *loader)
+{
+    uint64_t now;
+    Status status = HalInitializeFirmware(loader->RuntimeServices);
+    if (status == StatusSuccess)
+        status = HalReadFirmwareClock(&now);
+    if (status == StatusSuccess)
+        KeSetSystemTimeAtBoot(now - KeQueryTime());
+    return status;
+}
+
+static Status TestCore(const LoaderParams *loader)
+{
+    KeRunSelfTests();
+    return StatusSuccess;
+}
+
+static Status StartProcesses(const LoaderParams *loader)
+{
+    PsInitialize();
+    return StatusSuccess;
+}
+
+static Status StartSystemCalls(const LoaderParams *loader)
+{
+    SysInitialize(loader);
+    return StatusSuccess;
+}
+
+static Status StartInit(const LoaderParams *loader) { return SysStartInit(); }
+
+static const StartupStep Steps[] = {
+    {"the firmware's clock", StartFirmware, false},
+    {"the kernel's self tests", TestCore, true},
+    {"the process manager", StartProcesses, true},
+    {"the window system", WinInitialize, false},
+    {"system calls", StartSystemCalls, true},
+    {"/system/init.exe", StartInit, true},
+};
+
+// ------------------------------------------------------------------------------------- the order
+
+static void RunSteps(const StartupStep *steps, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t start = KeQueryTime();
+        Status status = steps[i].Run(Loader);
+        if (status == StatusSuccess) {
+            KeLog(LogDebug, "started %s in %llu us", steps[i].Name, (KeQueryTime() - start) / 1000);
+            continue;
+        }
+        if (steps[i].Required) {
+            char message[128];
+            RtlFormat(message, sizeof(message), "MetalOS cannot start %s: status %u.", steps[i].Name, status);
+            KeBugCheckFrame(BugCheckInitialization, i, status, 0, 0, message, nullptr);
+        }
+        KeLog(LogWarning, "cannot start %s: status %u", steps[i].Name, status);
+    }
+}
+
+static void RunLaterSteps(void *context) { RunSteps(Steps, RTL_COUNT_OF(Steps)); }
+
+static void StartStartupThread(void)
+{
+    static KThread thread;
+    KThreadParameters parameters = {
+        .Entry = RunLaterSteps,
+        .KernelStackSize = MM_KERNEL_STACK_SIZE,
+        .Priority = KePriorityNormal,
+        .Name = "startup",
+    };
+    Status status = MmAllocateKernelStack(MM_KERNEL_STACK_SIZE, &parameters.KernelStackLimit);
+    if (status == StatusSuccess)
+        status = KeInitializeThread(&thread, &parameters, nullptr);
+    if (status != StatusSuccess)
+        KeBugCheck(BugCheckInitialization, status, 0, 0, 0);
+    KeStartThread(&thread);
+}
+
+static void ApplyOptions(const LoaderParams *loader)
+{
+    static const struct { const char *Name; KLogLevel Level; } levels[] = {
+        {"error", LogError}, {"warning", LogWarning}, {"info", LogInfo}, {"debug", LogDebug}};
+    char value[16];
+    if (RtlFindOption(loader->Options, "log", 0, value, sizeof(value)))
+        for (size_t i = 0; i < RTL_COUNT_OF(levels); i++)
+            if (RtlCompareNoCase(value, levels[i].Name) == 0)
+                KeSetLogLevel(levels[i].Level);
+    if (RtlFindOption(loader->Options, "bugcheck", 0, value, sizeof(value)))
+        KeSetBugCheckAction(RtlCompareNoCase(value, "exit") == 0);
+}
+
+// A loader of another version could have laid out everything else differently; only COM1 is certain.
+static void CheckLoader(const LoaderParams *loader)
+{
+    static const char sentence[] = "moskrnl.exe: the loader is of another version; nothing can be started.\n";
+    if (loader->Magic == LOADER_PARAMS_MAGIC && loader->Version == LOADER_PARAMS_VERSION &&
+        loader->Size == sizeof(LoaderParams) && loader->OptionsSize < LOADER_OPTIONS_SIZE &&
+        loader->Options[loader->OptionsSize] == '\0')
+        return;
+    HalWriteSerial(sentence, sizeof(sentence) - 1);
+    for (;;)
+        __asm__ volatile("cli\n\thlt");
+}
+
+void KiSystemStartup(const LoaderParams *loader)
+{
+    HalInitializeSerial();
+    CheckLoader(loader);
+    Loader = loader;
+    KeInitialize();
+    ApplyOptions(loader);
+    KeSeedRandom(loader->Entropy);
+    KeLog(LogInfo, "MetalOS on %s, kernel at %llx", HalGetProcessorName(), loader->KernelBase);
+    RunSteps(EarlySteps, RTL_COUNT_OF(EarlySteps));
+    KeStartSystemThreads();
+    StartStartupThread();
+    KeRunIdle();
+}
