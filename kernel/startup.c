@@ -6,11 +6,11 @@
 // names it; any other failure is a warning and the system runs without that part.
 // SPDX-License-Identifier: MIT
 #include "LoaderParams.h"
-#include "kd.h"
+#include "fs.h"
+#include "io.h"
 #include "ke_thread.h"
 #include "mm.h"
 #include "ps.h"
-#include "sys.h"
 #include "win.h"
 
 typedef struct StartupStep {
@@ -35,9 +35,6 @@ static Status StartMemory(const LoaderParams *loader)
 {
     MmInitialize(loader);
     HalRegisterDeviceMapper(MapDevice);
-    MmCounters counters;
-    MmQueryCounters(&counters);
-    KeLog(LogInfo, "memory: %llu MiB, %llu MiB free", counters.PagesTotal >> 8, counters.PagesFree >> 8);
     return StatusSuccess;
 }
 
@@ -54,17 +51,10 @@ static Status StartClock(const LoaderParams *loader)
     return status;
 }
 
-static Status StartDebugger(const LoaderParams *loader)
-{
-    KdInitialize(loader);
-    return StatusSuccess;
-}
-
 static const StartupStep EarlySteps[] = {
     {"memory management", StartMemory, true},
     {"interrupts (a local APIC and a MADT are needed)", StartInterrupts, true},
     {"the clock (no time source answers)", StartClock, true},
-    {"crash reports", StartDebugger, true},
 };
 
 // ---------------------------------------------------------------------------------- later steps
@@ -92,21 +82,19 @@ static Status StartProcesses(const LoaderParams *loader)
     return StatusSuccess;
 }
 
-static Status StartSystemCalls(const LoaderParams *loader)
+static Status StartDevices(const LoaderParams *loader)
 {
-    SysInitialize(loader);
+    IoInitialize(loader);
     return StatusSuccess;
 }
-
-static Status StartInit(const LoaderParams *loader) { return SysStartInit(); }
 
 static const StartupStep Steps[] = {
     {"the firmware's clock", StartFirmware, false},
     {"the kernel's self tests", TestCore, true},
     {"the process manager", StartProcesses, true},
+    {"devices", StartDevices, true},
+    {"the boot volume", FsInitialize, true},
     {"the window system", WinInitialize, false},
-    {"system calls", StartSystemCalls, true},
-    {"/system/init.exe", StartInit, true},
 };
 
 // ------------------------------------------------------------------------------------- the order
