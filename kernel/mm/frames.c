@@ -1,8 +1,8 @@
 // frames.c - physical memory: which pages are free, who holds the others.
 //
 // Free memory lies in blocks of 2^n aligned frames, on one list per order and zone (a buddy allocator whose
-// only state are the frames' database entries). The zones keep what is scarce for those who need it: below
-// 1 MiB only a limit that asks for it reaches, below 4 GiB comes after everything above.
+// only state are the frames' database entries). The zones keep what is scarce for those who need it: memory below 4 GiB
+// is used after everything above it, memory below 1 MiB last of all.
 // In front of the blocks stand two lists of single frames, so that the common case neither splits nor
 // merges: `loose`, frames just given back, and `zeroed`, cleared by the zeroing thread while the machine idles.
 //
@@ -109,7 +109,7 @@ static void CarveBlock(MmPageFrame *frame, uint64_t count)
 
 static MmPageFrame *TakeBlock(unsigned order, uint64_t count)
 {
-    for (int zone = ZoneHigh; zone >= ZoneDma32; zone--) {
+    for (int zone = ZoneHigh; zone >= ZoneLow; zone--) {
         uint32_t fitting = zones[zone].Mask & ~((1u << order) - 1);
         if (fitting) {
             ListEntry *entry = zones[zone].Lists[__builtin_ctz(fitting)].Next;
@@ -176,8 +176,9 @@ static void Account(MmPageUse use, uint64_t count)
 static void ReleaseFrame(PhysicalAddress page)
 {
     MmPageFrame *frame = MiFrameOf(page);
-    if ((page & (PAGE_SIZE - 1)) || page >> PAGE_SHIFT >= MiFrameCount || frame->Use <= PageKernelImage)
-        KeBugCheckFrame(BugCheckBadHeapCaller, 1, page, frame->Use, 0,
+    bool isFrame = page % PAGE_SIZE == 0 && page >> PAGE_SHIFT < MiFrameCount;
+    if (!isFrame || frame->Use <= PageKernelImage)
+        KeBugCheckFrame(BugCheckBadHeapCaller, 1, page, isFrame ? frame->Use : UINT64_MAX, 0,
                         "a page frame was freed that is not allocated", nullptr);
     MiCounters.PagesByUse[frame->Use]--;
     MiCounters.PagesFree++;

@@ -25,14 +25,9 @@
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 
-#define MAXIMUM_SHRINKERS 8
-
 static MiMemoryEdge edges[2 * MI_MAXIMUM_DESCRIPTORS]; // scratch of start-up
 static MiMemoryRun runs[2 * MI_MAXIMUM_DESCRIPTORS];
 static size_t runCount;
-
-static size_t (*shrinkers[MAXIMUM_SHRINKERS])(size_t pages);
-static volatile size_t shrinkerCount;
 
 static MiMemoryRun RunOf(PhysicalAddress start, uint64_t size, MiMemoryKind kind)
 {
@@ -98,19 +93,4 @@ void MmReleaseLoaderMemory(const LoaderParams *loader)
     runCount = 0;
     KeLog(LogInfo, "mm: %llu MiB of loader and boot services memory released, %llu MiB free",
           (unsigned long long)(MiCounters.PagesFree - before) >> 8, (unsigned long long)MiCounters.PagesFree >> 8);
-}
-
-void MmRegisterShrinker(size_t (*shrink)(size_t pages))
-{
-    KE_ASSERT(shrinkerCount < MAXIMUM_SHRINKERS);
-    shrinkers[shrinkerCount] = shrink;
-    shrinkerCount++;
-}
-
-size_t MiShrinkCaches(size_t pages)
-{
-    size_t given = 0;
-    for (size_t i = 0; i < shrinkerCount && given < pages; i++)
-        given += shrinkers[i](pages - given);
-    return given;
 }
