@@ -152,8 +152,7 @@ static Status LoadImage(LdrImage *image, const LdrSource *source)
     return status;
 }
 
-// ---- the
-// cache
+// ---- the cache
 
 // Nobody refers to the image and it is not in the cache.
 static void FreeImage(LdrImage *image)

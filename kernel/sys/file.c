@@ -36,8 +36,7 @@ Status SysCreateFile(UserPointer path, uint32_t access, uint32_t disposition, Us
     return status == StatusSuccess ? SysiReturnHandle(file, access, result) : status;
 }
 
-// ---- read and
-// write
+// ---- read and write
 
 typedef struct Transfer {
     FsFile *File;

@@ -97,8 +97,7 @@ Status SysWaitForMultipleObjects(uint64_t count, UserPointer objects, uint32_t w
     return MmCopyToUser(result, &position, sizeof(position));
 }
 
-// ---- waiting on a
-// word
+// ---- waiting on a word
 
 typedef struct WordCheck {
     UserPointer Address;

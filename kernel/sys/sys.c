@@ -54,8 +54,7 @@ void SysInitialize(const LoaderParams *loader)
     KeRegisterSystemCalls(SystemCallTable, ArgumentCounts, SystemCallCount);
 }
 
-// ---- decode
-// helpers
+// ---- decode helpers
 
 Status SysiReferenceProcess(Handle handle, uint32_t access, PsProcess **process)
 {
