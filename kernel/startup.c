@@ -8,6 +8,7 @@
 #include "LoaderParams.h"
 #include "fs.h"
 #include "io.h"
+#include "kd.h"
 #include "ke_thread.h"
 #include "mm.h"
 #include "ps.h"
@@ -88,6 +89,12 @@ static Status StartDevices(const LoaderParams *loader)
     return StatusSuccess;
 }
 
+static Status CrashIfAsked(const LoaderParams *loader)
+{
+    KdCrash(loader->Options);
+    return StatusSuccess;
+}
+
 static const StartupStep Steps[] = {
     {"the firmware's clock", StartFirmware, false},
     {"the kernel's self tests", TestCore, true},
@@ -95,6 +102,7 @@ static const StartupStep Steps[] = {
     {"devices", StartDevices, true},
     {"the boot volume", FsInitialize, true},
     {"the window system", WinInitialize, false},
+    {"a deliberate crash", CrashIfAsked, false},
 };
 
 // ------------------------------------------------------------------------------------- the order
@@ -168,6 +176,7 @@ void KiSystemStartup(const LoaderParams *loader)
     CheckLoader(loader);
     Loader = loader;
     KeInitialize();
+    KdInitialize(loader);
     ApplyOptions(loader);
     KeSeedRandom(loader->Entropy);
     KeLog(LogInfo, "MetalOS on %s, kernel at %llx", HalGetProcessorName(), loader->KernelBase);

@@ -24,3 +24,7 @@ bool KdLookupSymbol(uint64_t address, KdSymbol *symbol);
 size_t KdWalkStack(const KTrapFrame *frame, uint64_t *addresses, size_t capacity);
 // Prints the walk to sink, one "#n module!Function+0x12  file.c:34" a line.
 void KdPrintStack(const KTrapFrame *frame, RtlSink *sink, void *context);
+
+// For tests: boot option `crash = NAME` (crash.c has the names) stops the machine in that way; without the
+// option nothing happens.
+void KdCrash(const char *options);

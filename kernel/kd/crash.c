@@ -1,0 +1,167 @@
+// crash.c - deliberate crashes, for the tests of the crash report: boot option `crash = NAME`.
+//
+// Each has a chain of functions of its own, CrashOuter -> CrashMiddle -> ..., that the report must show.
+// SPDX-License-Identifier: MIT
+#include "kdi.h"
+
+// Keeps the call a call and the caller on the stack: something remains to be done after it.
+#define NOT_LAST() __asm__ volatile("" : : : "memory")
+#define CRASH __attribute__((noinline)) static void
+
+static volatile uint64_t *volatile badPointer;
+static void (*volatile badFunction)(void);
+static volatile uint32_t zero, depth;
+static volatile bool wait = true;
+
+CRASH CrashReadNull(void) { depth += (uint32_t)badPointer[1]; }
+CRASH CrashWriteNull(void) { badPointer[1] = 1; }
+CRASH CrashCallNull(void)
+{
+    badFunction();
+    NOT_LAST();
+}
+CRASH CrashWriteCode(void) { *(volatile uint8_t *)CrashReadNull = 0xCC; }
+CRASH CrashExecuteData(void)
+{
+    static uint8_t code[] = {0xC3};
+    badFunction = (void (*)(void))(uint64_t)code;
+    badFunction();
+    NOT_LAST();
+}
+CRASH CrashNonCanonical(void) { depth += *(volatile uint32_t *)0x8000000000000000ull; }
+CRASH CrashDivide(void) { depth = 100 / zero; }
+CRASH CrashUndefined(void)
+{
+    __asm__ volatile("ud2");
+    NOT_LAST();
+}
+CRASH CrashAssertion(void)
+{
+    KE_ASSERT(zero == 1);
+    NOT_LAST();
+}
+CRASH CrashBugCheck(void)
+{
+    KeBugCheck(BugCheckManual, 1, 2, 3, 4);
+}
+
+CRASH CrashOverflowStack(void)
+{
+    volatile uint8_t room[512];
+    room[depth % sizeof room] = (uint8_t)depth;
+    if (++depth != zero)
+        CrashOverflowStack();
+    depth -= room[depth % sizeof room];
+}
+
+CRASH CrashSmashStack(void)
+{
+    volatile uint8_t room[32];
+    for (volatile size_t i = 0; i < 64 + zero; i++)
+        room[i] = 0x41;
+}
+
+static KDpc dpc;
+static KTimer timer;
+
+CRASH CrashInDpcRoutine(void *context)
+{
+    CrashWriteNull();
+    NOT_LAST();
+}
+
+// The loop that the clock interrupt finds, on whose stack the DPC runs.
+CRASH CrashSpin(void)
+{
+    while (wait)
+        HalPause();
+}
+
+CRASH CrashInDpc(void)
+{
+    KeInitializeDpc(&dpc, CrashInDpcRoutine, nullptr);
+    KeInitializeTimer(&timer, false);
+    KeSetTimer(&timer, 1000000, 0, &dpc);
+    CrashSpin();
+    NOT_LAST();
+}
+
+CRASH CrashQueuedDpc(void)
+{
+    KIrql old = KeRaiseIrql(DispatchLevel);
+    KeInitializeDpc(&dpc, CrashInDpcRoutine, nullptr);
+    KeQueueDpc(&dpc);
+    KeLowerIrql(old); // runs it
+    NOT_LAST();
+}
+
+CRASH CrashInInterruptRoutine(void *context)
+{
+    CrashReadNull();
+    NOT_LAST();
+}
+
+// An interrupt of the processor's own making, by a vector that messages use.
+CRASH CrashInInterrupt(void)
+{
+    uint64_t address;
+    uint32_t data;
+    KE_ASSERT(HalConnectMessageInterrupt(CrashInInterruptRoutine, nullptr, &address, &data) == StatusSuccess);
+    HalRequestInterrupt(KeGetCurrentProcessorNumber(), (uint8_t)data);
+    CrashSpin();
+    NOT_LAST();
+}
+
+CRASH CrashLocked(void)
+{
+    static KSpinLock lock = KE_SPIN_LOCK_INIT(LockRankLog, "crash");
+    KIrql old = KeAcquireSpinLock(&lock);
+    CrashWriteNull();
+    KeReleaseSpinLock(&lock, old);
+}
+
+static const struct {
+    const char *Name;
+    void (*Routine)(void);
+} crashes[] = {
+    {"read-null", CrashReadNull},
+    {"write-null", CrashWriteNull},
+    {"call-null", CrashCallNull},
+    {"write-code", CrashWriteCode},
+    {"execute-data", CrashExecuteData},
+    {"non-canonical", CrashNonCanonical},
+    {"divide", CrashDivide},
+    {"undefined", CrashUndefined},
+    {"assertion", CrashAssertion},
+    {"bugcheck", CrashBugCheck},
+    {"stack-overflow", CrashOverflowStack},
+    {"stack-smash", CrashSmashStack},
+    {"dpc", CrashInDpc},
+    {"queued-dpc", CrashQueuedDpc},
+    {"interrupt", CrashInInterrupt},
+    {"locked", CrashLocked},
+};
+
+__attribute__((noinline)) static void CrashMiddle(void (*routine)(void))
+{
+    routine();
+    NOT_LAST();
+}
+
+__attribute__((noinline)) static void CrashOuter(void (*routine)(void))
+{
+    CrashMiddle(routine);
+    NOT_LAST();
+}
+
+void KdCrash(const char *options)
+{
+    char name[32];
+    if (!RtlFindOption(options, "crash", 0, name, sizeof name))
+        return;
+    for (size_t i = 0; i < RTL_COUNT_OF(crashes); i++) {
+        if (strcmp(crashes[i].Name, name) == 0)
+            CrashOuter(crashes[i].Routine);
+    }
+    KeLog(LogWarning, "there is no crash '%s'", name);
+}
