@@ -12,6 +12,7 @@
 #include "ke_thread.h"
 #include "mm.h"
 #include "ps.h"
+#include "sys.h"
 #include "win.h"
 
 typedef struct StartupStep {
@@ -52,8 +53,15 @@ static Status StartClock(const LoaderParams *loader)
     return status;
 }
 
+static Status StartDebugger(const LoaderParams *loader)
+{
+    KdInitialize(loader);
+    return StatusSuccess;
+}
+
 static const StartupStep EarlySteps[] = {
     {"memory management", StartMemory, true},
+    {"crash reports", StartDebugger, true},
     {"interrupts (a local APIC and a MADT are needed)", StartInterrupts, true},
     {"the clock (no time source answers)", StartClock, true},
 };
@@ -95,6 +103,14 @@ static Status CrashIfAsked(const LoaderParams *loader)
     return StatusSuccess;
 }
 
+static Status StartSystemCalls(const LoaderParams *loader)
+{
+    SysInitialize(loader);
+    return StatusSuccess;
+}
+
+static Status StartInit(const LoaderParams *loader) { return SysStartInit(); }
+
 static const StartupStep Steps[] = {
     {"the firmware's clock", StartFirmware, false},
     {"the kernel's self tests", TestCore, true},
@@ -103,6 +119,8 @@ static const StartupStep Steps[] = {
     {"the boot volume", FsInitialize, true},
     {"the window system", WinInitialize, false},
     {"a deliberate crash", CrashIfAsked, false},
+    {"system calls", StartSystemCalls, true},
+    {"/system/init.exe", StartInit, true},
 };
 
 // ------------------------------------------------------------------------------------- the order

@@ -153,6 +153,7 @@ extern const uint8_t HalFirmwareFault[];
 Status HalInitializeFirmware(uint64_t runtimeServices);
 // Unix time in nanoseconds from the firmware's clock (GetTime), at boot; StatusNotSupported.
 Status HalReadFirmwareClock(uint64_t *unixNanoseconds);
+void HalPowerOff(void); // by EFI ResetSystem; returns only when the firmware cannot
 // EFI ResetSystem, then the ACPI reset register, then the keyboard controller, then a triple fault.
 void HalReset(void) __attribute__((noreturn));
 // Serial port: COM1 at 3F8h when one answers (loopback probe); otherwise writes go nowhere.

@@ -145,6 +145,12 @@ static void ResetByKeyboardController(void)
     HalWritePort8(0x64, 0xFE);
 }
 
+void HalPowerOff(void)
+{
+    if (Services != nullptr)
+        (void)Call(2, 0, 0, 0, Services->ResetSystem); // EfiResetShutdown
+}
+
 void HalReset(void)
 {
     HalDisableInterrupts();
