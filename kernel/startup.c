@@ -85,6 +85,17 @@ static Status TestCore(const LoaderParams *loader)
     return StatusSuccess;
 }
 
+static Status FinishMemory(const LoaderParams *loader)
+{
+    MmReleaseLoaderMemory(loader);
+#ifdef METALOS_CHECKED
+    Status status = MmAuditKernelPages(loader);
+    if (status != StatusSuccess)
+        return status;
+#endif
+    return MmStartZeroing();
+}
+
 static Status StartProcesses(const LoaderParams *loader)
 {
     PsInitialize();
@@ -112,6 +123,7 @@ static Status StartSystemCalls(const LoaderParams *loader)
 static Status StartInit(const LoaderParams *loader) { return SysStartInit(); }
 
 static const StartupStep Steps[] = {
+    {"the memory the loader used", FinishMemory, true},
     {"the firmware's clock", StartFirmware, false},
     {"the kernel's self tests", TestCore, true},
     {"the process manager", StartProcesses, true},

@@ -13,6 +13,11 @@ void MmInitialize(const LoaderParams *loader);
 // Gives boot services and loader memory back, once nothing of it is needed (kernel PDB and
 // LoaderParams are kept).
 void MmReleaseLoaderMemory(const LoaderParams *loader);
+// Starts the thread that keeps zeroed pages ready. Once threads run.
+Status MmStartZeroing(void);
+// Walks the kernel's page tables: no user pages, nothing writable and executable, no code outside image and
+// firmware, no writable alias of kernel code. Findings are logged and make it StatusCorrupt.
+Status MmAuditKernelPages(const LoaderParams *loader);
 
 static inline void *MmPhysicalToVirtual(PhysicalAddress address) { return (void *)(DIRECT_MAP_BASE + address); }
 // The physical address of a kernel virtual one (direct map, image, heap, stack); it must be mapped.

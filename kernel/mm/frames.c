@@ -201,7 +201,10 @@ static Status TakePage(MmPageUse use, bool wantZeroed, uint64_t keep, bool fromP
         if (fromPromise)
             promised--;
     }
+    bool low = isZeroed && zeroedCount < zeroedTarget / 2;
     KeReleaseSpinLock(&frameLock, irql);
+    if (low)
+        MiWakeZeroing();
     if (!frame)
         return StatusNoMemory;
     *page = MiPageOf(frame);

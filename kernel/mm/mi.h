@@ -54,6 +54,8 @@ void MiInitializeFrames(uint64_t frameCount);
 void MiFreePages(const PhysicalAddress *pages, size_t count);
 // Moves at most one free frame onto the list of zeroed ones; false when there is nothing to do.
 bool MiZeroOneFrame(void);
+// Tells the zeroing thread that the zeroed frames run low. Level <= Dispatch.
+void MiWakeZeroing(void);
 
 // Commitment: a promise to back pages later. MiChargeCommit fails with StatusNoMemory when free memory
 // less what is promised already would not do; it runs the shrinkers first (PassiveLevel, no locks).
@@ -116,6 +118,8 @@ void MiFlushRange(PhysicalAddress root, uint64_t start, uint64_t end);
 // Clears the low half of the loader's tables.
 void MiDropLowHalf(void);
 void MiInitializePat(void);
+// Makes the direct map's view of the kernel image's read-only pages read-only too.
+void MiProtectImageAlias(const LoaderParams *loader);
 
 static inline void MiZeroPage(void *page)
 {

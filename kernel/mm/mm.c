@@ -76,6 +76,7 @@ void MmInitialize(const LoaderParams *loader)
     ReadMemoryMap(loader);
     TakeRuns();
     MiDropLowHalf();
+    MiProtectImageAlias(loader);
     MiInitializeHeap();
     MiInitializeKernelSpace();
     MiInitializeUserCopy();

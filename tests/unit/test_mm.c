@@ -39,6 +39,7 @@ uint64_t KeGetRandom(void) { return UnitRandom(&randomState); }
 void KeLog(KLogLevel level, const char *format, ...) { (void)level, (void)format; }
 void KeFlushTlbPage(uint64_t address) { (void)address; }
 void KeFlushTlbAll(void) {}
+void MiWakeZeroing(void) {}
 uint32_t KeGetProcessorCount(void) { return 2; }
 void KeInitializeEvent(KEvent *event, bool manualReset, bool set) { (void)event, (void)manualReset, (void)set; }
 void KeSetEvent(KEvent *event) { (void)event; }
@@ -84,8 +85,7 @@ Status MmCheckUserRange(UserPointer address, size_t size)
 static MmAddressSpace *current;
 static MmAddressSpace *Current(void) { return current; }
 
-// A fresh machine for each test.
-void MiResetForTest(void);
+// The machine is set up once; every test gives back what it took.
 static void StartMachine(void)
 {
     static bool mapped;
