@@ -1,9 +1,11 @@
-// startup.c - from the loader's jump to the first program: the one place that knows every subsystem.
+// startup.c - from the loader's jump to the first program: the one place that knows every
+// subsystem.
 //
-// Two tables of steps. The early ones run on the loader's stack with interrupts off or unused and give the kernel
-// memory, interrupts and time. The loader's context then becomes the idle thread, and a system thread runs
-// the others at PassiveLevel, where they may wait. A step that is required and fails stops the machine with a sentence that
-// names it; any other failure is a warning and the system runs without that part.
+// Two tables of steps. The early ones run on the loader's stack with interrupts off or unused and
+// give the kernel memory, interrupts and time. The loader's context then becomes the idle thread,
+// and a system thread runs the others at PassiveLevel, where they may wait. A step that is required
+// and fails stops the machine with a sentence that names it; any other failure is a warning and the
+// system runs without that part.
 // SPDX-License-Identifier: MIT
 #include "LoaderParams.h"
 #include "fs.h"
@@ -21,7 +23,8 @@ typedef struct StartupStep {
     bool Required;
 } StartupStep;
 
-void KiSystemStartup(const LoaderParams *loader) __attribute__((noreturn)); // entry point of moskrnl.exe
+void KiSystemStartup(const LoaderParams *loader)
+    __attribute__((noreturn)); // entry point of moskrnl.exe
 
 static const LoaderParams *Loader;
 
@@ -30,7 +33,8 @@ static const LoaderParams *Loader;
 static void *MapDevice(PhysicalAddress address, size_t size)
 {
     void *mapping = nullptr;
-    return MmMapDevice(address, size, CachingUncached, &mapping) == StatusSuccess ? mapping : nullptr;
+    return MmMapDevice(address, size, CachingUncached, &mapping) == StatusSuccess ? mapping
+                                                                                  : nullptr;
 }
 
 static Status StartMemory(const LoaderParams *loader)
@@ -40,7 +44,10 @@ static Status StartMemory(const LoaderParams *loader)
     return StatusSuccess;
 }
 
-static Status StartInterrupts(const LoaderParams *loader) { return HalInitializeInterrupts(loader->AcpiRsdp); }
+static Status StartInterrupts(const LoaderParams *loader)
+{
+    return HalInitializeInterrupts(loader->AcpiRsdp);
+}
 
 static Status StartClock(const LoaderParams *loader)
 {
@@ -48,7 +55,8 @@ static Status StartClock(const LoaderParams *loader)
     if (status == StatusSuccess) {
         uint64_t frequency;
         const char *source = HalGetClockSource(&frequency);
-        KeLog(LogInfo, "clock: %llu.%03llu MHz by %s", frequency / 1000000, frequency / 1000 % 1000, source);
+        KeLog(LogInfo, "clock: %llu.%03llu MHz by %s", frequency / 1000000, frequency / 1000 % 1000,
+              source);
     }
     return status;
 }
@@ -120,8 +128,12 @@ static Status StartSystemCalls(const LoaderParams *loader)
     return StatusSuccess;
 }
 
-static Status StartInit(const LoaderParams *loader) { return SysStartInit(); }
+static Status StartInit(const LoaderParams *loader)
+{
+    return SysStartInit();
+}
 
+// clang-format off: one step a line
 static const StartupStep Steps[] = {
     {"the memory the loader used", FinishMemory, true},
     {"the firmware's clock", StartFirmware, false},
@@ -134,6 +146,7 @@ static const StartupStep Steps[] = {
     {"system calls", StartSystemCalls, true},
     {"/system/init.exe", StartInit, true},
 };
+// clang-format on
 
 // ------------------------------------------------------------------------------------- the order
 
@@ -148,14 +161,18 @@ static void RunSteps(const StartupStep *steps, size_t count)
         }
         if (steps[i].Required) {
             char message[128];
-            RtlFormat(message, sizeof(message), "MetalOS cannot start %s: status %u.", steps[i].Name, status);
+            RtlFormat(message, sizeof(message), "MetalOS cannot start %s: status %u.",
+                      steps[i].Name, status);
             KeBugCheckFrame(BugCheckInitialization, i, status, 0, 0, message, nullptr);
         }
         KeLog(LogWarning, "cannot start %s: status %u", steps[i].Name, status);
     }
 }
 
-static void RunLaterSteps(void *context) { RunSteps(Steps, RTL_COUNT_OF(Steps)); }
+static void RunLaterSteps(void *context)
+{
+    RunSteps(Steps, RTL_COUNT_OF(Steps));
+}
 
 static void StartStartupThread(void)
 {
@@ -176,7 +193,10 @@ static void StartStartupThread(void)
 
 static void ApplyOptions(const LoaderParams *loader)
 {
-    static const struct { const char *Name; KLogLevel Level; } levels[] = {
+    static const struct {
+        const char *Name;
+        KLogLevel Level;
+    } levels[] = {
         {"error", LogError}, {"warning", LogWarning}, {"info", LogInfo}, {"debug", LogDebug}};
     char value[16];
     if (RtlFindOption(loader->Options, "log", 0, value, sizeof(value)))
@@ -187,10 +207,12 @@ static void ApplyOptions(const LoaderParams *loader)
         KeSetBugCheckAction(RtlCompareNoCase(value, "exit") == 0);
 }
 
-// A loader of another version could have laid out everything else differently; only COM1 is certain.
+// A loader of another version could have laid out everything else differently; only COM1 is
+// certain.
 static void CheckLoader(const LoaderParams *loader)
 {
-    static const char sentence[] = "moskrnl.exe: the loader is of another version; nothing can be started.\n";
+    static const char sentence[] =
+        "moskrnl.exe: the loader is of another version; nothing can be started.\n";
     if (loader->Magic == LOADER_PARAMS_MAGIC && loader->Version == LOADER_PARAMS_VERSION &&
         loader->Size == sizeof(LoaderParams) && loader->OptionsSize < LOADER_OPTIONS_SIZE &&
         loader->Options[loader->OptionsSize] == '\0')

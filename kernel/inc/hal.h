@@ -1,17 +1,17 @@
-// hal.h - the processor and its immediate surroundings: everything C cannot say, interrupt delivery,
-// the clock, port and MSR access. The only layer that knows x86-64 entry sequences.
+// hal.h - the processor and its immediate surroundings: everything C cannot say, interrupt
+// delivery, the clock, port and MSR access. The only layer that knows x86-64 entry sequences.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include "rtl/rtl.h"
 
-#define PAGE_SIZE 4096u
+#define PAGE_SIZE  4096u
 #define PAGE_SHIFT 12
 
 typedef uint64_t PhysicalAddress;
 
-// The interrupted state, as the trap entry code lays it down (trap.c has the stack picture). Also what a
-// system call that came from user mode can be inspected through.
+// The interrupted state, as the trap entry code lays it down (trap.c has the stack picture). Also
+// what a system call that came from user mode can be inspected through.
 typedef struct KTrapFrame {
     uint64_t Rax, Rcx, Rdx, Rbx, Rbp, Rsi, Rdi, R8, R9, R10, R11, R12, R13, R14, R15;
     uint64_t Vector;
@@ -21,15 +21,25 @@ typedef struct KTrapFrame {
 
 static_assert(sizeof(KTrapFrame) == 176, "entry.c");
 
-static inline bool HalTrapFromUser(const KTrapFrame *frame) { return (frame->Cs & 3) == 3; }
+static inline bool HalTrapFromUser(const KTrapFrame *frame)
+{
+    return (frame->Cs & 3) == 3;
+}
 
 // ---- port, MSR, control register access: static inline in hal_intrinsics.h, included here.
 #include "hal_intrinsics.h"
 
-// ---- per-processor data. The head of ke's KPrcb, reached through gs in the kernel; entry.c knows the
-// offsets of the first fields. Legend: [o] only by its own processor, [i] its own, interrupts off.
+// ---- per-processor data. The head of ke's KPrcb, reached through gs in the kernel; entry.c knows
+// the offsets of the first fields. Legend: [o] only by its own processor, [i] its own, interrupts
+// off.
 #define HAL_IST_STACK_SIZE 8192u
-enum { HalIstDoubleFault = 1, HalIstNmi = 2, HalIstMachineCheck = 3, HalIstDebug = 4, HalIstCount = 4 };
+enum {
+    HalIstDoubleFault = 1,
+    HalIstNmi = 2,
+    HalIstMachineCheck = 3,
+    HalIstDebug = 4,
+    HalIstCount = 4
+};
 
 typedef struct HalTaskState { // 64-bit TSS, Intel SDM vol. 3, 8.7
     uint32_t Reserved0;
@@ -43,16 +53,16 @@ typedef struct HalTaskState { // 64-bit TSS, Intel SDM vol. 3, 8.7
 static_assert(sizeof(HalTaskState) == 104, "hardware format");
 
 typedef struct HalProcessor {
-    struct HalProcessor *Self;   // 0x00
-    struct KThread *Thread;        // 0x08 [i]
-    uint64_t KernelStack;        // 0x10 [i] top of the running thread's kernel stack
-    uint64_t UserStack;          // 0x18 [i] scratch of the system call entry
-    volatile uint8_t Irql;       // 0x20 [o] KIrql
+    struct HalProcessor *Self;    // 0x00
+    struct KThread *Thread;       // 0x08 [i]
+    uint64_t KernelStack;         // 0x10 [i] top of the running thread's kernel stack
+    uint64_t UserStack;           // 0x18 [i] scratch of the system call entry
+    volatile uint8_t Irql;        // 0x20 [o] KIrql
     volatile uint8_t PendingWork; // 0x21 [i] DPCs, timers or a reschedule wait for PassiveLevel
-    volatile uint8_t ReturnWork; // 0x22 [i] the running thread must not just return to user mode
-    uint8_t SmapEnabled;         // 0x23
-    uint32_t Number;             // 0x24
-    uint64_t UserGsBase;         // 0x28 [i] what IA32_KERNEL_GS_BASE holds
+    volatile uint8_t ReturnWork;  // 0x22 [i] the running thread must not just return to user mode
+    uint8_t SmapEnabled;          // 0x23
+    uint32_t Number;              // 0x24
+    uint64_t UserGsBase;          // 0x28 [i] what IA32_KERNEL_GS_BASE holds
     uint32_t ApicId;
     uint32_t Padding;
     uint64_t Gdt[10];
@@ -69,7 +79,8 @@ static inline struct KThread *HalGetCurrentThread(void)
     __asm__("movq %%gs:0x08, %0" : "=r"(thread));
     return thread;
 }
-static inline HalProcessor *HalGetProcessor(void) // stable only while the thread cannot be preempted
+static inline HalProcessor *
+HalGetProcessor(void) // stable only while the thread cannot be preempted
 {
     HalProcessor *processor;
     __asm__ volatile("movq %%gs:0x00, %0" : "=r"(processor));
@@ -77,18 +88,19 @@ static inline HalProcessor *HalGetProcessor(void) // stable only while the threa
 }
 
 // ---- processor set-up. Called once per processor.
-// GDT, TSS with IST stacks for double fault, NMI, machine check and debug traps, IDT; SMEP, SMAP, UMIP,
-// NX, WP when CPUID has them, syscall MSRs, XSAVE feature mask. CR4.FSGSBASE stays off: user code
-// cannot write gs. A processor without SYSCALL, NX or FXSAVE is reported on COM1 and halted.
+// GDT, TSS with IST stacks for double fault, NMI, machine check and debug traps, IDT; SMEP, SMAP,
+// UMIP, NX, WP when CPUID has them, syscall MSRs, XSAVE feature mask. CR4.FSGSBASE stays off: user
+// code cannot write gs. A processor without SYSCALL, NX or FXSAVE is reported on COM1 and halted.
 void HalInitializeProcessor(HalProcessor *processor);
 const char *HalGetProcessorName(void); // the CPUID brand string
 
 // ---- what the layer above supplies.
 void KiDispatchTrap(KTrapFrame *frame); // interrupts off before and after
-void KiReturnToUser(void);              // ReturnWork was set on the way to user mode; interrupts off before and after
+void KiReturnToUser(
+    void); // ReturnWork was set on the way to user mode; interrupts off before and after
 void KiReportStackOverrun(uint64_t found, uint64_t expected) __attribute__((noreturn));
-// System calls: entry n of the first table is called with the first four arguments; for a call with more it
-// is HalSystemCallWithStackArguments, which goes on to entry n of the second with all six.
+// System calls: entry n of the first table is called with the first four arguments; for a call with
+// more it is HalSystemCallWithStackArguments, which goes on to entry n of the second with all six.
 extern void *const *KiSystemCallTable;
 extern void *const *KiSystemCallStackTable;
 extern uint64_t KiSystemCallLimit;
@@ -100,13 +112,15 @@ extern const uint8_t HalStackArgumentsBegin[], HalStackArgumentsEnd[], HalStackA
 // Saves the callee-saved registers on the stack, *savedStack = rsp, and continues at newStack.
 // Interrupts may be on; preemption must be off.
 void HalSwitchStack(uint64_t *savedStack, uint64_t newStack);
-// Lays out a new stack so that HalSwitchStack to the result calls entry(context); entry never returns.
+// Lays out a new stack so that HalSwitchStack to the result calls entry(context); entry never
+// returns.
 uint64_t HalPrepareStack(void *top, void (*entry)(void *), void *context);
 // The stack that traps and system calls from user mode use from now on.
 void HalSetKernelStack(uint64_t top);
 void HalSetUserGsBase(uint64_t base);
-void HalEnterUserMode(uint64_t rip, uint64_t rsp, uint64_t argument1, uint64_t argument2) __attribute__((noreturn));
-size_t HalFpuAreaSize(void);          // bytes, a multiple of 64
+void HalEnterUserMode(uint64_t rip, uint64_t rsp, uint64_t argument1, uint64_t argument2)
+    __attribute__((noreturn));
+size_t HalFpuAreaSize(void);           // bytes, a multiple of 64
 void HalInitializeFpuArea(void *area); // 64-byte aligned; the state of a fresh program
 void HalSaveFpu(void *area);
 void HalRestoreFpu(const void *area);
@@ -114,41 +128,47 @@ void HalRestoreFpu(const void *area);
 typedef void *HalDeviceMapper(PhysicalAddress address, size_t size);
 void HalRegisterDeviceMapper(HalDeviceMapper *mapper);
 
-// Local APIC (xAPIC or x2APIC), IOAPICs and interrupt overrides from the MADT; the legacy PIC is masked.
-// A machine without MADT or APIC: StatusNotSupported.
+// Local APIC (xAPIC or x2APIC), IOAPICs and interrupt overrides from the MADT; the legacy PIC is
+// masked. A machine without MADT or APIC: StatusNotSupported.
 Status HalInitializeInterrupts(PhysicalAddress rsdp);
-// Chooses and calibrates the clock: TSC frequency from CPUID (hypervisor leaf, 15h/16h), else measured
-// against the ACPI PM timer, else HPET or the PIT; every wait is bounded. Starts the local APIC timer.
+// Chooses and calibrates the clock: TSC frequency from CPUID (hypervisor leaf, 15h/16h), else
+// measured against the ACPI PM timer, else HPET or the PIT; every wait is bounded. Starts the local
+// APIC timer.
 Status HalInitializeClock(PhysicalAddress rsdp);
 
-// Finds an ACPI table by signature ("FACP") through RSDP -> XSDT/RSDT, checksum verified, the n-th of
-// that name. Returns a direct-map pointer or nullptr. Usable before ACPICA.
+// Finds an ACPI table by signature ("FACP") through RSDP -> XSDT/RSDT, checksum verified, the n-th
+// of that name. Returns a direct-map pointer or nullptr. Usable before ACPICA.
 const void *HalFindAcpiTable(const char signature[4], size_t index, size_t *length);
 
 // ---- time
-uint64_t HalQueryNanoseconds(void);  // monotonic, since HalInitializeClock
-void HalArmTimer(uint64_t deadline); // one-shot clock interrupt at that HalQueryNanoseconds; the past: at once
+uint64_t HalQueryNanoseconds(void); // monotonic, since HalInitializeClock
+void HalArmTimer(
+    uint64_t deadline); // one-shot clock interrupt at that HalQueryNanoseconds; the past: at once
 const char *HalGetClockSource(uint64_t *frequency); // what the TSC's frequency (Hz) was taken from
-void HalStallNanoseconds(uint64_t time); // busy wait, for hardware delays below 100 us
+void HalStallNanoseconds(uint64_t time);            // busy wait, for hardware delays below 100 us
 
 // ---- interrupts
 typedef void HalInterruptHandler(void *context);
 // Reserves a vector and routes ISA IRQ `irq` (0-15, overrides applied) to it on processor 0.
 Status HalConnectIsaInterrupt(uint8_t irq, HalInterruptHandler *handler, void *context);
-// Reserves a vector for a message-signalled interrupt; the device is programmed with *address, *data.
-Status HalConnectMessageInterrupt(HalInterruptHandler *handler, void *context, uint64_t *address, uint32_t *data);
+// Reserves a vector for a message-signalled interrupt; the device is programmed with *address,
+// *data.
+Status HalConnectMessageInterrupt(HalInterruptHandler *handler, void *context, uint64_t *address,
+                                  uint32_t *data);
 // Routes global system interrupt `gsi` (ACPI SCI); level/low per ACPI defaults.
-Status HalConnectGsi(uint32_t gsi, bool level, bool activeLow, HalInterruptHandler *handler, void *context);
+Status HalConnectGsi(uint32_t gsi, bool level, bool activeLow, HalInterruptHandler *handler,
+                     void *context);
 void HalRequestInterrupt(uint32_t processor, uint8_t vector); // IPI
 // Runs the handlers of a vector (32-255) and acknowledges it; false: nobody's.
 bool HalHandleInterrupt(uint8_t vector);
 // The routine HalArmTimer's interrupt calls.
 void HalRegisterClockHandler(HalInterruptHandler *handler);
 void HalRequestReschedule(uint32_t processor); // interrupts it, so that it sees its PendingWork
-void HalFreezeOtherProcessors(void); // NMI to all others; returns at once
+void HalFreezeOtherProcessors(void);           // NMI to all others; returns at once
 
 // ---- firmware and power
-// An exception in firmware code continues here (KeRegisterFaultRange over the runtime services' region).
+// An exception in firmware code continues here (KeRegisterFaultRange over the runtime services'
+// region).
 extern const uint8_t HalFirmwareFault[];
 Status HalInitializeFirmware(uint64_t runtimeServices);
 // Unix time in nanoseconds from the firmware's clock (GetTime), at boot; StatusNotSupported.

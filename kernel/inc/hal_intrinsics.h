@@ -45,7 +45,10 @@ static inline uint64_t HalReadMsr(uint32_t number)
 }
 static inline void HalWriteMsr(uint32_t number, uint64_t value)
 {
-    __asm__ volatile("wrmsr" : : "c"(number), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
+    __asm__ volatile("wrmsr"
+                     :
+                     : "c"(number), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+                     : "memory");
 }
 
 // ---- control registers
@@ -73,9 +76,18 @@ static inline uint64_t HalReadCr4(void)
     __asm__ volatile("movq %%cr4, %0" : "=r"(value));
     return value;
 }
-static inline void HalWriteCr0(uint64_t value) { __asm__ volatile("movq %0, %%cr0" : : "r"(value) : "memory"); }
-static inline void HalWriteCr3(uint64_t value) { __asm__ volatile("movq %0, %%cr3" : : "r"(value) : "memory"); }
-static inline void HalWriteCr4(uint64_t value) { __asm__ volatile("movq %0, %%cr4" : : "r"(value) : "memory"); }
+static inline void HalWriteCr0(uint64_t value)
+{
+    __asm__ volatile("movq %0, %%cr0" : : "r"(value) : "memory");
+}
+static inline void HalWriteCr3(uint64_t value)
+{
+    __asm__ volatile("movq %0, %%cr3" : : "r"(value) : "memory");
+}
+static inline void HalWriteCr4(uint64_t value)
+{
+    __asm__ volatile("movq %0, %%cr4" : : "r"(value) : "memory");
+}
 static inline void HalInvalidatePage(uint64_t address)
 {
     __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
@@ -88,9 +100,18 @@ static inline uint64_t HalReadFlags(void)
     __asm__ volatile("pushfq\n\tpopq %0" : "=r"(flags) : : "memory");
     return flags;
 }
-static inline bool HalAreInterruptsEnabled(void) { return (HalReadFlags() & 0x200) != 0; }
-static inline void HalDisableInterrupts(void) { __asm__ volatile("cli" : : : "memory"); }
-static inline void HalEnableInterrupts(void) { __asm__ volatile("sti" : : : "memory"); }
+static inline bool HalAreInterruptsEnabled(void)
+{
+    return (HalReadFlags() & 0x200) != 0;
+}
+static inline void HalDisableInterrupts(void)
+{
+    __asm__ volatile("cli" : : : "memory");
+}
+static inline void HalEnableInterrupts(void)
+{
+    __asm__ volatile("sti" : : : "memory");
+}
 // Disables them and tells whether they were enabled, for HalRestoreInterrupts.
 static inline bool HalSaveInterrupts(void)
 {
@@ -103,9 +124,15 @@ static inline void HalRestoreInterrupts(bool enabled)
     if (enabled)
         HalEnableInterrupts();
 }
-static inline void HalPause(void) { __asm__ volatile("pause" : : : "memory"); }
+static inline void HalPause(void)
+{
+    __asm__ volatile("pause" : : : "memory");
+}
 // Enables interrupts and sleeps until one comes; no wake-up can fall between the two.
-static inline void HalWaitForInterrupt(void) { __asm__ volatile("sti\n\thlt" : : : "memory"); }
+static inline void HalWaitForInterrupt(void)
+{
+    __asm__ volatile("sti\n\thlt" : : : "memory");
+}
 
 // ---- time stamp counter, CPUID, random numbers
 static inline uint64_t HalReadTsc(void)
@@ -127,8 +154,8 @@ static inline HalCpuidResult HalCpuid(uint32_t leaf, uint32_t subleaf)
     return result;
 }
 
-// ---- supervisor access to user pages (SMAP). HalSmapEnabled is set once at start-up; on processors
-// without SMAP both do nothing. Only mm's user copy routines use them.
+// ---- supervisor access to user pages (SMAP). HalSmapEnabled is set once at start-up; on
+// processors without SMAP both do nothing. Only mm's user copy routines use them.
 extern bool HalSmapEnabled;
 static inline void HalAllowUserAccess(void)
 {

@@ -1,5 +1,5 @@
-// ke.h - the kernel core: processors, interrupt levels, spin locks, threads and their scheduling, things
-// to wait for, timers, deferred procedure calls, the log, the bugcheck.
+// ke.h - the kernel core: processors, interrupt levels, spin locks, threads and their scheduling,
+// things to wait for, timers, deferred procedure calls, the log, the bugcheck.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -44,15 +44,21 @@ typedef struct KSpinLock {
 #define KE_SPIN_LOCK_INIT(rank, name) {.Value = 0, .Rank = (rank), .Name = (name)}
 
 void KeInitializeSpinLock(KSpinLock *lock, KLockRank rank, const char *name);
-[[nodiscard]] KIrql KeAcquireSpinLock(KSpinLock *lock);          // raises to Dispatch
-[[nodiscard]] KIrql KeAcquireSpinLockRaiseToHigh(KSpinLock *lock); // for data an interrupt routine touches
+[[nodiscard]] KIrql KeAcquireSpinLock(KSpinLock *lock); // raises to Dispatch
+[[nodiscard]] KIrql
+KeAcquireSpinLockRaiseToHigh(KSpinLock *lock); // for data an interrupt routine touches
 void KeReleaseSpinLock(KSpinLock *lock, KIrql old);
 bool KeIsSpinLockHeld(const KSpinLock *lock); // by this processor; for assertions
 
-// ------------------------------------------------------------------------------- dispatcher objects
-// Everything that can be waited for begins with a KDispatcherHeader.
+// ------------------------------------------------------------------------------- dispatcher
+// objects Everything that can be waited for begins with a KDispatcherHeader.
 typedef enum KObjectKind : uint8_t {
-    KObjectEventManual, KObjectEventAuto, KObjectSemaphore, KObjectMutex, KObjectTimer, KObjectThread,
+    KObjectEventManual,
+    KObjectEventAuto,
+    KObjectSemaphore,
+    KObjectMutex,
+    KObjectTimer,
+    KObjectThread,
     KObjectProcess,
 } KObjectKind;
 
@@ -62,10 +68,20 @@ typedef struct KDispatcherHeader {
     ListEntry WaitList; // of KWaitBlock
 } KDispatcherHeader;
 
-typedef struct KEvent { KDispatcherHeader Header; } KEvent;
-typedef struct KSemaphore { KDispatcherHeader Header; int32_t Limit; } KSemaphore;
+typedef struct KEvent {
+    KDispatcherHeader Header;
+} KEvent;
+typedef struct KSemaphore {
+    KDispatcherHeader Header;
+    int32_t Limit;
+} KSemaphore;
 // Owned by a thread, recursive; a sleeping lock for PassiveLevel code.
-typedef struct KMutex { KDispatcherHeader Header; struct KThread *Owner; uint32_t Recursion; KLockRank Rank; } KMutex;
+typedef struct KMutex {
+    KDispatcherHeader Header;
+    struct KThread *Owner;
+    uint32_t Recursion;
+    KLockRank Rank;
+} KMutex;
 
 typedef enum KWaitMode : uint8_t {
     KernelWait, // not interrupted by termination
@@ -90,22 +106,30 @@ Status KeWaitForObject(void *object, KWaitMode mode, uint64_t timeout);
 Status KeWaitForMultipleObjects(size_t count, void *const objects[], bool waitAll, KWaitMode mode,
                                 uint64_t timeout, size_t *index);
 Status KeDelay(KWaitMode mode, uint64_t time); // 0: yields
-// Futex-class: sleeps on key until KeWakeKey; `check` runs under the bucket's lock at DispatchLevel and
-// must not fault: return false to leave with StatusWouldBlock.
-Status KeWaitOnKey(uint64_t space, uint64_t key, bool (*check)(void *), void *context, KWaitMode mode, uint64_t timeout);
+// Futex-class: sleeps on key until KeWakeKey; `check` runs under the bucket's lock at DispatchLevel
+// and must not fault: return false to leave with StatusWouldBlock.
+Status KeWaitOnKey(uint64_t space, uint64_t key, bool (*check)(void *), void *context,
+                   KWaitMode mode, uint64_t timeout);
 uint32_t KeWakeKey(uint64_t space, uint64_t key, uint32_t count);
 
 // ----------------------------------------------------------------------------- DPCs, timers, work
 typedef void KDpcRoutine(void *context);
-typedef struct KDpc { ListEntry Link; KDpcRoutine *Routine; void *Context; bool Queued; } KDpc;
+typedef struct KDpc {
+    ListEntry Link;
+    KDpcRoutine *Routine;
+    void *Context;
+    bool Queued;
+} KDpc;
 void KeInitializeDpc(KDpc *dpc, KDpcRoutine *routine, void *context);
-bool KeQueueDpc(KDpc *dpc); // any level; false when already queued. Runs at DispatchLevel on this processor
+bool KeQueueDpc(
+    KDpc *dpc); // any level; false when already queued. Runs at DispatchLevel on this processor
 
 // A place in a processor's heap of deadlines (timerheap.c).
 typedef struct KTimerNode {
-    struct KTimerNode *Child, *Next, *Previous; // Previous: parent of a first child; nullptr: root or out
-    uint64_t Deadline;                          // KeQueryTime value
-    void (*Expire)(struct KTimerNode *node);    // dispatcher lock held
+    struct KTimerNode *Child, *Next,
+        *Previous;     // Previous: parent of a first child; nullptr: root or out
+    uint64_t Deadline; // KeQueryTime value
+    void (*Expire)(struct KTimerNode *node); // dispatcher lock held
     uint32_t Processor;
     bool Armed;
 } KTimerNode;
@@ -114,15 +138,21 @@ typedef struct KTimer {
     KDispatcherHeader Header;
     KTimerNode Node;
     bool ManualReset;
-    uint64_t Period;   // nanoseconds, 0: once
-    KDpc *Dpc;         // queued at expiry, may be nullptr
+    uint64_t Period; // nanoseconds, 0: once
+    KDpc *Dpc;       // queued at expiry, may be nullptr
 } KTimer;
 void KeInitializeTimer(KTimer *timer, bool manualReset);
 void KeSetTimer(KTimer *timer, uint64_t delay, uint64_t period, KDpc *dpc);
 bool KeCancelTimer(KTimer *timer); // true when it was armed; the DPC may still be running
 
-typedef struct KWorkItem { ListEntry Link; void (*Routine)(void *context); void *Context; bool Queued; } KWorkItem;
-// Runs routine at PassiveLevel in the system worker thread; any level <= Dispatch. false: already queued.
+typedef struct KWorkItem {
+    ListEntry Link;
+    void (*Routine)(void *context);
+    void *Context;
+    bool Queued;
+} KWorkItem;
+// Runs routine at PassiveLevel in the system worker thread; any level <= Dispatch. false: already
+// queued.
 bool KeQueueWorkItem(KWorkItem *item);
 
 uint64_t KeQueryTime(void);       // nanoseconds since boot
@@ -136,51 +166,68 @@ uint64_t KeGetRandom(void);
 
 // ----------------------------------------------------------------------------- threads, processes
 #define KE_PRIORITY_LEVELS 32
-enum { KePriorityIdle = 0, KePriorityUserLow = 1, KePriorityNormal = 8, KePriorityUserHigh = 15,
-       KePrioritySystem = 20, KePriorityRealtime = 28 };
+enum {
+    KePriorityIdle = 0,
+    KePriorityUserLow = 1,
+    KePriorityNormal = 8,
+    KePriorityUserHigh = 15,
+    KePrioritySystem = 20,
+    KePriorityRealtime = 28
+};
 
 // The scheduler's view of a process; ps embeds it.
 typedef struct KProcess {
-    KDispatcherHeader Header;      // signalled once ended
-    uint64_t PageTableRoot;        // CR3
+    KDispatcherHeader Header;               // signalled once ended
+    uint64_t PageTableRoot;                 // CR3
     volatile uint64_t KernelTime, UserTime; // nanoseconds of ended and running threads
 } KProcess;
 
-typedef enum KThreadState : uint8_t { ThreadInitialized, ThreadReady, ThreadRunning, ThreadWaiting, ThreadTerminated } KThreadState;
+typedef enum KThreadState : uint8_t {
+    ThreadInitialized,
+    ThreadReady,
+    ThreadRunning,
+    ThreadWaiting,
+    ThreadTerminated
+} KThreadState;
 
 typedef struct KThread KThread; // complete in ke_thread.h, which ke, ps and kd include
 
 typedef struct KThreadParameters {
-    KProcess *Process;       // nullptr: the system process
-    void (*Entry)(void *);   // kernel entry; a user thread's entry calls KeEnterUserMode
+    KProcess *Process;     // nullptr: the system process
+    void (*Entry)(void *); // kernel entry; a user thread's entry calls KeEnterUserMode
     void *Context;
-    void *KernelStackLimit;  // lowest byte of the stack mm allocated
+    void *KernelStackLimit; // lowest byte of the stack mm allocated
     size_t KernelStackSize;
     uint8_t Priority;
-    const char *Name;        // for the debugger; copied, at most 31 bytes
-    void (*Cleanup)(KThread *thread); // called once by the reaper, off the thread's stack, when it has ended
+    const char *Name; // for the debugger; copied, at most 31 bytes
+    void (*Cleanup)(
+        KThread *thread); // called once by the reaper, off the thread's stack, when it has ended
 } KThreadParameters;
 
-// Prepares a thread over caller's memory (FpuArea: KeFpuAreaSize() bytes, 64-byte aligned, for threads
-// that enter user mode, else nullptr); it does not run before KeStartThread.
+// Prepares a thread over caller's memory (FpuArea: KeFpuAreaSize() bytes, 64-byte aligned, for
+// threads that enter user mode, else nullptr); it does not run before KeStartThread.
 Status KeInitializeThread(KThread *thread, const KThreadParameters *parameters, void *fpuArea);
 size_t KeFpuAreaSize(void);
 void KeStartThread(KThread *thread);
 KThread *KeGetCurrentThread(void);
 KProcess *KeGetCurrentProcess(void);
-void KeExitThread(uint32_t exitCode) __attribute__((noreturn)); // never returns; the object becomes signalled
+void KeExitThread(uint32_t exitCode)
+    __attribute__((noreturn)); // never returns; the object becomes signalled
 void KeSetPriority(KThread *thread, uint8_t priority);
-// Asks a thread to end: its UserWaits return StatusTerminating and it calls its exit path at the next
-// return to user mode (the `return to user` hook below).
+// Asks a thread to end: its UserWaits return StatusTerminating and it calls its exit path at the
+// next return to user mode (the `return to user` hook below).
 void KeRequestTermination(KThread *thread);
 bool KeIsTerminating(const KThread *thread);
-// Called with interrupts enabled at PassiveLevel before a thread that has been asked to end would return to user mode.
+// Called with interrupts enabled at PassiveLevel before a thread that has been asked to end would
+// return to user mode.
 extern void (*KeTerminateHook)(void);
 void KeYield(void);
-// Drops to ring 3: rip, rsp, rcx = argument1, rdx = argument2, gs base = threadBlock. Other registers zero.
-void KeEnterUserMode(uint64_t rip, uint64_t rsp, uint64_t argument1, uint64_t argument2, uint64_t threadBlock) __attribute__((noreturn));
-// Switches the address space of the current thread for a while (used to build processes); returns the
-// one it had, to be given back.
+// Drops to ring 3: rip, rsp, rcx = argument1, rdx = argument2, gs base = threadBlock. Other
+// registers zero.
+void KeEnterUserMode(uint64_t rip, uint64_t rsp, uint64_t argument1, uint64_t argument2,
+                     uint64_t threadBlock) __attribute__((noreturn));
+// Switches the address space of the current thread for a while (used to build processes); returns
+// the one it had, to be given back.
 KProcess *KeAttachProcess(KProcess *process);
 // The process of kernel threads; mm sets its PageTableRoot when it replaces the loader's tables.
 extern KProcess KeSystemProcess;
@@ -190,10 +237,12 @@ void KeInitializeProcess(KProcess *process, uint64_t pageTableRoot);
 void KeSignalForever(KDispatcherHeader *header);
 
 // System call dispatch: sys registers its table; entry code indexes it.
-typedef uint64_t KSystemCall(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, uint64_t a6);
+typedef uint64_t KSystemCall(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
+                             uint64_t a6);
 void KeRegisterSystemCalls(KSystemCall *const *table, const uint8_t *argumentCounts, size_t count);
 // mm registers the page fault handler: true when resolved, false: the fault stands.
-void KeRegisterPageFaultHandler(bool (*handler)(uint64_t address, uint64_t errorCode, KTrapFrame *frame));
+void KeRegisterPageFaultHandler(bool (*handler)(uint64_t address, uint64_t errorCode,
+                                                KTrapFrame *frame));
 // ps registers what a fault in ring 3 that nobody resolved does (ends the process).
 void KeRegisterUserFaultHandler(void (*handler)(KTrapFrame *frame, uint64_t faultAddress));
 // Code that may touch user memory: a fault between `begin` and `end` continues at `resume`.
@@ -201,17 +250,19 @@ void KeRegisterFaultRange(uint64_t begin, uint64_t end, uint64_t resume);
 
 // -------------------------------------------------------------------------------- processors
 typedef struct KPrcb KPrcb; // complete in ke_prcb.h
-// Start-up, on the boot processor, in this order: gs, traps, locks and the log work after the first (the caller is
-// then the idle thread to be); the system threads need the clock; KeRunIdle never returns.
+// Start-up, on the boot processor, in this order: gs, traps, locks and the log work after the first
+// (the caller is then the idle thread to be); the system threads need the clock; KeRunIdle never
+// returns.
 void KeInitialize(void);
 void KeStartSystemThreads(void); // worker and reaper
 void KeRunIdle(void) __attribute__((noreturn));
-// In checked builds: tries the scheduler, waits and timers; stops the machine when one of them is wrong.
+// In checked builds: tries the scheduler, waits and timers; stops the machine when one of them is
+// wrong.
 void KeRunSelfTests(void);
 KPrcb *KeGetCurrentPrcb(void);
 uint32_t KeGetProcessorCount(void);
 uint32_t KeGetCurrentProcessorNumber(void);
-void KeFlushTlbPage(uint64_t address);   // on every processor that may hold it
+void KeFlushTlbPage(uint64_t address); // on every processor that may hold it
 void KeFlushTlbAll(void);
 
 // -------------------------------------------------------------------------------------- the log
@@ -219,29 +270,31 @@ typedef enum KLogLevel : uint8_t { LogError, LogWarning, LogInfo, LogDebug } KLo
 // One line "[seconds.micros] text" into the ring and out of COM1. Any level.
 void KeLog(KLogLevel level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void KeSetLogLevel(KLogLevel level); // of what goes to COM1; the ring takes everything
-// Bytes of programs' console output, framed for the machine at the other end of COM1: the bytes between
-// SO (0x0E) and SI (0x0F) are output, the rest is log; 0x0E, 0x0F, 0x10 inside are sent as 0x10, byte ^ 0x40.
+// Bytes of programs' console output, framed for the machine at the other end of COM1: the bytes
+// between SO (0x0E) and SI (0x0F) are output, the rest is log; 0x0E, 0x0F, 0x10 inside are sent as
+// 0x10, byte ^ 0x40.
 void KeWriteConsole(const void *data, size_t size);
 // Copies out the newest bytes of the log ring; returns their number.
 size_t KeReadLog(char *buffer, size_t size);
 
 // ------------------------------------------------------------------------------------- bugcheck
-typedef enum KBugCheckCode : uint32_t { // NT's codes where the meaning is NT's (bug check reference)
-    BugCheckIrqlNotLessOrEqual = 0x0A,
-    BugCheckUnhandledException = 0x1E,
-    BugCheckPageFault = 0x50,
-    BugCheckNoBootDevice = 0x7B,
-    BugCheckProcessorTrap = 0x7F, // 8: double fault
-    BugCheckHardware = 0x80,
-    BugCheckHeapCorrupt = 0x19,
-    BugCheckBadHeapCaller = 0xC2,
-    BugCheckManual = 0xE2,
-    BugCheckSecurity = 0x139,     // stack cookie, list corruption
-    BugCheckAssertion = 0x4D4F0001, // file, line in the message
-    BugCheckLockRank = 0x4D4F0002,  // lock, rank, held
-    BugCheckInitialization = 0x4D4F0003, // step, status
-    BugCheckCriticalProcess = 0xEF,
-} KBugCheckCode;
+typedef enum KBugCheckCode
+    : uint32_t { // NT's codes where the meaning is NT's (bug check reference)
+        BugCheckIrqlNotLessOrEqual = 0x0A,
+        BugCheckUnhandledException = 0x1E,
+        BugCheckPageFault = 0x50,
+        BugCheckNoBootDevice = 0x7B,
+        BugCheckProcessorTrap = 0x7F, // 8: double fault
+        BugCheckHardware = 0x80,
+        BugCheckHeapCorrupt = 0x19,
+        BugCheckBadHeapCaller = 0xC2,
+        BugCheckManual = 0xE2,
+        BugCheckSecurity = 0x139,            // stack cookie, list corruption
+        BugCheckAssertion = 0x4D4F0001,      // file, line in the message
+        BugCheckLockRank = 0x4D4F0002,       // lock, rank, held
+        BugCheckInitialization = 0x4D4F0003, // step, status
+        BugCheckCriticalProcess = 0xEF,
+    } KBugCheckCode;
 
 typedef struct KBugCheck {
     KBugCheckCode Code;
@@ -250,12 +303,15 @@ typedef struct KBugCheck {
     const KTrapFrame *Frame; // the failing state; nullptr: the caller of KeBugCheck
 } KBugCheck;
 
-void KeBugCheck(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4) __attribute__((noreturn));
-void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4, const char *message,
-                     const KTrapFrame *frame) __attribute__((noreturn));
+void KeBugCheck(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4)
+    __attribute__((noreturn));
+void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4,
+                     const char *message, const KTrapFrame *frame) __attribute__((noreturn));
 // kd prints the report through this; called once, interrupts off, other processors halted.
 void KeRegisterBugCheckReporter(void (*reporter)(const KBugCheck *bugCheck));
-void KeAssertionFailed(const char *expression, const char *file, uint32_t line) __attribute__((noreturn));
+void KeAssertionFailed(const char *expression, const char *file, uint32_t line)
+    __attribute__((noreturn));
 // Option `bugcheck = exit`: reset the machine after the report instead of halting.
 void KeSetBugCheckAction(bool reset);
-#define KE_ASSERT(expression) ((expression) ? (void)0 : KeAssertionFailed(#expression, __FILE__, __LINE__))
+#define KE_ASSERT(expression)                                                                      \
+    ((expression) ? (void)0 : KeAssertionFailed(#expression, __FILE__, __LINE__))

@@ -1,5 +1,5 @@
-// ke_thread.h - the scheduler's thread, complete, for those that embed one (ps) or look inside (ke, kd).
-// Everybody else uses the functions of ke.h.
+// ke_thread.h - the scheduler's thread, complete, for those that embed one (ps) or look inside (ke,
+// kd). Everybody else uses the functions of ke.h.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -21,51 +21,51 @@ struct KThread {
     KDispatcherHeader Header; // [d] signalled once the thread has ended
 
     // ---- context switch
-    uint64_t SavedStack;      // [p] rsp while it does not run
-    uint64_t KernelStackTop;  // [c]
-    void *KernelStackLimit;   // [c]
-    size_t KernelStackSize;   // [c]
-    KProcess *Process;        // [t] whose address space is loaded while it runs
-    KProcess *OwnProcess;     // [c]
-    void *FpuArea;            // [c] nullptr: never in user mode
-    uint64_t UserGsBase;      // [t]
-    uint32_t LastProcessor;   // [p]
+    uint64_t SavedStack;     // [p] rsp while it does not run
+    uint64_t KernelStackTop; // [c]
+    void *KernelStackLimit;  // [c]
+    size_t KernelStackSize;  // [c]
+    KProcess *Process;       // [t] whose address space is loaded while it runs
+    KProcess *OwnProcess;    // [c]
+    void *FpuArea;           // [c] nullptr: never in user mode
+    uint64_t UserGsBase;     // [t]
+    uint32_t LastProcessor;  // [p]
 
     // ---- scheduling
-    KThreadState State;           // [d]
-    uint8_t Priority;             // [d] now, boost included
-    uint8_t BasePriority;         // [d]
-    bool Boosted;                 // [d]
-    volatile bool Terminating;    // [d] set once
-    bool SwitchedOut;             // [d] ended and off its stack: the reaper may take it
-    KWaitMode WaitMode;           // [d]
-    bool WaitAll;                 // [d]
-    ListEntry ReadyLink;          // [d] in a ready queue, or in the reaper's list
-    uint64_t QuantumLeft;         // [d] nanoseconds
-    uint64_t RunStart;            // [p] when it was switched to, ns
-    uint64_t RunTime;             // [p] nanoseconds on a processor until RunStart
-    uint64_t Switches;            // [p] times it was switched to
+    KThreadState State;        // [d]
+    uint8_t Priority;          // [d] now, boost included
+    uint8_t BasePriority;      // [d]
+    bool Boosted;              // [d]
+    volatile bool Terminating; // [d] set once
+    bool SwitchedOut;          // [d] ended and off its stack: the reaper may take it
+    KWaitMode WaitMode;        // [d]
+    bool WaitAll;              // [d]
+    ListEntry ReadyLink;       // [d] in a ready queue, or in the reaper's list
+    uint64_t QuantumLeft;      // [d] nanoseconds
+    uint64_t RunStart;         // [p] when it was switched to, ns
+    uint64_t RunTime;          // [p] nanoseconds on a processor until RunStart
+    uint64_t Switches;         // [p] times it was switched to
 
     // ---- waiting
-    Status WaitStatus;            // [d] result of the wait
-    size_t WaitIndex;             // [d]
-    KWaitBlock *WaitBlocks;       // [d]
-    size_t WaitCount;             // [d] blocks; 0: a key wait or a delay
-    ListEntry KeyLink;            // [d] in a key bucket; empty otherwise
-    uint64_t KeySpace, Key;       // [d]
-    KTimerNode TimeOut;           // [d]
+    Status WaitStatus;      // [d] result of the wait
+    size_t WaitIndex;       // [d]
+    KWaitBlock *WaitBlocks; // [d]
+    size_t WaitCount;       // [d] blocks; 0: a key wait or a delay
+    ListEntry KeyLink;      // [d] in a key bucket; empty otherwise
+    uint64_t KeySpace, Key; // [d]
+    KTimerNode TimeOut;     // [d]
 
     // ---- ending
-    uint32_t ExitCode;            // [t] until Header is signalled, then [c]
+    uint32_t ExitCode;                // [t] until Header is signalled, then [c]
     void (*Cleanup)(KThread *thread); // [c]
 
     // ---- start
-    void (*Entry)(void *);        // [c]
-    void *Context;                // [c]
-    ListEntry AllLink;            // [d] every thread, for the debugger
-    char Name[32];                // [c]
+    void (*Entry)(void *); // [c]
+    void *Context;         // [c]
+    ListEntry AllLink;     // [d] every thread, for the debugger
+    char Name[32];         // [c]
 
     // ---- checked builds
-    uint32_t HeldMutexCount;      // [t]
+    uint32_t HeldMutexCount;                         // [t]
     uint8_t HeldMutexRanks[KE_MAXIMUM_HELD_MUTEXES]; // [t]
 };

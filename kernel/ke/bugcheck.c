@@ -1,7 +1,7 @@
 // bugcheck.c - the end: stop the other processors, explain, halt or reset.
 //
-// The first processor that gets here owns the report; another that fails meanwhile stops silently. A failure
-// inside the report itself is told in one line and ends it.
+// The first processor that gets here owns the report; another that fails meanwhile stops silently.
+// A failure inside the report itself is told in one line and ends it.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
@@ -10,9 +10,18 @@ static uint32_t Depth;                 // of the owner's failures
 static bool ResetAfterReport;
 static void (*Reporter)(const KBugCheck *);
 
-void KeRegisterBugCheckReporter(void (*reporter)(const KBugCheck *)) { Reporter = reporter; }
-void KeSetBugCheckAction(bool reset) { ResetAfterReport = reset; }
-bool KiIsFreezing(void) { return OwnerPlusOne != 0; }
+void KeRegisterBugCheckReporter(void (*reporter)(const KBugCheck *))
+{
+    Reporter = reporter;
+}
+void KeSetBugCheckAction(bool reset)
+{
+    ResetAfterReport = reset;
+}
+bool KiIsFreezing(void)
+{
+    return OwnerPlusOne != 0;
+}
 
 void KiFreezeThisProcessor(void)
 {
@@ -36,7 +45,10 @@ static void Print(const char *format, ...)
 
 static const char *NameOf(KBugCheckCode code)
 {
-    static const struct { KBugCheckCode Code; const char *Name; } names[] = {
+    static const struct {
+        KBugCheckCode Code;
+        const char *Name;
+    } names[] = {
         {BugCheckIrqlNotLessOrEqual, "IRQL_NOT_LESS_OR_EQUAL"},
         {BugCheckUnhandledException, "UNHANDLED_EXCEPTION"},
         {BugCheckPageFault, "PAGE_FAULT"},
@@ -61,18 +73,23 @@ static const char *NameOf(KBugCheckCode code)
 // The report of a kernel whose debugger support has not started.
 static void ReportPlainly(const KBugCheck *bugCheck)
 {
-    Print("\n*** BUGCHECK %08x %s (%llx, %llx, %llx, %llx)\n", (uint32_t)bugCheck->Code, NameOf(bugCheck->Code),
-          bugCheck->Parameters[0], bugCheck->Parameters[1], bugCheck->Parameters[2], bugCheck->Parameters[3]);
+    Print("\n*** BUGCHECK %08x %s (%llx, %llx, %llx, %llx)\n", (uint32_t)bugCheck->Code,
+          NameOf(bugCheck->Code), bugCheck->Parameters[0], bugCheck->Parameters[1],
+          bugCheck->Parameters[2], bugCheck->Parameters[3]);
     if (bugCheck->Message != nullptr)
         Print("%s\n", bugCheck->Message);
     const KTrapFrame *frame = bugCheck->Frame;
     if (frame != nullptr) {
         Print("vector %llu error %llx rip %016llx cs %llx rflags %llx rsp %016llx\n", frame->Vector,
               frame->ErrorCode, frame->Rip, frame->Cs, frame->Rflags, frame->Rsp);
-        Print("rax %016llx rbx %016llx rcx %016llx rdx %016llx\n", frame->Rax, frame->Rbx, frame->Rcx, frame->Rdx);
-        Print("rsi %016llx rdi %016llx rbp %016llx  r8 %016llx\n", frame->Rsi, frame->Rdi, frame->Rbp, frame->R8);
-        Print(" r9 %016llx r10 %016llx r11 %016llx r12 %016llx\n", frame->R9, frame->R10, frame->R11, frame->R12);
-        Print("r13 %016llx r14 %016llx r15 %016llx cr2 %016llx\n", frame->R13, frame->R14, frame->R15, HalReadCr2());
+        Print("rax %016llx rbx %016llx rcx %016llx rdx %016llx\n", frame->Rax, frame->Rbx,
+              frame->Rcx, frame->Rdx);
+        Print("rsi %016llx rdi %016llx rbp %016llx  r8 %016llx\n", frame->Rsi, frame->Rdi,
+              frame->Rbp, frame->R8);
+        Print(" r9 %016llx r10 %016llx r11 %016llx r12 %016llx\n", frame->R9, frame->R10,
+              frame->R11, frame->R12);
+        Print("r13 %016llx r14 %016llx r15 %016llx cr2 %016llx\n", frame->R13, frame->R14,
+              frame->R15, HalReadCr2());
     }
     Print("*** END OF REPORT\n");
 }
@@ -88,13 +105,14 @@ static void End(void)
     }
 }
 
-void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4, const char *message,
-                     const KTrapFrame *frame)
+void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4,
+                     const char *message, const KTrapFrame *frame)
 {
     HalDisableInterrupts();
     KiSetIrql(HighLevel);
     uint32_t self = KeGetCurrentProcessorNumber() + 1, expected = 0;
-    if (!__atomic_compare_exchange_n(&OwnerPlusOne, &expected, self, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
+    if (!__atomic_compare_exchange_n(&OwnerPlusOne, &expected, self, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST) &&
         expected != self)
         KiFreezeThisProcessor();
     KBugCheck bugCheck = {code, {p1, p2, p3, p4}, message, frame};
@@ -126,10 +144,12 @@ void KeAssertionFailed(const char *expression, const char *file, uint32_t line)
 {
     char message[256];
     RtlFormat(message, sizeof(message), "Assertion failed: %s, %s:%u", expression, file, line);
-    KeBugCheckFrame(BugCheckAssertion, (uint64_t)expression, (uint64_t)file, line, 0, message, nullptr);
+    KeBugCheckFrame(BugCheckAssertion, (uint64_t)expression, (uint64_t)file, line, 0, message,
+                    nullptr);
 }
 
 void KiReportStackOverrun(uint64_t found, uint64_t expected)
 {
-    KeBugCheckFrame(BugCheckSecurity, 2, found, expected, 0, "A function's stack frame was overrun.", nullptr);
+    KeBugCheckFrame(BugCheckSecurity, 2, found, expected, 0,
+                    "A function's stack frame was overrun.", nullptr);
 }

@@ -1,5 +1,5 @@
-// dpc.c - deferred procedure calls: the part of an interrupt that may take time or wake threads. They run in order
-// at DispatchLevel on the processor that queued them, as soon as its level drops.
+// dpc.c - deferred procedure calls: the part of an interrupt that may take time or wake threads.
+// They run in order at DispatchLevel on the processor that queued them, as soon as its level drops.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
@@ -32,7 +32,8 @@ void KiRunDpcs(KPrcb *prcb)
         RtlRemoveEntry(&dpc->Link);
         KDpcRoutine *routine = dpc->Routine;
         void *context = dpc->Context;
-        __atomic_store_n(&dpc->Queued, false, __ATOMIC_RELEASE); // it may be queued again, or freed by its routine
+        __atomic_store_n(&dpc->Queued, false,
+                         __ATOMIC_RELEASE); // it may be queued again, or freed by its routine
         prcb->Counters.Dpcs++;
         HalEnableInterrupts();
         routine(context);

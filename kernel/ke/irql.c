@@ -1,16 +1,19 @@
 // irql.c - interrupt levels and spin locks.
 //
-// The level is a byte in the processor's data. DispatchLevel leaves interrupts on: an interrupt routine
-// then queues its DPC and the reschedule it causes, and both wait in PendingWork until the level drops to
-// PassiveLevel. HighLevel is DispatchLevel with the interrupt flag off.
+// The level is a byte in the processor's data. DispatchLevel leaves interrupts on: an interrupt
+// routine then queues its DPC and the reschedule it causes, and both wait in PendingWork until the
+// level drops to PassiveLevel. HighLevel is DispatchLevel with the interrupt flag off.
 //
-// Spin locks carry a rank. A processor may only take a lock whose rank is above those it holds, which
-// makes a cycle, and so a deadlock, impossible; checked builds keep the held locks and stop at the first wrong
-// order, whether or not it would have deadlocked this time.
+// Spin locks carry a rank. A processor may only take a lock whose rank is above those it holds,
+// which makes a cycle, and so a deadlock, impossible; checked builds keep the held locks and stop
+// at the first wrong order, whether or not it would have deadlocked this time.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
-KIrql KeGetCurrentIrql(void) { return (KIrql)KiGetIrql(); }
+KIrql KeGetCurrentIrql(void)
+{
+    return (KIrql)KiGetIrql();
+}
 
 KIrql KeRaiseIrql(KIrql level)
 {
@@ -33,8 +36,8 @@ void KeLowerIrql(KIrql level)
         KiDispatchPendingWork();
 }
 
-// What waited for PassiveLevel: expired timers, DPCs, a better thread. The last may switch threads, so that
-// this returns much later and on another processor.
+// What waited for PassiveLevel: expired timers, DPCs, a better thread. The last may switch threads,
+// so that this returns much later and on another processor.
 void KiDispatchPendingWork(void)
 {
     bool enabled = HalSaveInterrupts();
@@ -69,8 +72,8 @@ static void RecordLock(const KSpinLock *lock)
         prcb->HeldLocks[prcb->HeldLockCount++] = lock;
 }
 
-// The dispatcher lock is released by another thread than took it, but on the same processor; locks of
-// different ranks may be released in any order.
+// The dispatcher lock is released by another thread than took it, but on the same processor; locks
+// of different ranks may be released in any order.
 static void ForgetLock(const KSpinLock *lock)
 {
     KPrcb *prcb = KiGetPrcb();
@@ -100,7 +103,8 @@ static void Acquire(KSpinLock *lock)
     RecordLock(lock);
     for (;;) {
         uint32_t expected = 0;
-        if (__atomic_compare_exchange_n(&lock->Value, &expected, owner, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        if (__atomic_compare_exchange_n(&lock->Value, &expected, owner, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
             return;
         while (__atomic_load_n(&lock->Value, __ATOMIC_RELAXED) != 0)
             HalPause();

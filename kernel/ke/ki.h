@@ -10,31 +10,40 @@
 #define KI_CHECK(expression) ((void)sizeof(expression))
 #endif
 
-#define KI_QUANTUM 10000000ull // nanoseconds of a time slice
-#define KI_PRIORITY_BOOST 2        // of a user thread whose wait ended
+#define KI_QUANTUM        10000000ull // nanoseconds of a time slice
+#define KI_PRIORITY_BOOST 2           // of a user thread whose wait ended
 
 // ---- processor.c
 void KiInitializeProcessor(KPrcb *prcb); // on that processor
 extern KPrcb KiBootProcessor;
 extern KPrcb *KiProcessors[KE_MAXIMUM_PROCESSORS];
 
-// ---- irql.c: this processor's fields, one instruction each, so right even when preempted between two.
+// ---- irql.c: this processor's fields, one instruction each, so right even when preempted between
+// two.
 static inline uint8_t KiGetIrql(void)
 {
     uint8_t level;
     __asm__ volatile("movb %%gs:0x20, %0" : "=q"(level));
     return level;
 }
-static inline void KiSetIrql(uint8_t level) { __asm__ volatile("movb %0, %%gs:0x20" : : "q"(level) : "memory"); }
+static inline void KiSetIrql(uint8_t level)
+{
+    __asm__ volatile("movb %0, %%gs:0x20" : : "q"(level) : "memory");
+}
 static inline bool KiIsWorkPending(void)
 {
     uint8_t pending;
     __asm__ volatile("movb %%gs:0x21, %0" : "=q"(pending));
     return pending != 0;
 }
-static inline KPrcb *KiGetPrcb(void) { return (KPrcb *)HalGetProcessor(); } // preemption off
-static_assert(offsetof(HalProcessor, Irql) == 0x20 && offsetof(HalProcessor, PendingWork) == 0x21, "gs");
-void KiDispatchPendingWork(void); // at PassiveLevel, interrupts on or off; returns with them as they were
+static inline KPrcb *KiGetPrcb(void)
+{
+    return (KPrcb *)HalGetProcessor();
+} // preemption off
+static_assert(offsetof(HalProcessor, Irql) == 0x20 && offsetof(HalProcessor, PendingWork) == 0x21,
+              "gs");
+void KiDispatchPendingWork(
+    void); // at PassiveLevel, interrupts on or off; returns with them as they were
 
 // ---- readyqueue.c, timerheap.c: pure, tested natively
 void KiInitializeReadyQueue(KReadyQueue *queue);
@@ -47,15 +56,22 @@ KTimerNode *KiTimerHeapRemove(KTimerNode *root, KTimerNode *node);
 
 // ---- schedule.c
 extern KSpinLock KiDispatcherLock; // over all scheduling state
-static inline KIrql KiLockDispatcher(void) { return KeAcquireSpinLock(&KiDispatcherLock); }
-static inline void KiUnlockDispatcher(KIrql old) { KeReleaseSpinLock(&KiDispatcherLock, old); }
+static inline KIrql KiLockDispatcher(void)
+{
+    return KeAcquireSpinLock(&KiDispatcherLock);
+}
+static inline void KiUnlockDispatcher(KIrql old)
+{
+    KeReleaseSpinLock(&KiDispatcherLock, old);
+}
 // The lock is held:
 void KiReadyThread(KThread *thread, bool front);
-void KiSwitchAway(KThread *current); // current->State says why; returns when it runs again, lock held
+void KiSwitchAway(
+    KThread *current); // current->State says why; returns when it runs again, lock held
 void KiSetThreadPriority(KThread *thread, uint8_t priority);
 void KiEndQuantum(KPrcb *prcb, uint64_t now);
 // The lock is not held:
-void KiPreemptIfNeeded(void);                      // DispatchLevel
+void KiPreemptIfNeeded(void); // DispatchLevel
 
 // ---- wait.c: dispatcher lock held
 void KiSignalObject(KDispatcherHeader *header);

@@ -1,23 +1,27 @@
 // log.c - the kernel's log and the programs' console, both on COM1.
 //
-// Lines go to a ring (everything) and to COM1 (down to the chosen level). Ring and port share one lock at
-// HighLevel, so that lines never mix and any code may log. Console output is framed, see KeWriteConsole.
+// Lines go to a ring (everything) and to COM1 (down to the chosen level). Ring and port share one
+// lock at HighLevel, so that lines never mix and any code may log. Console output is framed, see
+// KeWriteConsole.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
-#define RING_SIZE 65536u // power of two
-#define LINE_SIZE 512u
-#define CONSOLE_SHIFT_OUT 0x0Eu
-#define CONSOLE_SHIFT_IN 0x0Fu
-#define CONSOLE_ESCAPE 0x10u
+#define RING_SIZE          65536u // power of two
+#define LINE_SIZE          512u
+#define CONSOLE_SHIFT_OUT  0x0Eu
+#define CONSOLE_SHIFT_IN   0x0Fu
+#define CONSOLE_ESCAPE     0x10u
 #define CONSOLE_ESCAPE_XOR 0x40u
 
 static KSpinLock LogLock = KE_SPIN_LOCK_INIT(LockRankLog, "log");
-static char Ring[RING_SIZE];   // L: guarded by LogLock
-static uint64_t RingWritten;   // L: bytes ever written
+static char Ring[RING_SIZE]; // L: guarded by LogLock
+static uint64_t RingWritten; // L: bytes ever written
 static KLogLevel SerialLevel = LogInfo;
 
-void KeSetLogLevel(KLogLevel level) { SerialLevel = level; }
+void KeSetLogLevel(KLogLevel level)
+{
+    SerialLevel = level;
+}
 
 static void WriteRing(const char *text, size_t length)
 {
@@ -30,8 +34,8 @@ void KeLog(KLogLevel level, const char *format, ...)
     static const char *const prefixes[] = {"error: ", "warning: ", "", ""};
     char line[LINE_SIZE];
     uint64_t microseconds = KeQueryTime() / 1000;
-    size_t used = RtlFormat(line, sizeof(line), "[%4llu.%06llu] %s", microseconds / 1000000, microseconds % 1000000,
-                            prefixes[level <= LogDebug ? level : LogInfo]);
+    size_t used = RtlFormat(line, sizeof(line), "[%4llu.%06llu] %s", microseconds / 1000000,
+                            microseconds % 1000000, prefixes[level <= LogDebug ? level : LogInfo]);
     va_list arguments;
     va_start(arguments, format);
     used += RtlFormatV(line + used, sizeof(line) - used, format, arguments);
@@ -80,4 +84,7 @@ size_t KeReadLog(char *buffer, size_t size)
     return count;
 }
 
-void KiBreakLogLock(void) { LogLock.Value = 0; }
+void KiBreakLogLock(void)
+{
+    LogLock.Value = 0;
+}

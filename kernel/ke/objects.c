@@ -29,7 +29,10 @@ void KeResetEvent(KEvent *event)
     KiUnlockDispatcher(old);
 }
 
-bool KeReadEvent(const KEvent *event) { return *(volatile const int32_t *)&event->Header.Signal > 0; }
+bool KeReadEvent(const KEvent *event)
+{
+    return *(volatile const int32_t *)&event->Header.Signal > 0;
+}
 
 void KeInitializeSemaphore(KSemaphore *semaphore, int32_t count, int32_t limit)
 {
@@ -68,7 +71,8 @@ static void RecordMutex(KThread *thread, const KMutex *mutex)
 {
     uint32_t held = thread->HeldMutexCount;
     if (held != 0 && thread->HeldMutexRanks[held - 1] > mutex->Rank)
-        KeBugCheck(BugCheckLockRank, (uint64_t)mutex, mutex->Rank, 0, thread->HeldMutexRanks[held - 1]);
+        KeBugCheck(BugCheckLockRank, (uint64_t)mutex, mutex->Rank, 0,
+                   thread->HeldMutexRanks[held - 1]);
     KE_ASSERT(held < KE_MAXIMUM_HELD_MUTEXES);
     thread->HeldMutexRanks[thread->HeldMutexCount++] = mutex->Rank;
 }

@@ -1,7 +1,7 @@
 // processor.c - the processors and what each keeps for itself.
 //
-// One processor runs today. Everything per processor is in its KPrcb; what the others would need to be told
-// (TLB flushes, reschedules, stops) goes through the functions here and in hal.
+// One processor runs today. Everything per processor is in its KPrcb; what the others would need to
+// be told (TLB flushes, reschedules, stops) goes through the functions here and in hal.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
@@ -34,8 +34,14 @@ void KeInitialize(void)
     HalRegisterClockHandler(KiClockInterrupt);
 }
 
-KPrcb *KeGetCurrentPrcb(void) { return KiGetPrcb(); }
-uint32_t KeGetProcessorCount(void) { return ProcessorCount; }
+KPrcb *KeGetCurrentPrcb(void)
+{
+    return KiGetPrcb();
+}
+uint32_t KeGetProcessorCount(void)
+{
+    return ProcessorCount;
+}
 
 uint32_t KeGetCurrentProcessorNumber(void)
 {
@@ -45,7 +51,10 @@ uint32_t KeGetCurrentProcessorNumber(void)
 }
 static_assert(offsetof(HalProcessor, Number) == 0x24, "gs");
 
-void KeFlushTlbPage(uint64_t address) { HalInvalidatePage(address); }
+void KeFlushTlbPage(uint64_t address)
+{
+    HalInvalidatePage(address);
+}
 
 void KeFlushTlbAll(void)
 {

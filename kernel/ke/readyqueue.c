@@ -1,5 +1,6 @@
-// readyqueue.c - one processor's ready threads: a list per priority and a bit per list that is not empty, so that
-// every operation takes constant time. Pure: the caller holds whatever lock guards the queue.
+// readyqueue.c - one processor's ready threads: a list per priority and a bit per list that is not
+// empty, so that every operation takes constant time. Pure: the caller holds whatever lock guards
+// the queue.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 

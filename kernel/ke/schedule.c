@@ -1,18 +1,20 @@
 // schedule.c - which thread runs.
 //
-// Each processor has a ready queue with 32 priorities and runs the first thread of the highest one; equals take
-// turns of KI_QUANTUM. A user thread whose wait ends is lifted by KI_PRIORITY_BOOST and sinks by one with each quantum
-// it uses up, so that threads that answer people come before those that compute. A processor
-// without ready threads runs its idle thread, which halts; no clock ticks while nothing is due, and a
-// quantum is only timed while an equal waits for its end.
+// Each processor has a ready queue with 32 priorities and runs the first thread of the highest one;
+// equals take turns of KI_QUANTUM. A user thread whose wait ends is lifted by KI_PRIORITY_BOOST and
+// sinks by one with each quantum it uses up, so that threads that answer people come before those
+// that compute. A processor without ready threads runs its idle thread, which halts; no clock ticks
+// while nothing is due, and a quantum is only timed while an equal waits for its end.
 //
-// Locking. One lock, KiDispatcherLock, guards ready queues, wait lists, dispatcher objects and timers of all
-// processors. It stays held across a context switch: the thread that is switched to releases it. So nobody can run
-// (or reap) a thread before its registers are saved, and there is no window to reason about.
+// Locking. One lock, KiDispatcherLock, guards ready queues, wait lists, dispatcher objects and
+// timers of all processors. It stays held across a context switch: the thread that is switched to
+// releases it. So nobody can run (or reap) a thread before its registers are saved, and there is no
+// window to reason about.
 //
-// What is switched: rsp and the callee-saved registers, CR3 when the address space differs (never for the idle
-// thread: it keeps what is loaded, because only threads destroy address spaces), the user gs base, and the
-// FPU state, saved whenever a user thread leaves and loaded unless the registers still hold it.
+// What is switched: rsp and the callee-saved registers, CR3 when the address space differs (never
+// for the idle thread: it keeps what is loaded, because only threads destroy address spaces), the
+// user gs base, and the FPU state, saved whenever a user thread leaves and loaded unless the
+// registers still hold it.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
@@ -105,7 +107,8 @@ void KiSwitchAway(KThread *current)
     KI_CHECK(KeIsSpinLockHeld(&KiDispatcherLock) && KiGetIrql() == DispatchLevel);
     KPrcb *prcb = KiGetPrcb();
     int priority = KiHighestReady(&prcb->Ready);
-    KThread *next = priority < 0 ? prcb->IdleThread : THREAD_OF(KiTakeReady(&prcb->Ready, (uint8_t)priority));
+    KThread *next =
+        priority < 0 ? prcb->IdleThread : THREAD_OF(KiTakeReady(&prcb->Ready, (uint8_t)priority));
     prcb->Reschedule = prcb->QuantumEnded = false;
     if (next == current) {
         current->State = ThreadRunning;
@@ -115,7 +118,8 @@ void KiSwitchAway(KThread *current)
     SwitchTo(prcb, current, next);
 }
 
-// The running thread goes back into the queue when a better one, or at the end of its quantum an equal, is there.
+// The running thread goes back into the queue when a better one, or at the end of its quantum an
+// equal, is there.
 void KiPreemptIfNeeded(void)
 {
     KIrql old = KiLockDispatcher();
@@ -186,8 +190,14 @@ void KeYield(void)
     KiUnlockDispatcher(old);
 }
 
-KThread *KeGetCurrentThread(void) { return HalGetCurrentThread(); }
-KProcess *KeGetCurrentProcess(void) { return HalGetCurrentThread()->OwnProcess; }
+KThread *KeGetCurrentThread(void)
+{
+    return HalGetCurrentThread();
+}
+KProcess *KeGetCurrentProcess(void)
+{
+    return HalGetCurrentThread()->OwnProcess;
+}
 
 KProcess *KeAttachProcess(KProcess *process)
 {

@@ -1,15 +1,16 @@
-// selftest.c - tries the core at boot in checked builds: waits and their time-outs, handing over of signals, priorities
-// and time slices, timers, DPCs, work items, the ends of threads. What the native tests cannot: real interrupts and
-// real context switches. A failed expectation is an assertion, so it stops the machine with its line.
+// selftest.c - tries the core at boot in checked builds: waits and their time-outs, handing over of
+// signals, priorities and time slices, timers, DPCs, work items, the ends of threads. What the
+// native tests cannot: real interrupts and real context switches. A failed expectation is an
+// assertion, so it stops the machine with its line.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
 #ifdef METALOS_CHECKED
 
-#define STACK_SIZE 16384u
-#define MILLISECOND 1000000ull
+#define STACK_SIZE   16384u
+#define MILLISECOND  1000000ull
 #define TEST_THREADS 4
-#define ROUNDS 1000
+#define ROUNDS       1000
 
 static struct {
     KThread Thread;
@@ -48,8 +49,10 @@ static void StartTestThread(size_t index, uint8_t priority, void (*entry)(void *
 
 static void JoinTestThread(size_t index)
 {
-    KE_ASSERT(KeWaitForObject(&Threads[index].Thread, KernelWait, 1000 * MILLISECOND) == StatusSuccess);
-    KE_ASSERT(KeWaitForObject(&Threads[index].Cleaned, KernelWait, 1000 * MILLISECOND) == StatusSuccess);
+    KE_ASSERT(KeWaitForObject(&Threads[index].Thread, KernelWait, 1000 * MILLISECOND) ==
+              StatusSuccess);
+    KE_ASSERT(KeWaitForObject(&Threads[index].Cleaned, KernelWait, 1000 * MILLISECOND) ==
+              StatusSuccess);
 }
 
 static void TestTimeOuts(void)
@@ -155,7 +158,10 @@ static void TestTermination(void)
     KE_ASSERT(Shared == StatusTerminating && Threads[0].Thread.ExitCode == 7);
 }
 
-static void CountDpc(void *context) { Shared++; }
+static void CountDpc(void *context)
+{
+    Shared++;
+}
 
 static void TestTimerAndWork(void)
 {
@@ -177,12 +183,19 @@ static void TestTimerAndWork(void)
     KE_ASSERT(Shared == before + 1);
 }
 
-static bool Always(void *context) { return true; }
-static bool Never(void *context) { return false; }
+static bool Always(void *context)
+{
+    return true;
+}
+static bool Never(void *context)
+{
+    return false;
+}
 
 static void WaitOnKey(void *context)
 {
-    if (KeWaitOnKey(1, (uint64_t)&Shared, Always, nullptr, KernelWait, 1000 * MILLISECOND) == StatusSuccess)
+    if (KeWaitOnKey(1, (uint64_t)&Shared, Always, nullptr, KernelWait, 1000 * MILLISECOND) ==
+        StatusSuccess)
         Shared++;
 }
 
@@ -214,28 +227,33 @@ static void TestMultipleWaits(void)
     KeInitializeEvent(&Done, true, true);
     void *objects[] = {&Ping, &Pong, &Done};
     size_t index = 9;
-    KE_ASSERT(KeWaitForMultipleObjects(3, objects, false, KernelWait, 0, &index) == StatusSuccess && index == 2);
-    KE_ASSERT(KeWaitForMultipleObjects(3, objects, true, KernelWait, MILLISECOND, nullptr) == StatusTimeout);
+    KE_ASSERT(KeWaitForMultipleObjects(3, objects, false, KernelWait, 0, &index) == StatusSuccess &&
+              index == 2);
+    KE_ASSERT(KeWaitForMultipleObjects(3, objects, true, KernelWait, MILLISECOND, nullptr) ==
+              StatusTimeout);
     StartTestThread(0, KePriorityNormal, SetBoth, nullptr);
-    KE_ASSERT(KeWaitForMultipleObjects(3, objects, true, KernelWait, 1000 * MILLISECOND, nullptr) == StatusSuccess);
+    KE_ASSERT(KeWaitForMultipleObjects(3, objects, true, KernelWait, 1000 * MILLISECOND, nullptr) ==
+              StatusSuccess);
     KE_ASSERT(!KeReadEvent(&Ping) && !KeReadEvent(&Pong) && KeReadEvent(&Done));
     JoinTestThread(0);
     StartTestThread(0, KePriorityNormal, SetBoth, nullptr);
     index = 9;
-    KE_ASSERT(KeWaitForMultipleObjects(2, objects, false, KernelWait, 1000 * MILLISECOND, &index) == StatusSuccess);
+    KE_ASSERT(KeWaitForMultipleObjects(2, objects, false, KernelWait, 1000 * MILLISECOND, &index) ==
+              StatusSuccess);
     KE_ASSERT(index == 0);
     JoinTestThread(0);
 }
 
 void KeRunSelfTests(void)
 {
-    static void (*const tests[])(void) = {TestTimeOuts,    TestPingPong,     TestMutex, TestTimeSlices,
-                                          TestTermination, TestTimerAndWork, TestKeys,  TestMultipleWaits};
+    static void (*const tests[])(void) = {TestTimeOuts,   TestPingPong,     TestMutex,
+                                          TestTimeSlices, TestTermination,  TestTimerAndWork,
+                                          TestKeys,       TestMultipleWaits};
     for (size_t i = 0; i < RTL_COUNT_OF(tests); i++)
         tests[i]();
     const KProcessorCounters *counters = &KiBootProcessor.Counters;
-    KeLog(LogDebug, "self test: %llu switches, %llu interrupts, %llu DPCs", counters->ContextSwitches, counters->Interrupts,
-          counters->Dpcs);
+    KeLog(LogDebug, "self test: %llu switches, %llu interrupts, %llu DPCs",
+          counters->ContextSwitches, counters->Interrupts, counters->Dpcs);
 }
 
 #else

@@ -1,7 +1,7 @@
 // syscall.c - the system call table as the entry code (hal/x64/entry.c) uses it.
 //
-// Calls with up to four arguments are called straight from the table; the others through a routine of the
-// entry code that first copies arguments five and six from the user's stack.
+// Calls with up to four arguments are called straight from the table; the others through a routine
+// of the entry code that first copies arguments five and six from the user's stack.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
@@ -16,7 +16,8 @@ void KeRegisterSystemCalls(KSystemCall *const *table, const uint8_t *argumentCou
 {
     KE_ASSERT(count <= MAXIMUM_SYSTEM_CALLS);
     for (size_t i = 0; i < count; i++)
-        DirectTable[i] = argumentCounts[i] <= 4 ? (void *)table[i] : (void *)HalSystemCallWithStackArguments;
+        DirectTable[i] =
+            argumentCounts[i] <= 4 ? (void *)table[i] : (void *)HalSystemCallWithStackArguments;
     KiSystemCallStackTable = (void *const *)table;
     KiSystemCallLimit = count;
 }

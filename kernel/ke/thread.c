@@ -1,5 +1,5 @@
-// thread.c - threads from preparation to end. Their memory and stacks belong to the caller (ps); the reaper
-// calls Cleanup once a thread is off its stack for good.
+// thread.c - threads from preparation to end. Their memory and stacks belong to the caller (ps);
+// the reaper calls Cleanup once a thread is off its stack for good.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
@@ -40,7 +40,10 @@ void KiInitializeBootThread(void)
     RtlInsertTail(&AllThreads, &BootThread.AllLink);
 }
 
-size_t KeFpuAreaSize(void) { return HalFpuAreaSize(); }
+size_t KeFpuAreaSize(void)
+{
+    return HalFpuAreaSize();
+}
 
 Status KeInitializeThread(KThread *thread, const KThreadParameters *parameters, void *fpuArea)
 {
@@ -48,7 +51,8 @@ Status KeInitializeThread(KThread *thread, const KThreadParameters *parameters, 
         parameters->Priority >= KE_PRIORITY_LEVELS || ((uint64_t)fpuArea & 63) != 0)
         return StatusInvalidParameter;
     InitializeFields(thread);
-    thread->Process = thread->OwnProcess = parameters->Process != nullptr ? parameters->Process : &KeSystemProcess;
+    thread->Process = thread->OwnProcess =
+        parameters->Process != nullptr ? parameters->Process : &KeSystemProcess;
     thread->KernelStackLimit = parameters->KernelStackLimit;
     thread->KernelStackSize = parameters->KernelStackSize;
     thread->KernelStackTop = (uint64_t)parameters->KernelStackLimit + parameters->KernelStackSize;
@@ -60,7 +64,8 @@ Status KeInitializeThread(KThread *thread, const KThreadParameters *parameters, 
     thread->FpuArea = fpuArea;
     if (fpuArea != nullptr)
         HalInitializeFpuArea(fpuArea);
-    RtlCopyString(thread->Name, sizeof(thread->Name), parameters->Name != nullptr ? parameters->Name : "");
+    RtlCopyString(thread->Name, sizeof(thread->Name),
+                  parameters->Name != nullptr ? parameters->Name : "");
 
     KIrql old = KiLockDispatcher();
     for (uint32_t i = 0; i < KeGetProcessorCount(); i++)
@@ -112,9 +117,13 @@ void KeRequestTermination(KThread *thread)
     KiUnlockDispatcher(old);
 }
 
-bool KeIsTerminating(const KThread *thread) { return thread->Terminating; }
+bool KeIsTerminating(const KThread *thread)
+{
+    return thread->Terminating;
+}
 
-void KeEnterUserMode(uint64_t rip, uint64_t rsp, uint64_t argument1, uint64_t argument2, uint64_t threadBlock)
+void KeEnterUserMode(uint64_t rip, uint64_t rsp, uint64_t argument1, uint64_t argument2,
+                     uint64_t threadBlock)
 {
     KThread *thread = HalGetCurrentThread();
     KE_ASSERT(KiGetIrql() == PassiveLevel && thread->FpuArea != nullptr);

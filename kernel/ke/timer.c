@@ -1,16 +1,26 @@
 // timer.c - time and timers.
 //
-// Each processor keeps its armed timers in a heap and programs its one-shot clock for the earliest of them or the
-// running thread's quantum. A clock that is set too early is left alone: the interrupt finds nothing due and
-// programs the next deadline, which costs less than reprogramming at every switch.
+// Each processor keeps its armed timers in a heap and programs its one-shot clock for the earliest
+// of them or the running thread's quantum. A clock that is set too early is left alone: the
+// interrupt finds nothing due and programs the next deadline, which costs less than reprogramming
+// at every switch.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
 static uint64_t BootTime; // Unix nanoseconds at KeQueryTime() == 0
 
-uint64_t KeQueryTime(void) { return HalQueryNanoseconds(); }
-uint64_t KeQuerySystemTime(void) { return BootTime + HalQueryNanoseconds(); }
-void KeSetSystemTimeAtBoot(uint64_t unixNanoseconds) { BootTime = unixNanoseconds; }
+uint64_t KeQueryTime(void)
+{
+    return HalQueryNanoseconds();
+}
+uint64_t KeQuerySystemTime(void)
+{
+    return BootTime + HalQueryNanoseconds();
+}
+void KeSetSystemTimeAtBoot(uint64_t unixNanoseconds)
+{
+    BootTime = unixNanoseconds;
+}
 
 // The clock of this processor only.
 void KiProgramClock(KPrcb *prcb)

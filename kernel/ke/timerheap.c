@@ -1,10 +1,11 @@
 // timerheap.c - deadlines in order: a pairing heap (Fredman, Sedgewick, Sleator, Tarjan, 1986).
 //
-// The root is the earliest deadline. Insertion takes constant time, removal of any node O(log n) amortised;
-// nodes are embedded in their timers, so nothing is allocated. Pure: the caller holds the lock.
+// The root is the earliest deadline. Insertion takes constant time, removal of any node O(log n)
+// amortised; nodes are embedded in their timers, so nothing is allocated. Pure: the caller holds
+// the lock.
 //
-// Child is a node's first child, Next its right sibling, Previous its left sibling or, for a first child, its
-// parent. The root has neither Next nor Previous.
+// Child is a node's first child, Next its right sibling, Previous its left sibling or, for a first
+// child, its parent. The root has neither Next nor Previous.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 

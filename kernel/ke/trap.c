@@ -1,19 +1,25 @@
 // trap.c - what every trap means.
 //
-// entry.c saves the state and calls KiDispatchTrap with interrupts off. Interrupts run at HighLevel; on the way
-// out to PassiveLevel, pending DPCs and a better thread get their turn, on the interrupted thread's stack.
-// Exceptions in user mode go to mm (page faults) and else to ps, which ends the process. An exception
-// in the kernel is resolved by mm, or lies in a registered fault range (code that touches user memory, which then
-// returns an error), or stops the machine.
+// entry.c saves the state and calls KiDispatchTrap with interrupts off. Interrupts run at
+// HighLevel; on the way out to PassiveLevel, pending DPCs and a better thread get their turn, on
+// the interrupted thread's stack. Exceptions in user mode go to mm (page faults) and else to ps,
+// which ends the process. An exception in the kernel is resolved by mm, or lies in a registered
+// fault range (code that touches user memory, which then returns an error), or stops the machine.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
 #include "LoaderParams.h"
 
-enum { TrapDebug = 1, TrapNmi = 2, TrapDoubleFault = 8,
-       TrapPageFault = 14, TrapMachineCheck = 18, TrapFirstInterrupt = 32 };
-#define RFLAGS_IF 0x200u
-#define USER_HALF_END 0x0000800000000000ull
+enum {
+    TrapDebug = 1,
+    TrapNmi = 2,
+    TrapDoubleFault = 8,
+    TrapPageFault = 14,
+    TrapMachineCheck = 18,
+    TrapFirstInterrupt = 32
+};
+#define RFLAGS_IF            0x200u
+#define USER_HALF_END        0x0000800000000000ull
 #define MAXIMUM_FAULT_RANGES 16
 
 typedef struct FaultRange {
@@ -26,8 +32,14 @@ static bool (*PageFaultHandler)(uint64_t, uint64_t, KTrapFrame *);
 static void (*UserFaultHandler)(KTrapFrame *, uint64_t);
 void (*KeTerminateHook)(void);
 
-void KeRegisterPageFaultHandler(bool (*handler)(uint64_t, uint64_t, KTrapFrame *)) { PageFaultHandler = handler; }
-void KeRegisterUserFaultHandler(void (*handler)(KTrapFrame *, uint64_t)) { UserFaultHandler = handler; }
+void KeRegisterPageFaultHandler(bool (*handler)(uint64_t, uint64_t, KTrapFrame *))
+{
+    PageFaultHandler = handler;
+}
+void KeRegisterUserFaultHandler(void (*handler)(KTrapFrame *, uint64_t))
+{
+    UserFaultHandler = handler;
+}
 
 void KeRegisterFaultRange(uint64_t begin, uint64_t end, uint64_t resume)
 {
@@ -54,8 +66,9 @@ static const FaultRange *FindFaultRange(uint64_t rip)
 static void HandleUserFault(KTrapFrame *frame, uint64_t address)
 {
     if (UserFaultHandler == nullptr)
-        KeBugCheckFrame(BugCheckUnhandledException, frame->Vector, frame->Rip, address, frame->ErrorCode,
-                        "A program failed before the process manager started.", frame);
+        KeBugCheckFrame(BugCheckUnhandledException, frame->Vector, frame->Rip, address,
+                        frame->ErrorCode, "A program failed before the process manager started.",
+                        frame);
     HalEnableInterrupts();
     UserFaultHandler(frame, address);
     HalDisableInterrupts();
@@ -67,7 +80,8 @@ static bool ResolvePageFault(KTrapFrame *frame, uint64_t address)
     if (PageFaultHandler == nullptr || KiGetIrql() != PassiveLevel)
         return false;
     if (!HalTrapFromUser(frame) && address < USER_HALF_END && FindFaultRange(frame->Rip) == nullptr)
-        return false; // kernel code that uses a user address (or nullptr) directly is wrong, mapped or not
+        return false; // kernel code that uses a user address (or nullptr) directly is wrong, mapped
+                      // or not
     if (frame->Rflags & RFLAGS_IF)
         HalEnableInterrupts();
     bool resolved = PageFaultHandler(address, frame->ErrorCode, frame);
@@ -90,9 +104,9 @@ static void HandlePageFault(KTrapFrame *frame)
         frame->Rip = range->Resume;
         return;
     }
-    KeBugCheckFrame(KiGetIrql() > PassiveLevel ? BugCheckIrqlNotLessOrEqual : BugCheckPageFault, address,
-                    KiGetIrql() > PassiveLevel ? KiGetIrql() : frame->ErrorCode, frame->ErrorCode >> 1 & 1,
-                    frame->Rip, nullptr, frame);
+    KeBugCheckFrame(KiGetIrql() > PassiveLevel ? BugCheckIrqlNotLessOrEqual : BugCheckPageFault,
+                    address, KiGetIrql() > PassiveLevel ? KiGetIrql() : frame->ErrorCode,
+                    frame->ErrorCode >> 1 & 1, frame->Rip, nullptr, frame);
 }
 
 static void HandleException(KTrapFrame *frame)
@@ -118,11 +132,13 @@ static void HandleException(KTrapFrame *frame)
         return;
     }
     const FaultRange *range = FindFaultRange(frame->Rip);
-    if (range != nullptr && frame->Vector != TrapDebug) { // a non-canonical address, or firmware gone wrong
+    if (range != nullptr &&
+        frame->Vector != TrapDebug) { // a non-canonical address, or firmware gone wrong
         frame->Rip = range->Resume;
         return;
     }
-    KeBugCheckFrame(BugCheckUnhandledException, frame->Vector, frame->Rip, frame->ErrorCode, 0, nullptr, frame);
+    KeBugCheckFrame(BugCheckUnhandledException, frame->Vector, frame->Rip, frame->ErrorCode, 0,
+                    nullptr, frame);
 }
 
 static void HandleInterrupt(KTrapFrame *frame)

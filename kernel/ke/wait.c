@@ -1,10 +1,10 @@
 // wait.c - waiting, and what ends it.
 //
-// A dispatcher object is a signal count and a list of wait blocks, one per waiting thread, which lie on those
-// threads' stacks. Signalling walks the list in order of arrival and hands the signal over (an auto-reset
-// event, semaphore or mutex never becomes visibly free in between), so that no waiter can be overtaken.
-// A wait for all takes its objects together or not at all. Key waits queue the thread itself in a hash table.
-// Everything here is guarded by KiDispatcherLock.
+// A dispatcher object is a signal count and a list of wait blocks, one per waiting thread, which
+// lie on those threads' stacks. Signalling walks the list in order of arrival and hands the signal
+// over (an auto-reset event, semaphore or mutex never becomes visibly free in between), so that no
+// waiter can be overtaken. A wait for all takes its objects together or not at all. Key waits queue
+// the thread itself in a hash table. Everything here is guarded by KiDispatcherLock.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
@@ -20,8 +20,8 @@ void KiInitializeWaits(void)
 
 static bool IsSignalled(const KDispatcherHeader *header, const KThread *thread)
 {
-    return header->Signal > 0 ||
-           (header->Kind == KObjectMutex && RTL_CONTAINER_OF(header, KMutex, Header)->Owner == thread);
+    return header->Signal > 0 || (header->Kind == KObjectMutex &&
+                                  RTL_CONTAINER_OF(header, KMutex, Header)->Owner == thread);
 }
 
 // The thread's wait takes its share of a signalled object.
@@ -99,7 +99,10 @@ void KiSignalObject(KDispatcherHeader *header)
     }
 }
 
-static void TimedOut(KTimerNode *node) { KiEndWait(RTL_CONTAINER_OF(node, KThread, TimeOut), StatusTimeout, 0); }
+static void TimedOut(KTimerNode *node)
+{
+    KiEndWait(RTL_CONTAINER_OF(node, KThread, TimeOut), StatusTimeout, 0);
+}
 
 Status KiBlock(KThread *thread, KWaitMode mode, uint64_t timeout)
 {
@@ -116,14 +119,15 @@ Status KiBlock(KThread *thread, KWaitMode mode, uint64_t timeout)
     if (timeout != KE_INFINITE) {
         uint64_t now = KeQueryTime();
         thread->TimeOut.Expire = TimedOut;
-        KiArmTimerNode(&thread->TimeOut, timeout < KE_INFINITE - now ? now + timeout : KE_INFINITE - 1);
+        KiArmTimerNode(&thread->TimeOut,
+                       timeout < KE_INFINITE - now ? now + timeout : KE_INFINITE - 1);
     }
     KiSwitchAway(thread);
     return thread->WaitStatus;
 }
 
-static Status WaitForObjects(size_t count, void *const objects[], KWaitBlock blocks[], bool waitAll, KWaitMode mode,
-                             uint64_t timeout, size_t *index)
+static Status WaitForObjects(size_t count, void *const objects[], KWaitBlock blocks[], bool waitAll,
+                             KWaitMode mode, uint64_t timeout, size_t *index)
 {
     KE_ASSERT(KiGetIrql() == PassiveLevel);
     KThread *thread = HalGetCurrentThread();
@@ -165,8 +169,8 @@ Status KeWaitForObject(void *object, KWaitMode mode, uint64_t timeout)
     return WaitForObjects(1, &object, &block, false, mode, timeout, nullptr);
 }
 
-Status KeWaitForMultipleObjects(size_t count, void *const objects[], bool waitAll, KWaitMode mode, uint64_t timeout,
-                                size_t *index)
+Status KeWaitForMultipleObjects(size_t count, void *const objects[], bool waitAll, KWaitMode mode,
+                                uint64_t timeout, size_t *index)
 {
     KWaitBlock blocks[KE_MAXIMUM_WAIT_OBJECTS];
     if (count == 0 || count > KE_MAXIMUM_WAIT_OBJECTS)
@@ -188,7 +192,8 @@ Status KeDelay(KWaitMode mode, uint64_t time)
     return status == StatusTimeout ? StatusSuccess : status;
 }
 
-// ---------------------------------------------------------------------------------------- key waits
+// ---------------------------------------------------------------------------------------- key
+// waits
 
 static ListEntry *BucketOf(uint64_t space, uint64_t key)
 {
@@ -197,7 +202,8 @@ static ListEntry *BucketOf(uint64_t space, uint64_t key)
 }
 static_assert(KEY_BUCKETS == 1 << (64 - 58), "BucketOf");
 
-Status KeWaitOnKey(uint64_t space, uint64_t key, bool (*check)(void *), void *context, KWaitMode mode, uint64_t timeout)
+Status KeWaitOnKey(uint64_t space, uint64_t key, bool (*check)(void *), void *context,
+                   KWaitMode mode, uint64_t timeout)
 {
     KE_ASSERT(KiGetIrql() == PassiveLevel);
     KThread *thread = HalGetCurrentThread();

@@ -1,5 +1,5 @@
-// worker.c - two system threads: the worker, which runs queued routines at PassiveLevel, and the reaper, which
-// cleans up ended threads. Their queues are guarded by the dispatcher lock.
+// worker.c - two system threads: the worker, which runs queued routines at PassiveLevel, and the
+// reaper, which cleans up ended threads. Their queues are guarded by the dispatcher lock.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
@@ -7,7 +7,7 @@
 
 typedef struct Server {
     KThread Thread;
-    ListEntry Queue;  // [d]
+    ListEntry Queue; // [d]
     KEvent Filled;
     uint8_t Stack[STACK_SIZE] __attribute__((aligned(16)));
 } Server;
@@ -48,7 +48,10 @@ bool KeQueueWorkItem(KWorkItem *item)
     return true;
 }
 
-void KiQueueForReaper(KThread *thread) { Add(&Reaper, &thread->ReadyLink); }
+void KiQueueForReaper(KThread *thread)
+{
+    Add(&Reaper, &thread->ReadyLink);
+}
 
 static void Work(void *context)
 {
@@ -56,7 +59,8 @@ static void Work(void *context)
         KWorkItem *item = RTL_CONTAINER_OF(TakeNext(&Worker), KWorkItem, Link);
         void (*routine)(void *) = item->Routine;
         void *argument = item->Context;
-        __atomic_store_n(&item->Queued, false, __ATOMIC_RELEASE); // may be queued again, or freed by its routine
+        __atomic_store_n(&item->Queued, false,
+                         __ATOMIC_RELEASE); // may be queued again, or freed by its routine
         routine(argument);
     }
 }

@@ -1,14 +1,14 @@
 // acpitables.c - the few static ACPI tables that are needed before ACPICA runs (ACPI 6.5, 5.2).
 //
-// Firmware tables are input like any other: signature, length and checksum are verified before a table is
-// believed, and lengths are bounded. They lie in memory the loader's direct map covers.
+// Firmware tables are input like any other: signature, length and checksum are verified before a
+// table is believed, and lengths are bounded. They lie in memory the loader's direct map covers.
 // SPDX-License-Identifier: MIT
 #include "hal_private.h"
 
 #include "LoaderParams.h"
 
 #define MAXIMUM_TABLE_SIZE (1u << 20)
-#define MAXIMUM_TABLES 256
+#define MAXIMUM_TABLES     256
 
 typedef struct __attribute__((packed)) Rsdp {
     char Signature[8];
@@ -41,7 +41,8 @@ static PhysicalAddress RsdpAddress;
 
 static const void *DirectMap(uint64_t physical)
 {
-    return physical != 0 && physical < DIRECT_MAP_SIZE ? (const void *)(DIRECT_MAP_BASE + physical) : nullptr;
+    return physical != 0 && physical < DIRECT_MAP_SIZE ? (const void *)(DIRECT_MAP_BASE + physical)
+                                                       : nullptr;
 }
 
 static bool SumsToZero(const void *data, size_t size)
@@ -61,13 +62,17 @@ static const TableHeader *CheckTable(uint64_t physical)
     return table;
 }
 
-void HalpSetRsdp(PhysicalAddress rsdp) { RsdpAddress = rsdp; }
+void HalpSetRsdp(PhysicalAddress rsdp)
+{
+    RsdpAddress = rsdp;
+}
 
 // The XSDT, or the RSDT where there is none; *entrySize is 8 or 4.
 static const TableHeader *FindRootTable(size_t *entrySize)
 {
     const Rsdp *rsdp = DirectMap(RsdpAddress);
-    if (rsdp == nullptr || memcmp(rsdp->Signature, "RSD PTR ", 8) != 0 || !SumsToZero(rsdp, RSDP_V1_SIZE))
+    if (rsdp == nullptr || memcmp(rsdp->Signature, "RSD PTR ", 8) != 0 ||
+        !SumsToZero(rsdp, RSDP_V1_SIZE))
         return nullptr;
     if (rsdp->Revision >= 2 && SumsToZero(rsdp, sizeof(*rsdp))) {
         const TableHeader *xsdt = CheckTable(rsdp->XsdtAddress);
@@ -91,7 +96,8 @@ const void *HalFindAcpiTable(const char signature[4], size_t index, size_t *leng
         uint64_t physical = 0;
         memcpy(&physical, (const uint8_t *)(root + 1) + i * entrySize, entrySize);
         const TableHeader *table = DirectMap(physical);
-        if (table == nullptr || memcmp(table->Signature, signature, 4) != 0 || CheckTable(physical) == nullptr)
+        if (table == nullptr || memcmp(table->Signature, signature, 4) != 0 ||
+            CheckTable(physical) == nullptr)
             continue;
         if (index-- == 0) {
             *length = table->Length;

@@ -1,40 +1,53 @@
-// apic.c - interrupt delivery: the local APIC (x2APIC where CPUID has it, else memory-mapped), the I/O APICs of the
-// MADT with its ISA overrides, and message-signalled interrupts.
+// apic.c - interrupt delivery: the local APIC (x2APIC where CPUID has it, else memory-mapped), the
+// I/O APICs of the MADT with its ISA overrides, and message-signalled interrupts.
 //
-// A vector has one handler. Vectors are given out from VECTOR_FIRST_DEVICE upwards and kept for good; handlers are
-// written before their source is unmasked, so interrupts read the table without a lock. Sources: Intel SDM vol. 3,
-// chapter 11; 82093AA I/O APIC data sheet; ACPI 6.5, 5.2.12.
+// A vector has one handler. Vectors are given out from VECTOR_FIRST_DEVICE upwards and kept for
+// good; handlers are written before their source is unmasked, so interrupts read the table without
+// a lock. Sources: Intel SDM vol. 3, chapter 11; 82093AA I/O APIC data sheet; ACPI 6.5, 5.2.12.
 // SPDX-License-Identifier: MIT
 #include "hal_private.h"
 
-#define APIC_BASE_X2APIC (1ull << 10)
-#define APIC_BASE_ENABLE (1ull << 11)
+#define APIC_BASE_X2APIC  (1ull << 10)
+#define APIC_BASE_ENABLE  (1ull << 11)
 #define APIC_BASE_ADDRESS 0x000FFFFFFFFFF000ull
-#define APIC_WINDOW_SIZE 4096u
+#define APIC_WINDOW_SIZE  4096u
 
 // Local APIC registers, byte offsets of the memory-mapped form; x2APIC MSR = 0x800 + offset / 16.
 enum {
-    ApicId = 0x20, ApicTaskPriority = 0x80, ApicEoi = 0xB0, ApicSpurious = 0xF0, ApicInService = 0x100,
-    ApicErrorStatus = 0x280, ApicCommandLow = 0x300, ApicCommandHigh = 0x310, ApicLvtTimer = 0x320,
-    ApicLvtThermal = 0x330, ApicLvtCounter = 0x340, ApicLvtLint0 = 0x350, ApicLvtLint1 = 0x360,
-    ApicLvtError = 0x370, ApicTimerInitial = 0x380, ApicTimerCurrent = 0x390, ApicTimerDivide = 0x3E0,
+    ApicId = 0x20,
+    ApicTaskPriority = 0x80,
+    ApicEoi = 0xB0,
+    ApicSpurious = 0xF0,
+    ApicInService = 0x100,
+    ApicErrorStatus = 0x280,
+    ApicCommandLow = 0x300,
+    ApicCommandHigh = 0x310,
+    ApicLvtTimer = 0x320,
+    ApicLvtThermal = 0x330,
+    ApicLvtCounter = 0x340,
+    ApicLvtLint0 = 0x350,
+    ApicLvtLint1 = 0x360,
+    ApicLvtError = 0x370,
+    ApicTimerInitial = 0x380,
+    ApicTimerCurrent = 0x390,
+    ApicTimerDivide = 0x3E0,
 };
 #define APIC_SOFTWARE_ENABLE 0x100u
-#define LVT_MASKED 0x10000u
-#define LVT_NMI 0x400u
-#define LVT_TSC_DEADLINE 0x40000u
-#define TIMER_DIVIDE_BY_1 0xBu
-#define COMMAND_PENDING 0x1000u
-#define COMMAND_NMI 0x400u
-#define COMMAND_ASSERT 0x4000u
+#define LVT_MASKED           0x10000u
+#define LVT_NMI              0x400u
+#define LVT_TSC_DEADLINE     0x40000u
+#define TIMER_DIVIDE_BY_1    0xBu
+#define COMMAND_PENDING      0x1000u
+#define COMMAND_NMI          0x400u
+#define COMMAND_ASSERT       0x4000u
 #define COMMAND_ALL_BUT_SELF 0xC0000u
-#define COMMAND_POLLS 100000u
+#define COMMAND_POLLS        100000u
 
-#define MAXIMUM_IO_APICS 16
-#define ISA_IRQS 16u
+#define MAXIMUM_IO_APICS   16
+#define ISA_IRQS           16u
 #define REDIRECTION_MASKED (1u << 16)
-#define REDIRECTION_LEVEL (1u << 15)
-#define REDIRECTION_LOW (1u << 13)
+#define REDIRECTION_LEVEL  (1u << 15)
+#define REDIRECTION_LOW    (1u << 13)
 
 typedef struct IoApic {
     volatile uint32_t *Window; // register select at 0, data at 0x10
@@ -62,7 +75,8 @@ static uint32_t BootApicId;
 
 static uint32_t ReadApic(uint32_t offset)
 {
-    return LocalApic != nullptr ? LocalApic[offset / 4] : (uint32_t)HalReadMsr(MSR_X2APIC + offset / 16);
+    return LocalApic != nullptr ? LocalApic[offset / 4]
+                                : (uint32_t)HalReadMsr(MSR_X2APIC + offset / 16);
 }
 
 static void WriteApic(uint32_t offset, uint32_t value)
@@ -127,9 +141,18 @@ static void SendCommand(uint32_t apicId, uint32_t command)
 }
 
 // Processor numbers are APIC ids' order of start; only the boot processor has started.
-void HalRequestInterrupt(uint32_t processor, uint8_t vector) { SendCommand(BootApicId, COMMAND_ASSERT | vector); }
-void HalRequestReschedule(uint32_t processor) { HalRequestInterrupt(processor, VECTOR_RESCHEDULE); }
-void HalFreezeOtherProcessors(void) { SendCommand(0, COMMAND_ALL_BUT_SELF | COMMAND_ASSERT | COMMAND_NMI); }
+void HalRequestInterrupt(uint32_t processor, uint8_t vector)
+{
+    SendCommand(BootApicId, COMMAND_ASSERT | vector);
+}
+void HalRequestReschedule(uint32_t processor)
+{
+    HalRequestInterrupt(processor, VECTOR_RESCHEDULE);
+}
+void HalFreezeOtherProcessors(void)
+{
+    SendCommand(0, COMMAND_ALL_BUT_SELF | COMMAND_ASSERT | COMMAND_NMI);
+}
 
 // -------------------------------------------------------------------------------- the APIC's timer
 
@@ -137,10 +160,19 @@ void HalpSetTimerMode(bool deadlineMode)
 {
     WriteApic(ApicTimerDivide, TIMER_DIVIDE_BY_1);
     WriteApic(ApicLvtTimer, VECTOR_CLOCK | (deadlineMode ? LVT_TSC_DEADLINE : 0));
-    __asm__ volatile("mfence" : : : "memory"); // orders the mode before a deadline (SDM vol. 3, 11.5.4.1)
+    __asm__ volatile("mfence"
+                     :
+                     :
+                     : "memory"); // orders the mode before a deadline (SDM vol. 3, 11.5.4.1)
 }
-void HalpStartTimer(uint32_t count) { WriteApic(ApicTimerInitial, count); }
-uint32_t HalpReadTimer(void) { return ReadApic(ApicTimerCurrent); }
+void HalpStartTimer(uint32_t count)
+{
+    WriteApic(ApicTimerInitial, count);
+}
+uint32_t HalpReadTimer(void)
+{
+    return ReadApic(ApicTimerCurrent);
+}
 
 // -------------------------------------------------------------------------------------- I/O APICs
 
@@ -181,8 +213,8 @@ static uint32_t Read32(const uint8_t *bytes)
     return value;
 }
 
-// Interrupt source override: bus, source, GSI, MPS INTI flags (polarity in bits 0-1, trigger in 2-3; 3 means low
-// and level).
+// Interrupt source override: bus, source, GSI, MPS INTI flags (polarity in bits 0-1, trigger in
+// 2-3; 3 means low and level).
 static void AddOverride(const uint8_t *entry)
 {
     uint8_t irq = entry[3], flags = entry[8];
@@ -240,7 +272,8 @@ static Status ReserveVector(HalInterruptHandler *handler, void *context, uint32_
     return StatusSuccess;
 }
 
-Status HalConnectGsi(uint32_t gsi, bool level, bool activeLow, HalInterruptHandler *handler, void *context)
+Status HalConnectGsi(uint32_t gsi, bool level, bool activeLow, HalInterruptHandler *handler,
+                     void *context)
 {
     for (size_t i = 0; i < IoApicCount; i++) {
         const IoApic *apic = &IoApics[i];
@@ -253,7 +286,8 @@ Status HalConnectGsi(uint32_t gsi, bool level, bool activeLow, HalInterruptHandl
         bool enabled = HalSaveInterrupts();
         uint32_t index = 0x10 + (gsi - apic->FirstGsi) * 2;
         WriteIoApic(apic, index + 1, BootApicId << 24);
-        WriteIoApic(apic, index, vector | (level ? REDIRECTION_LEVEL : 0) | (activeLow ? REDIRECTION_LOW : 0));
+        WriteIoApic(apic, index,
+                    vector | (level ? REDIRECTION_LEVEL : 0) | (activeLow ? REDIRECTION_LOW : 0));
         HalRestoreInterrupts(enabled);
         return StatusSuccess;
     }
@@ -269,7 +303,8 @@ Status HalConnectIsaInterrupt(uint8_t irq, HalInterruptHandler *handler, void *c
 }
 
 // Intel SDM vol. 3, 11.11: fixed delivery, edge, to the boot processor.
-Status HalConnectMessageInterrupt(HalInterruptHandler *handler, void *context, uint64_t *address, uint32_t *data)
+Status HalConnectMessageInterrupt(HalInterruptHandler *handler, void *context, uint64_t *address,
+                                  uint32_t *data)
 {
     uint32_t vector = 0;
     Status status = ReserveVector(handler, context, &vector);
@@ -280,7 +315,10 @@ Status HalConnectMessageInterrupt(HalInterruptHandler *handler, void *context, u
     return StatusSuccess;
 }
 
-void HalRegisterClockHandler(HalInterruptHandler *handler) { Vectors[VECTOR_CLOCK].Handler = handler; }
+void HalRegisterClockHandler(HalInterruptHandler *handler)
+{
+    Vectors[VECTOR_CLOCK].Handler = handler;
+}
 
 bool HalHandleInterrupt(uint8_t vector)
 {

@@ -1,27 +1,28 @@
 // clock.c - time from the time stamp counter, interrupts from the local APIC's timer.
 //
-// The counter's frequency comes, in this order, from the hypervisor (Microsoft's frequency MSRs, the
-// 0x40000010 leaf of others), from CPUID leaf 15h, or from measuring it against the ACPI PM timer, the HPET or the
-// PIT. The APIC timer runs in TSC-deadline mode where CPUID has it, else as a one-shot counter whose frequency the
-// hypervisor tells or a measurement against the time stamp counter finds. Every loop has a bound: a reference
-// that stands still is passed over. A machine with no reference at all is refused with StatusNotSupported.
+// The counter's frequency comes, in this order, from the hypervisor (Microsoft's frequency MSRs,
+// the 0x40000010 leaf of others), from CPUID leaf 15h, or from measuring it against the ACPI PM
+// timer, the HPET or the PIT. The APIC timer runs in TSC-deadline mode where CPUID has it, else as
+// a one-shot counter whose frequency the hypervisor tells or a measurement against the time stamp
+// counter finds. Every loop has a bound: a reference that stands still is passed over. A machine
+// with no reference at all is refused with StatusNotSupported.
 //
 // Conversions multiply by a 32.32 factor with a 128-bit product; they never divide.
 // SPDX-License-Identifier: MIT
 #include "hal_private.h"
 
-#define MSR_HYPERV_TSC_FREQUENCY 0x40000022u
+#define MSR_HYPERV_TSC_FREQUENCY  0x40000022u
 #define MSR_HYPERV_APIC_FREQUENCY 0x40000023u
-#define HYPERV_FREQUENCY_MSRS (1u << 11) // of CPUID 40000003h eax; edx bit 8: they are there
-#define PM_TIMER_FREQUENCY 3579545u
-#define PM_TIMER_MASK 0x00FFFFFFu // every PM timer has 24 bits
-#define PIT_FREQUENCY 1193182u
-#define MEASURE_MILLISECONDS 20u
+#define HYPERV_FREQUENCY_MSRS     (1u << 11) // of CPUID 40000003h eax; edx bit 8: they are there
+#define PM_TIMER_FREQUENCY        3579545u
+#define PM_TIMER_MASK             0x00FFFFFFu // every PM timer has 24 bits
+#define PIT_FREQUENCY             1193182u
+#define MEASURE_MILLISECONDS      20u
 // One port read takes about 1 us; 100 times the measured interval means the reference stands still.
-#define MEASURE_POLLS 2000000u
-#define MINIMUM_FREQUENCY 10000000ull      // 10 MHz
-#define MAXIMUM_FREQUENCY 100000000000ull  // 100 GHz
-#define TIGHT_READ_TRIES 16
+#define MEASURE_POLLS     2000000u
+#define MINIMUM_FREQUENCY 10000000ull     // 10 MHz
+#define MAXIMUM_FREQUENCY 100000000000ull // 100 GHz
+#define TIGHT_READ_TRIES  16
 
 static uint64_t Origin;             // TSC at time 0
 static uint64_t TscFrequency;       // Hz
@@ -31,19 +32,31 @@ static uint64_t TimerPerNanosecond; // 32.32, APIC timer
 static bool DeadlineMode;
 static const char *Source = "none";
 
-void HalpStartClock(void) { Origin = HalReadTsc(); }
+void HalpStartClock(void)
+{
+    Origin = HalReadTsc();
+}
 
 // a * b / divisor; the quotient must fit (the processor faults otherwise).
 static uint64_t MultiplyDivide(uint64_t a, uint64_t b, uint64_t divisor)
 {
     uint64_t quotient, remainder;
-    __asm__("mulq %3\n\tdivq %4" : "=&a"(quotient), "=&d"(remainder) : "0"(a), "r"(b), "r"(divisor) : "cc");
+    __asm__("mulq %3\n\tdivq %4"
+            : "=&a"(quotient), "=&d"(remainder)
+            : "0"(a), "r"(b), "r"(divisor)
+            : "cc");
     return quotient;
 }
 
-static uint64_t MultiplyShift32(uint64_t a, uint64_t b) { return (uint64_t)((unsigned __int128)a * b >> 32); }
+static uint64_t MultiplyShift32(uint64_t a, uint64_t b)
+{
+    return (uint64_t)((unsigned __int128)a * b >> 32);
+}
 
-uint64_t HalQueryNanoseconds(void) { return MultiplyShift32(HalReadTsc() - Origin, NanosecondsPerTick); }
+uint64_t HalQueryNanoseconds(void)
+{
+    return MultiplyShift32(HalReadTsc() - Origin, NanosecondsPerTick);
+}
 
 const char *HalGetClockSource(uint64_t *frequency)
 {
@@ -51,16 +64,21 @@ const char *HalGetClockSource(uint64_t *frequency)
     return Source;
 }
 
-// ---------------------------------------------------------------------------- what the processor tells
+// ---------------------------------------------------------------------------- what the processor
+// tells
 
-static bool IsPlausible(uint64_t frequency) { return frequency >= MINIMUM_FREQUENCY && frequency <= MAXIMUM_FREQUENCY; }
+static bool IsPlausible(uint64_t frequency)
+{
+    return frequency >= MINIMUM_FREQUENCY && frequency <= MAXIMUM_FREQUENCY;
+}
 
 static uint64_t AskHypervisor(uint64_t *apicFrequency)
 {
     if (!(HalCpuid(1, 0).Ecx & 1u << 31))
         return 0;
     HalCpuidResult identity = HalCpuid(0x40000000, 0);
-    bool microsoft = identity.Ebx == 0x7263694D && identity.Ecx == 0x666F736F && identity.Edx == 0x76482074;
+    bool microsoft =
+        identity.Ebx == 0x7263694D && identity.Ecx == 0x666F736F && identity.Edx == 0x76482074;
     if (microsoft && identity.Eax >= 0x40000003) {
         HalCpuidResult features = HalCpuid(0x40000003, 0);
         if ((features.Eax & HYPERV_FREQUENCY_MSRS) && (features.Edx & 1u << 8)) {
@@ -101,11 +119,13 @@ typedef struct Reference {
 
 static uint32_t ReadReference(const Reference *reference)
 {
-    return (reference->Hpet != nullptr ? (uint32_t)*reference->Hpet : HalReadPort32(reference->Port)) & reference->Mask;
+    return (reference->Hpet != nullptr ? (uint32_t)*reference->Hpet
+                                       : HalReadPort32(reference->Port)) &
+           reference->Mask;
 }
 
-// Reads reference and counter as one: of several tries the one during which the counter moved least, so
-// that a host that stops us in between does no harm.
+// Reads reference and counter as one: of several tries the one during which the counter moved
+// least, so that a host that stops us in between does no harm.
 static uint64_t ReadTogether(const Reference *reference, uint32_t *value)
 {
     uint64_t best = UINT64_MAX, stamp = 0;
@@ -147,7 +167,8 @@ static uint64_t MeasureAgainstPmTimer(void)
     memcpy(&port, fadt + 76, sizeof(port)); // PM_TMR_BLK
     if (port == 0 || port > 0xFFFC)
         return 0;
-    Reference reference = {"ACPI PM timer", PM_TIMER_FREQUENCY, PM_TIMER_MASK, (uint16_t)port, nullptr};
+    Reference reference = {"ACPI PM timer", PM_TIMER_FREQUENCY, PM_TIMER_MASK, (uint16_t)port,
+                           nullptr};
     return MeasureAgainst(&reference);
 }
 
@@ -223,8 +244,8 @@ Status HalInitializeClock(PhysicalAddress rsdp)
 {
     HalpSetRsdp(rsdp);
     uint64_t apicFrequency = 0, frequency = AskHypervisor(&apicFrequency);
-    static uint64_t (*const others[])(void) = {AskProcessor, MeasureAgainstPmTimer, MeasureAgainstHpet,
-                                               MeasureAgainstPit};
+    static uint64_t (*const others[])(void) = {AskProcessor, MeasureAgainstPmTimer,
+                                               MeasureAgainstHpet, MeasureAgainstPit};
     for (size_t i = 0; i < RTL_COUNT_OF(others) && !IsPlausible(frequency); i++)
         frequency = others[i]();
     if (!IsPlausible(frequency))
@@ -244,7 +265,9 @@ void HalArmTimer(uint64_t deadline)
     uint64_t now = HalQueryNanoseconds();
     uint64_t delay = deadline > now ? deadline - now : 0;
     // A count that does not fit comes early; the caller then arms again.
-    uint64_t count = delay < NANOSECONDS_PER_SECOND * 60 ? MultiplyShift32(delay, TimerPerNanosecond) + 1 : UINT32_MAX;
+    uint64_t count = delay < NANOSECONDS_PER_SECOND * 60
+                         ? MultiplyShift32(delay, TimerPerNanosecond) + 1
+                         : UINT32_MAX;
     HalpStartTimer((uint32_t)RTL_MIN(count, (uint64_t)UINT32_MAX));
 }
 

@@ -1,15 +1,16 @@
 // entry.c - the ways into the kernel and out of it, and the switch between stacks.
 //
-// Every routine is a naked function with one instruction a statement, so that the debugger sees lines,
-// and with unwind data, so that a stack walk crosses it.
+// Every routine is a naked function with one instruction a statement, so that the debugger sees
+// lines, and with unwind data, so that a stack walk crosses it.
 //
 // What gs means. In the kernel gs base is this processor's HalProcessor, in user mode the thread's
-// ThreadBlock; the other one waits in IA32_KERNEL_GS_BASE and swapgs exchanges them. CR4.FSGSBASE is off,
-// so user code cannot write gs base; loading a selector clears it, which harms only itself.
+// ThreadBlock; the other one waits in IA32_KERNEL_GS_BASE and swapgs exchanges them. CR4.FSGSBASE
+// is off, so user code cannot write gs base; loading a selector clears it, which harms only itself.
 //   * An ordinary trap exchanges them when the interrupted code selector has privilege level 3.
-//   * NMI, machine check, double fault and debug trap can hit between a mode change and its swapgs. They run
-//     on stacks of their own (IST) whose top holds the HalProcessor's address, and set gs base to that and
-//     put back what they found, whatever it was.
+//   * NMI, machine check, double fault and debug trap can hit between a mode change and its swapgs.
+//   They run
+//     on stacks of their own (IST) whose top holds the HalProcessor's address, and set gs base to
+//     that and put back what they found, whatever it was.
 //
 // Stack picture of a trap (KTrapFrame; the processor aligns rsp to 16 first):
 //     +0xA8 ss   +0xA0 rsp  +0x98 rflags  +0x90 cs  +0x88 rip   pushed by the processor
@@ -17,27 +18,31 @@
 //     +0x78 vector                                              by the stub
 //     +0x70 r15 ... +0x00 rax                                   by HalpTrap
 //
-// Stack picture of a system call, from the top of the thread's kernel stack (user registers that the
-// C calling convention preserves stay where they are):
+// Stack picture of a system call, from the top of the thread's kernel stack (user registers that
+// the C calling convention preserves stay where they are):
 //     -0x08 ss   -0x10 rsp  -0x18 rflags  -0x20 cs  -0x28 rip   as a trap would have it
 //     -0x38 argument 6, -0x40 argument 5, -0x60 home area of the called function
 // SPDX-License-Identifier: MIT
 #include "hal_private.h"
 
-#define TEXT(value) #value
+#define TEXT(value)   #value
 #define NUMBER(value) TEXT(value)
 
 // Of KTrapFrame and HalProcessor; asserted below.
-#define FRAME_SIZE 0xB0
-#define FRAME_CS 0x90
-#define GS_SELF "%gs:0x00"
+#define FRAME_SIZE      0xB0
+#define FRAME_CS        0x90
+#define GS_SELF         "%gs:0x00"
 #define GS_KERNEL_STACK "%gs:0x10"
-#define GS_USER_STACK "%gs:0x18"
-#define GS_RETURN_WORK "%gs:0x22"
-#define GS_SMAP "%gs:0x23"
-static_assert(sizeof(KTrapFrame) == FRAME_SIZE && offsetof(KTrapFrame, Cs) == FRAME_CS, "stack picture");
-static_assert(offsetof(HalProcessor, KernelStack) == 0x10 && offsetof(HalProcessor, UserStack) == 0x18 &&
-              offsetof(HalProcessor, ReturnWork) == 0x22 && offsetof(HalProcessor, SmapEnabled) == 0x23, "gs");
+#define GS_USER_STACK   "%gs:0x18"
+#define GS_RETURN_WORK  "%gs:0x22"
+#define GS_SMAP         "%gs:0x23"
+static_assert(sizeof(KTrapFrame) == FRAME_SIZE && offsetof(KTrapFrame, Cs) == FRAME_CS,
+              "stack picture");
+static_assert(offsetof(HalProcessor, KernelStack) == 0x10 &&
+                  offsetof(HalProcessor, UserStack) == 0x18 &&
+                  offsetof(HalProcessor, ReturnWork) == 0x22 &&
+                  offsetof(HalProcessor, SmapEnabled) == 0x23,
+              "gs");
 
 void HalpTrap(void);
 void HalpTrapExit(void);
@@ -45,29 +50,30 @@ void HalpParanoidTrap(void);
 void HalpStartThread(void);
 uint64_t HalpCopyStackArguments(uint64_t userStack, uint64_t arguments[2]);
 
-// One stub of 16 bytes per vector: equalises the frame, names the vector. Error codes come with vectors
-// 8, 10-14, 17, 21, 29 and 30 (Intel SDM vol. 3, table 6-1; AMD APM vol. 2, 8.2).
+// One stub of 16 bytes per vector: equalises the frame, names the vector. Error codes come with
+// vectors 8, 10-14, 17, 21, 29 and 30 (Intel SDM vol. 3, table 6-1; AMD APM vol. 2, 8.2).
 __attribute__((naked)) void HalpVectorTable(void)
 {
-    __asm__(".seh_proc HalpVectorTable\n"
-            ".seh_pushframe @code\n"
-            ".seh_endprologue\n"
-            ".set vector, 0\n"
-            ".rept 256\n"
-            ".p2align 4, 0xCC\n"
-            ".if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || "
-            "vector == 29 || vector == 30)\n"
-            "pushq $0\n"
-            ".endif\n"
-            "pushq $vector\n"
-            ".if vector == 1 || vector == 2 || vector == 8 || vector == 18\n"
-            "jmp HalpParanoidTrap\n"
-            ".else\n"
-            "jmp HalpTrap\n"
-            ".endif\n"
-            ".set vector, vector + 1\n"
-            ".endr\n"
-            ".seh_endproc");
+    __asm__(
+        ".seh_proc HalpVectorTable\n"
+        ".seh_pushframe @code\n"
+        ".seh_endprologue\n"
+        ".set vector, 0\n"
+        ".rept 256\n"
+        ".p2align 4, 0xCC\n"
+        ".if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || "
+        "vector == 29 || vector == 30)\n"
+        "pushq $0\n"
+        ".endif\n"
+        "pushq $vector\n"
+        ".if vector == 1 || vector == 2 || vector == 8 || vector == 18\n"
+        "jmp HalpParanoidTrap\n"
+        ".else\n"
+        "jmp HalpTrap\n"
+        ".endif\n"
+        ".set vector, vector + 1\n"
+        ".endr\n"
+        ".seh_endproc");
 }
 
 #define PUSH_REGISTER(name) __asm__("pushq %" name "\n\t.seh_pushreg %" name)
@@ -105,8 +111,9 @@ __attribute__((naked)) void HalpVectorTable(void)
     __asm__("popq %r14");                                                                          \
     __asm__("popq %r15")
 
-// Common part of every ordinary trap: KiDispatchTrap(frame) between saving and restoring everything. Live
-// at entry: rsp at the vector; the code below that saves is the prologue a stack walk undoes.
+// Common part of every ordinary trap: KiDispatchTrap(frame) between saving and restoring
+// everything. Live at entry: rsp at the vector; the code below that saves is the prologue a stack
+// walk undoes.
 __attribute__((naked)) void HalpTrap(void)
 {
     __asm__(".seh_proc HalpTrap\n\t.seh_pushframe @code\n\t.seh_stackalloc 8");
@@ -136,9 +143,10 @@ __attribute__((naked)) void HalpTrap(void)
     __asm__(".seh_endproc");
 }
 
-// Traps on IST stacks. The frame lies right below the 16 bytes that hold the HalProcessor's address. A
-// debug trap from user mode is ordinary: its frame moves to the thread's kernel stack, for it may end in
-// the thread's death. The rest keeps gs base as found in rbx, which the calling convention preserves.
+// Traps on IST stacks. The frame lies right below the 16 bytes that hold the HalProcessor's
+// address. A debug trap from user mode is ordinary: its frame moves to the thread's kernel stack,
+// for it may end in the thread's death. The rest keeps gs base as found in rbx, which the calling
+// convention preserves.
 __attribute__((naked)) void HalpParanoidTrap(void)
 {
     __asm__(".seh_proc HalpParanoidTrap\n\t.seh_pushframe @code\n\t.seh_stackalloc 8");
@@ -192,14 +200,16 @@ __attribute__((naked)) void HalpParanoidTrap(void)
     __asm__(".seh_endproc");
 }
 
-// SYSCALL lands here: rcx = user rip, r11 = user rflags, rsp = the user's, interrupts off, direction and
-// AC clear (SFMASK). eax = number, r10, rdx, r8, r9 = arguments 1-4. The user's stack is not touched here.
+// SYSCALL lands here: rcx = user rip, r11 = user rflags, rsp = the user's, interrupts off,
+// direction and AC clear (SFMASK). eax = number, r10, rdx, r8, r9 = arguments 1-4. The user's stack
+// is not touched here.
 //
-// SYSRET faults in ring 0, on the user's stack, when rip is not canonical (Intel); user pages end below the
-// last canonical page, and the check costs no more than clearing rdx would.
+// SYSRET faults in ring 0, on the user's stack, when rip is not canonical (Intel); user pages end
+// below the last canonical page, and the check costs no more than clearing rdx would.
 __attribute__((naked)) void HalpSystemCallEntry(void)
 {
-    __asm__(".seh_proc HalpSystemCallEntry\n\t.seh_pushframe\n\t.seh_stackalloc 0x38\n\t.seh_endprologue");
+    __asm__(".seh_proc HalpSystemCallEntry\n\t.seh_pushframe\n\t.seh_stackalloc "
+            "0x38\n\t.seh_endprologue");
     __asm__("swapgs");
     __asm__("movq %rsp, " GS_USER_STACK);
     __asm__("movq " GS_KERNEL_STACK ", %rsp");
@@ -242,9 +252,9 @@ __attribute__((naked)) void HalpSystemCallEntry(void)
 }
 static_assert(StatusUnknownSystemCall == 46, "HalpSystemCallEntry");
 
-// Table entry of the calls with 5 and 6 arguments: fetches those from the user's stack and goes on through
-// KiSystemCallStackTable. rax = number, rcx, rdx, r8, r9 = arguments; the user's rsp is in the machine frame,
-// 0x58 + 8 + 0x50 above this function's frame.
+// Table entry of the calls with 5 and 6 arguments: fetches those from the user's stack and goes on
+// through KiSystemCallStackTable. rax = number, rcx, rdx, r8, r9 = arguments; the user's rsp is in
+// the machine frame, 0x58 + 8 + 0x50 above this function's frame.
 __attribute__((naked)) void HalSystemCallWithStackArguments(void)
 {
     __asm__(".seh_proc HalSystemCallWithStackArguments");
@@ -271,8 +281,9 @@ __attribute__((naked)) void HalSystemCallWithStackArguments(void)
     __asm__(".seh_endproc");
 }
 
-// Copies [userStack + 0x28] and [userStack + 0x30]. StatusInvalidAddress when they are not user memory. A leaf: a
-// fault between HalStackArgumentsBegin and End continues at HalStackArgumentsFault.
+// Copies [userStack + 0x28] and [userStack + 0x30]. StatusInvalidAddress when they are not user
+// memory. A leaf: a fault between HalStackArgumentsBegin and End continues at
+// HalStackArgumentsFault.
 __attribute__((naked)) uint64_t HalpCopyStackArguments(uint64_t userStack, uint64_t arguments[2])
 {
     __asm__("movabsq $0x7FFFFFFEFFC8, %rax"); // last user byte + 1 - 0x38
@@ -290,7 +301,8 @@ __attribute__((naked)) uint64_t HalpCopyStackArguments(uint64_t userStack, uint6
     __asm__("jz 2f");
     __asm__("clac");
     __asm__("2: retq");
-    __asm__(".globl HalStackArgumentsFault\nHalStackArgumentsFault: movl $20, %eax"); // StatusInvalidAddress
+    __asm__(
+        ".globl HalStackArgumentsFault\nHalStackArgumentsFault: movl $20, %eax"); // StatusInvalidAddress
     __asm__("jmp 1b");
 }
 static_assert(StatusInvalidAddress == 20, "HalpCopyStackArguments");
@@ -324,8 +336,8 @@ __attribute__((naked)) void HalSwitchStack(uint64_t *savedStack, uint64_t newSta
     __asm__(".seh_endproc");
 }
 
-// A new thread's first instruction: rbx = entry, rsi = context, rsp 16-byte aligned, 0 on the stack where a
-// caller's address would be, which ends stack walks.
+// A new thread's first instruction: rbx = entry, rsi = context, rsp 16-byte aligned, 0 on the stack
+// where a caller's address would be, which ends stack walks.
 __attribute__((naked)) void HalpStartThread(void)
 {
     __asm__(".seh_proc HalpStartThread\n\t.seh_stackalloc 0x20\n\t.seh_endprologue");
@@ -349,9 +361,10 @@ uint64_t HalPrepareStack(void *top, void (*entry)(void *), void *context)
     return (uint64_t)stack;
 }
 
-// void HalEnterUserMode(rip, rsp, argument1, argument2): interrupts on in user mode, all other registers 0.
-// FPU registers and IA32_KERNEL_GS_BASE are the thread's already.
-__attribute__((naked)) void HalEnterUserMode(uint64_t rip, uint64_t rsp, uint64_t argument1, uint64_t argument2)
+// void HalEnterUserMode(rip, rsp, argument1, argument2): interrupts on in user mode, all other
+// registers 0. FPU registers and IA32_KERNEL_GS_BASE are the thread's already.
+__attribute__((naked)) void HalEnterUserMode(uint64_t rip, uint64_t rsp, uint64_t argument1,
+                                             uint64_t argument2)
 {
     __asm__("cli");
     __asm__("pushq $0x2B");

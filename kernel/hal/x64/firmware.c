@@ -1,18 +1,19 @@
-// firmware.c - the UEFI runtime services that are used: the clock and the reset (UEFI 2.10, chapter 8).
+// firmware.c - the UEFI runtime services that are used: the clock and the reset (UEFI 2.10, chapter
+// 8).
 //
-// They run on the caller's stack with interrupts off, so never twice at once. Firmware may use SSE registers, which
-// hold some program's values, so these are saved around each call. Firmware may also be wrong: an exception in its
-// code (ke registers the whole region as a fault range) ends the call with EFI_ABORTED, and the services are not
-// used again.
+// They run on the caller's stack with interrupts off, so never twice at once. Firmware may use SSE
+// registers, which hold some program's values, so these are saved around each call. Firmware may
+// also be wrong: an exception in its code (ke registers the whole region as a fault range) ends the
+// call with EFI_ABORTED, and the services are not used again.
 // SPDX-License-Identifier: MIT
 #include "hal_private.h"
 
 #include "LoaderParams.h"
 
-#define RUNTIME_SIGNATURE 0x56524553544E5552ull // "RUNTSERV"
-#define EFI_ABORTED 0x8000000000000015ull
+#define RUNTIME_SIGNATURE        0x56524553544E5552ull // "RUNTSERV"
+#define EFI_ABORTED              0x8000000000000015ull
 #define EFI_UNSPECIFIED_TIMEZONE 0x7FF
-#define MAXIMUM_FPU_AREA 4096
+#define MAXIMUM_FPU_AREA         4096
 
 typedef struct EfiTime {
     uint16_t Year;
@@ -26,10 +27,11 @@ static_assert(sizeof(EfiTime) == 16, "UEFI 2.10, 8.3");
 typedef struct EfiRuntimeServices {
     uint64_t Signature;
     uint32_t Revision, HeaderSize, Crc32, Reserved;
-    void *GetTime, *SetTime, *GetWakeupTime, *SetWakeupTime, *SetVirtualAddressMap, *ConvertPointer, *GetVariable,
-        *GetNextVariableName, *SetVariable, *GetNextHighMonotonicCount, *ResetSystem;
+    void *GetTime, *SetTime, *GetWakeupTime, *SetWakeupTime, *SetVirtualAddressMap, *ConvertPointer,
+        *GetVariable, *GetNextVariableName, *SetVariable, *GetNextHighMonotonicCount, *ResetSystem;
 } EfiRuntimeServices;
-static_assert(offsetof(EfiRuntimeServices, GetTime) == 24 && offsetof(EfiRuntimeServices, ResetSystem) == 104,
+static_assert(offsetof(EfiRuntimeServices, GetTime) == 24 &&
+                  offsetof(EfiRuntimeServices, ResetSystem) == 104,
               "UEFI 2.10, 4.5");
 
 static const EfiRuntimeServices *Services; // nullptr: none, or they failed
@@ -38,8 +40,10 @@ uint64_t HalpFirmwareStack; // rsp of HalpCallFirmware while a call runs
 
 uint64_t HalpCallFirmware(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, void *function);
 
-// Calls function(a1 ... a4). Saves what the calling convention preserves, so that HalFirmwareFault can leave from anywhere.
-__attribute__((naked)) uint64_t HalpCallFirmware(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, void *function)
+// Calls function(a1 ... a4). Saves what the calling convention preserves, so that HalFirmwareFault
+// can leave from anywhere.
+__attribute__((naked)) uint64_t HalpCallFirmware(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+                                                 void *function)
 {
     __asm__(".seh_proc HalpCallFirmware");
     __asm__("pushq %rbx\n\t.seh_pushreg %rbx");
@@ -52,7 +56,8 @@ __attribute__((naked)) uint64_t HalpCallFirmware(uint64_t a1, uint64_t a2, uint6
     __asm__("pushq %r15\n\t.seh_pushreg %r15");
     __asm__("subq $0x28, %rsp\n\t.seh_stackalloc 0x28\n\t.seh_endprologue");
     __asm__("movq %rsp, HalpFirmwareStack(%rip)");
-    __asm__("movq 0x90(%rsp), %rax"); // the fifth argument: 0x28 + 0x40 + return address + home area
+    __asm__(
+        "movq 0x90(%rsp), %rax"); // the fifth argument: 0x28 + 0x40 + return address + home area
     __asm__("callq *%rax");
     __asm__("1: addq $0x28, %rsp");
     __asm__("popq %r15");
@@ -96,7 +101,8 @@ Status HalInitializeFirmware(uint64_t runtimeServices)
     return StatusSuccess;
 }
 
-// Days from 1970-01-01 to a date of the Gregorian calendar; years from March, so that leap days come last.
+// Days from 1970-01-01 to a date of the Gregorian calendar; years from March, so that leap days
+// come last.
 static uint64_t DaysSince1970(uint32_t year, uint32_t month, uint32_t day)
 {
     year -= month <= 2;
@@ -110,12 +116,14 @@ Status HalReadFirmwareClock(uint64_t *unixNanoseconds)
     EfiTime time = {0};
     if (Services == nullptr || Call((uint64_t)&time, 0, 0, 0, Services->GetTime) != 0)
         return StatusNotSupported;
-    if (time.Year < 1998 || time.Year > 9999 || time.Month < 1 || time.Month > 12 || time.Day < 1 || time.Day > 31 ||
-        time.Hour > 23 || time.Minute > 59 || time.Second > 59 || time.Nanosecond >= NANOSECONDS_PER_SECOND)
+    if (time.Year < 1998 || time.Year > 9999 || time.Month < 1 || time.Month > 12 || time.Day < 1 ||
+        time.Day > 31 || time.Hour > 23 || time.Minute > 59 || time.Second > 59 ||
+        time.Nanosecond >= NANOSECONDS_PER_SECOND)
         return StatusNotSupported;
-    int64_t seconds = (int64_t)(DaysSince1970(time.Year, time.Month, time.Day) * 86400 + time.Hour * 3600u +
-                                time.Minute * 60u + time.Second);
-    if (time.TimeZone != EFI_UNSPECIFIED_TIMEZONE && time.TimeZone >= -1440 && time.TimeZone <= 1440)
+    int64_t seconds = (int64_t)(DaysSince1970(time.Year, time.Month, time.Day) * 86400 +
+                                time.Hour * 3600u + time.Minute * 60u + time.Second);
+    if (time.TimeZone != EFI_UNSPECIFIED_TIMEZONE && time.TimeZone >= -1440 &&
+        time.TimeZone <= 1440)
         seconds += time.TimeZone * 60;
     *unixNanoseconds = (uint64_t)seconds * NANOSECONDS_PER_SECOND + time.Nanosecond;
     return StatusSuccess;

@@ -1,22 +1,22 @@
 // fpu.c - the x87, SSE and AVX state of user threads.
 //
-// The kernel is compiled without these registers, so they always hold some user thread's values (or a
-// firmware call's, firmware.c). They are saved when their thread leaves the processor and loaded when
-// another one enters it: XSAVEOPT where CPUID has it, else XSAVE, else FXSAVE.
+// The kernel is compiled without these registers, so they always hold some user thread's values (or
+// a firmware call's, firmware.c). They are saved when their thread leaves the processor and loaded
+// when another one enters it: XSAVEOPT where CPUID has it, else XSAVE, else FXSAVE.
 // SPDX-License-Identifier: MIT
 #include "hal_private.h"
 
-#define CR4_OSXSAVE (1ull << 18)
-#define XCR0_X87 1ull
-#define XCR0_SSE 2ull
-#define XCR0_AVX 4ull
-#define XCR0_AVX512 0xE0ull
-#define FXSAVE_SIZE 512u
-#define XSAVE_HEADER_SIZE 64u
-#define FXSAVE_CONTROL_WORD 0 // byte offsets
-#define FXSAVE_MXCSR 24
+#define CR4_OSXSAVE          (1ull << 18)
+#define XCR0_X87             1ull
+#define XCR0_SSE             2ull
+#define XCR0_AVX             4ull
+#define XCR0_AVX512          0xE0ull
+#define FXSAVE_SIZE          512u
+#define XSAVE_HEADER_SIZE    64u
+#define FXSAVE_CONTROL_WORD  0 // byte offsets
+#define FXSAVE_MXCSR         24
 #define INITIAL_CONTROL_WORD 0x37Fu // all exceptions masked, 64-bit precision
-#define INITIAL_MXCSR 0x1F80u
+#define INITIAL_MXCSR        0x1F80u
 
 static enum { UseFxsave, UseXsave, UseXsaveopt } Method;
 static uint32_t AreaSize = FXSAVE_SIZE;
@@ -44,7 +44,10 @@ void HalpInitializeFpu(void)
     __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
 }
 
-size_t HalFpuAreaSize(void) { return AreaSize; }
+size_t HalFpuAreaSize(void)
+{
+    return AreaSize;
+}
 
 void HalInitializeFpuArea(void *area)
 {

@@ -4,32 +4,33 @@
 
 #include "hal.h"
 
-// ---- segments. SYSRET wants user data right below user code, SYSCALL kernel data right above kernel code.
+// ---- segments. SYSRET wants user data right below user code, SYSCALL kernel data right above
+// kernel code.
 #define SELECTOR_KERNEL_CODE 0x10
 #define SELECTOR_KERNEL_DATA 0x18
 #define SELECTOR_SYSRET_BASE 0x23
-#define SELECTOR_USER_DATA 0x2B
-#define SELECTOR_USER_CODE 0x33
-#define SELECTOR_TASK_STATE 0x40
+#define SELECTOR_USER_DATA   0x2B
+#define SELECTOR_USER_CODE   0x33
+#define SELECTOR_TASK_STATE  0x40
 
 // ---- model specific registers (Intel SDM vol. 4, table 2-2)
-#define MSR_APIC_BASE 0x1Bu
-#define MSR_TSC_DEADLINE 0x6E0u
-#define MSR_X2APIC 0x800u
-#define MSR_EFER 0xC0000080u
-#define MSR_STAR 0xC0000081u
-#define MSR_LSTAR 0xC0000082u
-#define MSR_CSTAR 0xC0000083u
-#define MSR_SFMASK 0xC0000084u
-#define MSR_FS_BASE 0xC0000100u
-#define MSR_GS_BASE 0xC0000101u
+#define MSR_APIC_BASE      0x1Bu
+#define MSR_TSC_DEADLINE   0x6E0u
+#define MSR_X2APIC         0x800u
+#define MSR_EFER           0xC0000080u
+#define MSR_STAR           0xC0000081u
+#define MSR_LSTAR          0xC0000082u
+#define MSR_CSTAR          0xC0000083u
+#define MSR_SFMASK         0xC0000084u
+#define MSR_FS_BASE        0xC0000100u
+#define MSR_GS_BASE        0xC0000101u
 #define MSR_KERNEL_GS_BASE 0xC0000102u
 
 #define VECTOR_FIRST_DEVICE 0x30u
-#define VECTOR_LAST_DEVICE 0xDFu
-#define VECTOR_CLOCK 0xE0u
-#define VECTOR_RESCHEDULE 0xE1u
-#define VECTOR_SPURIOUS 0xFFu
+#define VECTOR_LAST_DEVICE  0xDFu
+#define VECTOR_CLOCK        0xE0u
+#define VECTOR_RESCHEDULE   0xE1u
+#define VECTOR_SPURIOUS     0xFFu
 
 #define NANOSECONDS_PER_SECOND 1000000000ull
 

@@ -1,36 +1,37 @@
-// processor.c - makes a processor run the kernel's way: segments, trap table, protections, system calls.
+// processor.c - makes a processor run the kernel's way: segments, trap table, protections, system
+// calls.
 // SPDX-License-Identifier: MIT
 #include "hal_private.h"
 
-#define CR0_MP (1ull << 1)
-#define CR0_EM (1ull << 2)
-#define CR0_TS (1ull << 3)
-#define CR0_NE (1ull << 5)
-#define CR0_WP (1ull << 16)
-#define CR0_AM (1ull << 18)
+#define CR0_MP             (1ull << 1)
+#define CR0_EM             (1ull << 2)
+#define CR0_TS             (1ull << 3)
+#define CR0_NE             (1ull << 5)
+#define CR0_WP             (1ull << 16)
+#define CR0_AM             (1ull << 18)
 #define CR4_VME_PVI_TSD_DE 0xFull
-#define CR4_MCE (1ull << 6)
-#define CR4_PGE (1ull << 7)
-#define CR4_PCE (1ull << 8)
-#define CR4_OSFXSR (1ull << 9)
-#define CR4_OSXMMEXCPT (1ull << 10)
-#define CR4_UMIP (1ull << 11)
-#define CR4_FSGSBASE (1ull << 16)
-#define CR4_PCIDE (1ull << 17)
-#define CR4_SMEP (1ull << 20)
-#define CR4_SMAP (1ull << 21)
-#define CR4_PKE (1ull << 22)
-#define EFER_SCE (1ull << 0)
-#define EFER_NXE (1ull << 11)
+#define CR4_MCE            (1ull << 6)
+#define CR4_PGE            (1ull << 7)
+#define CR4_PCE            (1ull << 8)
+#define CR4_OSFXSR         (1ull << 9)
+#define CR4_OSXMMEXCPT     (1ull << 10)
+#define CR4_UMIP           (1ull << 11)
+#define CR4_FSGSBASE       (1ull << 16)
+#define CR4_PCIDE          (1ull << 17)
+#define CR4_SMEP           (1ull << 20)
+#define CR4_SMAP           (1ull << 21)
+#define CR4_PKE            (1ull << 22)
+#define EFER_SCE           (1ull << 0)
+#define EFER_NXE           (1ull << 11)
 
 // Cleared by SYSCALL: TF, IF, DF, IOPL, NT, RF, AC.
 #define SYSCALL_FLAGS_MASK 0x00057700ull & ~0x2000ull
 
 // The legacy interrupt controllers: moved away from the exception vectors, then silenced.
 #define PIC1_COMMAND 0x20u
-#define PIC1_DATA 0x21u
+#define PIC1_DATA    0x21u
 #define PIC2_COMMAND 0xA0u
-#define PIC2_DATA 0xA1u
+#define PIC2_DATA    0xA1u
 
 typedef struct GateDescriptor { // Intel SDM vol. 3, figure 6-8
     uint16_t OffsetLow;
@@ -43,7 +44,7 @@ typedef struct GateDescriptor { // Intel SDM vol. 3, figure 6-8
 } GateDescriptor;
 static_assert(sizeof(GateDescriptor) == 16, "hardware format");
 
-#define GATE_INTERRUPT 0x8Eu      // present, DPL 0, 64-bit interrupt gate
+#define GATE_INTERRUPT      0x8Eu // present, DPL 0, 64-bit interrupt gate
 #define GATE_INTERRUPT_USER 0xEEu // DPL 3: int3 and into from user mode
 
 typedef struct __attribute__((packed)) TableRegister {
@@ -52,7 +53,8 @@ typedef struct __attribute__((packed)) TableRegister {
 } TableRegister;
 
 bool HalSmapEnabled;
-static GateDescriptor Idt[256] __attribute__((aligned(16))); // constant once built; shared by all processors
+static GateDescriptor Idt[256]
+    __attribute__((aligned(16))); // constant once built; shared by all processors
 static bool IdtBuilt;
 static char ProcessorName[49];
 
@@ -121,8 +123,8 @@ static void LoadSegments(HalProcessor *processor)
     gdt[SELECTOR_USER_DATA / 8] = 0x00CFF3000000FFFFull;
     gdt[SELECTOR_USER_CODE / 8] = 0x00AFFB000000FFFFull;
     // 64-bit TSS, available (Intel SDM vol. 3, figure 8-4)
-    gdt[SELECTOR_TASK_STATE / 8] = (sizeof(HalTaskState) - 1) | (base & 0xFFFFFF) << 16 | 0x89ull << 40 |
-                                   (base >> 24 & 0xFF) << 56;
+    gdt[SELECTOR_TASK_STATE / 8] = (sizeof(HalTaskState) - 1) | (base & 0xFFFFFF) << 16 |
+                                   0x89ull << 40 | (base >> 24 & 0xFF) << 56;
     gdt[SELECTOR_TASK_STATE / 8 + 1] = base >> 32;
     TableRegister gdtr = {sizeof(processor->Gdt) - 1, (uint64_t)gdt};
     TableRegister idtr = {sizeof(Idt) - 1, (uint64_t)Idt};
@@ -136,8 +138,8 @@ static void LoadSegments(HalProcessor *processor)
                      "lidt %4\n\t"
                      "ltr %w5"
                      :
-                     : "m"(gdtr), "i"(SELECTOR_KERNEL_CODE), "r"(SELECTOR_KERNEL_DATA), "r"(0), "m"(idtr),
-                       "r"(SELECTOR_TASK_STATE)
+                     : "m"(gdtr), "i"(SELECTOR_KERNEL_CODE), "r"(SELECTOR_KERNEL_DATA), "r"(0),
+                       "m"(idtr), "r"(SELECTOR_TASK_STATE)
                      : "rax", "memory");
     uint16_t none = 0;
     __asm__ volatile("lldt %0" : : "r"(none));
@@ -148,11 +150,14 @@ static void LoadSegments(HalProcessor *processor)
 
 static void SilencePic(void)
 {
-    static const struct { uint16_t Port; uint8_t Value; } steps[] = {
-        {PIC1_DATA, 0xFF}, {PIC2_DATA, 0xFF}, // mask
+    static const struct {
+        uint16_t Port;
+        uint8_t Value;
+    } steps[] = {
+        {PIC1_DATA, 0xFF},    {PIC2_DATA, 0xFF}, // mask
         {PIC1_COMMAND, 0x11}, {PIC2_COMMAND, 0x11}, {PIC1_DATA, 0x20}, {PIC2_DATA, 0x28},
-        {PIC1_DATA, 0x04}, {PIC2_DATA, 0x02}, {PIC1_DATA, 0x01}, {PIC2_DATA, 0x01},
-        {PIC1_DATA, 0xFF}, {PIC2_DATA, 0xFF},
+        {PIC1_DATA, 0x04},    {PIC2_DATA, 0x02},    {PIC1_DATA, 0x01}, {PIC2_DATA, 0x01},
+        {PIC1_DATA, 0xFF},    {PIC2_DATA, 0xFF},
     };
     for (size_t i = 0; i < RTL_COUNT_OF(steps); i++)
         HalWritePort8(steps[i].Port, steps[i].Value);
@@ -185,7 +190,8 @@ static void EnableProtections(HalProcessor *processor)
 
 static void EnableSystemCalls(void)
 {
-    HalWriteMsr(MSR_STAR, (uint64_t)SELECTOR_SYSRET_BASE << 48 | (uint64_t)SELECTOR_KERNEL_CODE << 32);
+    HalWriteMsr(MSR_STAR,
+                (uint64_t)SELECTOR_SYSRET_BASE << 48 | (uint64_t)SELECTOR_KERNEL_CODE << 32);
     HalWriteMsr(MSR_LSTAR, (uint64_t)HalpSystemCallEntry);
     HalWriteMsr(MSR_SFMASK, SYSCALL_FLAGS_MASK);
 }
@@ -242,7 +248,10 @@ void HalSetUserGsBase(uint64_t base)
 
 static HalDeviceMapper *DeviceMapper;
 
-void HalRegisterDeviceMapper(HalDeviceMapper *mapper) { DeviceMapper = mapper; }
+void HalRegisterDeviceMapper(HalDeviceMapper *mapper)
+{
+    DeviceMapper = mapper;
+}
 
 void *HalpMapDevice(PhysicalAddress address, size_t size)
 {

@@ -8,17 +8,24 @@
 
 // 16550 registers (PC16550D data sheet, table II)
 #define COM1_BASE 0x3F8u
-enum { RegisterData = 0, RegisterInterruptEnable = 1, RegisterFifoControl = 2, RegisterLineControl = 3,
-       RegisterModemControl = 4, RegisterLineStatus = 5, RegisterScratch = 7 };
-#define LINE_CONTROL_8N1 0x03u
-#define LINE_CONTROL_DIVISOR 0x80u
-#define MODEM_CONTROL_READY 0x0Bu // DTR, RTS, OUT2
-#define MODEM_CONTROL_LOOPBACK 0x1Eu
-#define FIFO_ENABLE_AND_CLEAR 0xC7u
-#define LINE_STATUS_DATA_READY 0x01u
+enum {
+    RegisterData = 0,
+    RegisterInterruptEnable = 1,
+    RegisterFifoControl = 2,
+    RegisterLineControl = 3,
+    RegisterModemControl = 4,
+    RegisterLineStatus = 5,
+    RegisterScratch = 7
+};
+#define LINE_CONTROL_8N1              0x03u
+#define LINE_CONTROL_DIVISOR          0x80u
+#define MODEM_CONTROL_READY           0x0Bu // DTR, RTS, OUT2
+#define MODEM_CONTROL_LOOPBACK        0x1Eu
+#define FIFO_ENABLE_AND_CLEAR         0xC7u
+#define LINE_STATUS_DATA_READY        0x01u
 #define LINE_STATUS_TRANSMITTER_EMPTY 0x20u
-#define DIVISOR_115200 1u
-#define TRANSMIT_FIFO_BYTES 16u
+#define DIVISOR_115200                1u
+#define TRANSMIT_FIFO_BYTES           16u
 // One FIFO at 115200 baud takes 1.4 ms; a status read takes about 1 us.
 #define TRANSMIT_POLLS 20000u
 #define LOOPBACK_POLLS 2000u
@@ -57,7 +64,8 @@ void HalInitializeSerial(void)
 void HalWriteSerial(const char *text, size_t length)
 {
     for (size_t i = 0; i < length && Present; i++) {
-        if (i % TRANSMIT_FIFO_BYTES == 0 && !WaitForStatus(LINE_STATUS_TRANSMITTER_EMPTY, TRANSMIT_POLLS)) {
+        if (i % TRANSMIT_FIFO_BYTES == 0 &&
+            !WaitForStatus(LINE_STATUS_TRANSMITTER_EMPTY, TRANSMIT_POLLS)) {
             Present = false;
             return;
         }
