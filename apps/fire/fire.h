@@ -7,7 +7,7 @@
 
 enum {
     FireWidth = 208,
-    FireHeight = 128,
+    FireHeight = 112,
     FireHottest = 36,  // heat goes from 0, cold, to this
     FireScale = 2,     // pixels per cell
     FireStrongest = 4, // wind, to either side
