@@ -34,8 +34,9 @@ static uint64_t Locate(FspNode *node, uint64_t position, uint64_t *run)
     return volume->DataOffset + ((uint64_t)(extent->DiskCluster - 2) << volume->ClusterShift) + within;
 }
 
-// Moves bytes of a range that is mapped. *done counts what was moved, also on an error.
-static Status Transfer(FspNode *node, Direction direction, uint64_t position, uint8_t *buffer, size_t size,
+// Moves bytes of a range that is mapped; `buffer` is nullptr for zeros. *done counts what was moved, also on
+// an error.
+static Status Transfer(FspNode *node, Direction direction, uint64_t position, const FspBuffer *buffer, size_t size,
                        size_t *done, bool *missed)
 {
     const IoVolume *volume = &FspTheVolume.Volume;
@@ -46,9 +47,9 @@ static Status Transfer(FspNode *node, Direction direction, uint64_t position, ui
         uint64_t offset = Locate(node, position + *done, &run);
         size_t part = (size_t)RTL_MIN(run, size - *done);
         if (direction == CopyOut)
-            status = IoCacheRead(volume, offset, part, buffer + *done, missed);
+            status = IoCacheRead(volume, offset, part, buffer->Memory, buffer->At + *done, missed);
         else if (direction == CopyIn)
-            status = IoCacheWrite(volume, offset, part, buffer + *done);
+            status = IoCacheWrite(volume, offset, part, buffer->Memory, buffer->At + *done);
         else
             status = IoCacheZero(volume, offset, part);
         if (status == StatusSuccess)
@@ -93,10 +94,11 @@ static void TrackSequence(FsFile *file, bool sequential, bool missed, uint64_t e
     file->Disk.NextOffset = end;
 }
 
-Status FspReadDisk(FsFile *file, const uint64_t *offset, void *buffer, size_t size, size_t *transferred)
+Status FspReadDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer, size_t *transferred)
 {
     FspNode *node = file->Disk.Node;
-    KeAcquireMutex(&node->Lock);
+    size_t size = buffer->Size;
+    FspLockNode(node);
     uint64_t position = offset ? *offset : file->Disk.Position;
     Status status = StatusSuccess;
     if (position >= node->Size) {
@@ -112,7 +114,7 @@ Status FspReadDisk(FsFile *file, const uint64_t *offset, void *buffer, size_t si
         if (!offset)
             file->Disk.Position = position + *transferred;
     }
-    KeReleaseMutex(&node->Lock);
+    FspUnlockNode(node);
     return status;
 }
 
@@ -192,7 +194,8 @@ static void EndWrite(FspNode *node)
 }
 
 // N is held and the write begun; [position, position + size) lies inside what FAT can hold.
-static Status WriteRange(FspNode *node, uint64_t position, const void *buffer, size_t size, size_t *transferred)
+static Status WriteRange(FspNode *node, uint64_t position, const FspBuffer *buffer, size_t size,
+                         size_t *transferred)
 {
     Status status = StatusSuccess, extended = StatusSuccess;
     uint64_t oldSize = node->Size, end = position + size;
@@ -208,36 +211,36 @@ static Status WriteRange(FspNode *node, uint64_t position, const void *buffer, s
     }
     status = MapRange(node, position + size);
     if (status == StatusSuccess)
-        status = Transfer(node, CopyIn, position, (uint8_t *)buffer, size, transferred, nullptr);
+        status = Transfer(node, CopyIn, position, buffer, size, transferred, nullptr);
     if (status != StatusSuccess && node->Size > oldSize)
         Retreat(node, RTL_MAX(oldSize, position + *transferred));
     return status != StatusSuccess ? status : extended;
 }
 
-static Status WriteAt(FspNode *node, uint64_t position, const void *buffer, size_t size, size_t *transferred)
+static Status WriteAt(FspNode *node, uint64_t position, const FspBuffer *buffer, size_t *transferred)
 {
     if (position >= MAXIMUM_SIZE)
         return StatusFileTooLarge;
-    size_t fits = (size_t)RTL_MIN(size, MAXIMUM_SIZE - position);
+    size_t fits = (size_t)RTL_MIN(buffer->Size, MAXIMUM_SIZE - position);
     Status status = BeginWrite(node);
     if (status != StatusSuccess)
         return status;
     status = WriteRange(node, position, buffer, fits, transferred);
     EndWrite(node);
-    return status == StatusSuccess && fits < size ? StatusFileTooLarge : status;
+    return status == StatusSuccess && fits < buffer->Size ? StatusFileTooLarge : status;
 }
 
-Status FspWriteDisk(FsFile *file, const uint64_t *offset, const void *buffer, size_t size, size_t *transferred)
+Status FspWriteDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer, size_t *transferred)
 {
     FspNode *node = file->Disk.Node;
-    if (!size)
+    if (!buffer->Size)
         return StatusSuccess;
-    KeAcquireMutex(&node->Lock);
+    FspLockNode(node);
     uint64_t position = offset ? *offset : file->Access & FileAppend ? node->Size : file->Disk.Position;
-    Status status = WriteAt(node, position, buffer, size, transferred);
+    Status status = WriteAt(node, position, buffer, transferred);
     if (!offset)
         file->Disk.Position = position + *transferred;
-    KeReleaseMutex(&node->Lock);
+    FspUnlockNode(node);
     return status;
 }
 
@@ -257,7 +260,7 @@ Status FspResize(FspNode *node, uint64_t size)
     if (size > MAXIMUM_SIZE)
         return StatusFileTooLarge;
     Status status = StatusSuccess;
-    KeAcquireMutex(&node->Lock);
+    FspLockNode(node);
     if (size != node->Size) {
         status = BeginWrite(node);
         if (status == StatusSuccess) {
@@ -265,6 +268,6 @@ Status FspResize(FspNode *node, uint64_t size)
             EndWrite(node);
         }
     }
-    KeReleaseMutex(&node->Lock);
+    FspUnlockNode(node);
     return status;
 }

@@ -24,7 +24,7 @@ DRESULT disk_read(BYTE drive, BYTE *buffer, LBA_t sector, UINT count)
 {
     const IoVolume *volume = &FspTheVolume.Volume;
     uint32_t size = volume->Device->SectorSize;
-    Status status = IoCacheRead(volume, (uint64_t)sector * size, (size_t)count * size, buffer, nullptr);
+    Status status = IoCacheRead(volume, (uint64_t)sector * size, (size_t)count * size, IoKernelMemory, buffer, nullptr);
     return status == StatusSuccess ? RES_OK : RES_ERROR;
 }
 
@@ -32,7 +32,7 @@ DRESULT disk_write(BYTE drive, const BYTE *buffer, LBA_t sector, UINT count)
 {
     const IoVolume *volume = &FspTheVolume.Volume;
     uint32_t size = volume->Device->SectorSize;
-    Status status = IoCacheWrite(volume, (uint64_t)sector * size, (size_t)count * size, buffer);
+    Status status = IoCacheWrite(volume, (uint64_t)sector * size, (size_t)count * size, IoKernelMemory, buffer);
     return status == StatusSuccess ? RES_OK : RES_ERROR;
 }
 

@@ -8,7 +8,7 @@
 // dirty and clean, and flushes; directory.c does what is done to paths; pipe.c and the console are the
 // files that are not on a disk.
 //
-// Locks, in this order: the node's mutex (N: content and size of one file), the volume's mutex (V: FatFs,
+// Locks, in this order: the node's lock (N: content and size of one file), the volume's mutex (V: FatFs,
 // the file table, names), the cache's own. Reading and overwriting take only N; V is held for directory
 // work, allocation, and to learn where a file's clusters are.
 //
@@ -142,7 +142,7 @@ Status FsRead(FsFile *file, const uint64_t *offset, void *buffer, size_t size, s
         return StatusAccessDenied;
     switch (file->Kind) {
     case FspDisk:
-        return FspReadDisk(file, offset, buffer, size, transferred);
+        return FspReadDisk(file, offset, &(FspBuffer){buffer, size, IoKernelMemory}, transferred);
     case FspPipe:
         return FspReadPipe(file, buffer, size, transferred);
     case FspConsole:
@@ -159,7 +159,7 @@ Status FsWrite(FsFile *file, const uint64_t *offset, const void *buffer, size_t 
         return StatusAccessDenied;
     switch (file->Kind) {
     case FspDisk:
-        return FspWriteDisk(file, offset, buffer, size, transferred);
+        return FspWriteDisk(file, offset, &(FspBuffer){(uint8_t *)buffer, size, IoKernelMemory}, transferred);
     case FspPipe:
         return FspWritePipe(file, buffer, size, transferred);
     case FspConsole:
@@ -171,12 +171,34 @@ Status FsWrite(FsFile *file, const uint64_t *offset, const void *buffer, size_t 
     }
 }
 
+bool FsIsDiskFile(const FsFile *file) { return file->Kind == FspDisk; }
+
+Status FsReadToUser(FsFile *file, UserPointer buffer, size_t size, size_t *transferred)
+{
+    *transferred = 0;
+    if (file->Kind != FspDisk)
+        return StatusNotSupported;
+    if (!(file->Access & FileRead))
+        return StatusAccessDenied;
+    return FspReadDisk(file, nullptr, &(FspBuffer){(uint8_t *)buffer, size, IoUserMemory}, transferred);
+}
+
+Status FsWriteFromUser(FsFile *file, UserPointer buffer, size_t size, size_t *transferred)
+{
+    *transferred = 0;
+    if (file->Kind != FspDisk)
+        return StatusNotSupported;
+    if (!(file->Access & (FileWrite | FileAppend)))
+        return StatusAccessDenied;
+    return FspWriteDisk(file, nullptr, &(FspBuffer){(uint8_t *)buffer, size, IoUserMemory}, transferred);
+}
+
 Status FsSeek(FsFile *file, int64_t offset, FileOrigin origin, uint64_t *position)
 {
     if (file->Kind != FspDisk)
         return StatusNotSupported;
     Status status = StatusSuccess;
-    KeAcquireMutex(&file->Disk.Node->Lock);
+    FspLockNode(file->Disk.Node);
     uint64_t base = origin == FileBegin ? 0 : origin == FileCurrent ? file->Disk.Position : file->Disk.Node->Size;
     uint64_t target;
     if (origin > FileEnd || __builtin_add_overflow((int64_t)base, offset, (int64_t *)&target) ||
@@ -184,7 +206,7 @@ Status FsSeek(FsFile *file, int64_t offset, FileOrigin origin, uint64_t *positio
         status = StatusInvalidParameter;
     else
         *position = file->Disk.Position = target;
-    KeReleaseMutex(&file->Disk.Node->Lock);
+    FspUnlockNode(file->Disk.Node);
     return status;
 }
 
@@ -202,9 +224,9 @@ Status FsQuery(FsFile *file, FileInfo *info)
     *info = (FileInfo){};
     switch (file->Kind) {
     case FspDisk:
-        KeAcquireMutex(&file->Disk.Node->Lock);
+        FspLockNode(file->Disk.Node);
         FspQueryNode(file->Disk.Node, info);
-        KeReleaseMutex(&file->Disk.Node->Lock);
+        FspUnlockNode(file->Disk.Node);
         break;
     case FspDirectory:
         info->Attributes = FileAttributeDirectory;

@@ -32,7 +32,7 @@ typedef struct FspNode {
     uint64_t Identity;      // the directory entry's place: sector * entries per sector + entry
     uint32_t OpenCount;     // V
     FIL File;               // V; its position is always at the end of the mapped clusters
-    KMutex Lock;
+    volatile uint32_t Lock; // 0 free, 1 held, 2 held and somebody waits
     uint64_t Size;          // N, V
     FspExtent *Extents;     // N, V; sorted by FileCluster
     uint32_t ExtentCount, ExtentCapacity, MappedClusters;
@@ -128,6 +128,20 @@ Status FspSyncNode(FspNode *node);
 Status FspSyncAll(void);
 void FspMarkModified(FspNode *node);
 void FspQueryNode(const FspNode *node, FileInfo *info);
+// The node's lock, N: a mutex whose quick path is one instruction. PassiveLevel.
+void FspWaitForNode(FspNode *node);
+void FspWakeNode(FspNode *node);
+static inline void FspLockNode(FspNode *node)
+{
+    uint32_t free = 0;
+    if (!__atomic_compare_exchange_n(&node->Lock, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        FspWaitForNode(node);
+}
+static inline void FspUnlockNode(FspNode *node)
+{
+    if (__atomic_exchange_n(&node->Lock, 0, __ATOMIC_RELEASE) == 2)
+        FspWakeNode(node);
+}
 // Cluster map. Map makes sure `clusters` clusters are mapped; Grow allocates so that the file has `size`
 // bytes, or as many as there is room for (*reached); Cut shortens.
 Status FspMap(FspNode *node, uint64_t clusters);
@@ -137,8 +151,14 @@ Status FspCut(FspNode *node, uint64_t size);
 const FspExtent *FspFindExtent(FspNode *node, uint32_t cluster);
 
 // ---- data.c
-Status FspReadDisk(FsFile *file, const uint64_t *offset, void *buffer, size_t size, size_t *transferred);
-Status FspWriteDisk(FsFile *file, const uint64_t *offset, const void *buffer, size_t size, size_t *transferred);
+// A caller's buffer.
+typedef struct FspBuffer {
+    uint8_t *At;
+    size_t Size;
+    IoMemory Memory;
+} FspBuffer;
+Status FspReadDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer, size_t *transferred);
+Status FspWriteDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer, size_t *transferred);
 Status FspResize(FspNode *node, uint64_t size);
 
 // ---- pipe.c

@@ -153,7 +153,6 @@ static Status MakeNode(const char *path, uint64_t hash, const FIL *file, FspNode
     uint32_t time = Load32(entry + ENTRY_TIME);
     node->ModifyTime = FspFromFatTime(time);
     node->Seed = Mix(Mix(time | node->Size << 32) ^ file->obj.sclust ^ FspTheVolume.Generation << 40);
-    KeInitializeMutex(&node->Lock, LockRankFile);
     RtlInitializeList(&node->ModifiedLink);
     RtlInsertHead(&Nodes.ByPath[hash % BUCKETS], &node->PathLink);
     RtlInsertHead(IdentityBucket(node->Identity), &node->IdentityLink);
@@ -217,6 +216,18 @@ Status FspCreateNode(const char *path, FspNode **result)
     FspMarkModified(*result);
     return StatusSuccess;
 }
+
+static bool IsContended(void *context) { return ((FspNode *)context)->Lock == 2; }
+
+void FspWaitForNode(FspNode *node)
+{
+    while (__atomic_exchange_n(&node->Lock, 2, __ATOMIC_ACQUIRE) != 0) {
+        Status status = KeWaitOnKey((uintptr_t)&Nodes, (uintptr_t)node, IsContended, node, KernelWait, KE_INFINITE);
+        KE_ASSERT(status == StatusSuccess || status == StatusWouldBlock);
+    }
+}
+
+void FspWakeNode(FspNode *node) { KeWakeKey((uintptr_t)&Nodes, (uintptr_t)node, 1); }
 
 void FspForgetPaths(void)
 {

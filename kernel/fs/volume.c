@@ -49,7 +49,7 @@ static Status Patch(uint64_t sector, uint32_t offset, uint32_t mask, uint32_t va
     FspVolume *volume = &FspTheVolume;
     uint64_t position = sector * volume->Volume.Device->SectorSize + offset;
     uint32_t word = 0;
-    Status status = IoCacheRead(&volume->Volume, position, size, &word, nullptr);
+    Status status = IoCacheRead(&volume->Volume, position, size, IoKernelMemory, &word, nullptr);
     if (status != StatusSuccess)
         return status;
     word = (word & ~mask) | value;
@@ -59,7 +59,7 @@ static Status Patch(uint64_t sector, uint32_t offset, uint32_t mask, uint32_t va
         shown = (shown & ~mask) | value;
         memcpy(volume->Fat.win + offset, &shown, size);
     }
-    return IoCacheWrite(&volume->Volume, position, size, &word);
+    return IoCacheWrite(&volume->Volume, position, size, IoKernelMemory, &word);
 }
 
 static Status MarkDirty(bool dirty)
@@ -87,13 +87,13 @@ static bool ReadDirtyMark(void)
     uint32_t size = volume->Volume.Device->SectorSize, bit = fat32 ? FAT32_CLEAN : FAT16_CLEAN, entry = 0;
     uint8_t flags = 0;
     Status status = IoCacheRead(&volume->Volume, (uint64_t)fat->volbase * size +
-                                (fat32 ? BOOT_FLAGS_FAT32 : BOOT_FLAGS_FAT16), 1, &flags, nullptr);
+                                (fat32 ? BOOT_FLAGS_FAT32 : BOOT_FLAGS_FAT16), 1, IoKernelMemory, &flags, nullptr);
     if (status != StatusSuccess || (flags & BOOT_DIRTY))
         return true;
     if (fat->fs_type == FS_FAT12)
         return false;
     uint32_t width = fat32 ? 4 : 2;
-    status = IoCacheRead(&volume->Volume, (uint64_t)fat->fatbase * size + width, width, &entry, nullptr);
+    status = IoCacheRead(&volume->Volume, (uint64_t)fat->fatbase * size + width, width, IoKernelMemory, &entry, nullptr);
     return status != StatusSuccess || !(entry & bit);
 }
 

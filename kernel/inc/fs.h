@@ -19,6 +19,11 @@ Status FsOpen(const char *path, uint32_t access, FileDisposition disposition, Fs
 // offset nullptr: at the file position, which moves. *transferred always valid.
 Status FsRead(FsFile *file, const uint64_t *offset, void *buffer, size_t size, size_t *transferred);
 Status FsWrite(FsFile *file, const uint64_t *offset, const void *buffer, size_t size, size_t *transferred);
+// The same at the file position for memory of the current process, without a copy in between; for disk files only.
+// StatusInvalidAddress when the memory turns out to be bad.
+bool FsIsDiskFile(const FsFile *file);
+Status FsReadToUser(FsFile *file, UserPointer buffer, size_t size, size_t *transferred);
+Status FsWriteFromUser(FsFile *file, UserPointer buffer, size_t size, size_t *transferred);
 Status FsSeek(FsFile *file, int64_t offset, FileOrigin origin, uint64_t *position);
 Status FsSetSize(FsFile *file, uint64_t size);
 Status FsFlush(FsFile *file);

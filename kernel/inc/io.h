@@ -79,10 +79,13 @@ Status IoTransfer(IoBlockDevice *device, IoOperation operation, uint64_t sector,
 typedef struct IoVolume { IoBlockDevice *Device; uint64_t FirstSector, SectorCount; uint8_t PartitionGuid[16], TypeGuid[16]; } IoVolume;
 // GPT (primary, else backup, CRCs checked), else MBR, else the whole disk.
 Status IoFindVolume(const uint8_t partitionGuid[16], IoVolume *volume); // zero GUID: the first EFI system partition
+// Whose memory a buffer is; user memory is of the current process and may turn out to be bad
+// (StatusInvalidAddress).
+typedef enum IoMemory : uint8_t { IoKernelMemory, IoUserMemory } IoMemory;
 // offset and size are bytes from the start of the volume; any alignment. *missed (may be nullptr) is set
 // to true when the disk had to be asked. StatusInvalidParameter: outside the volume.
-Status IoCacheRead(const IoVolume *volume, uint64_t offset, size_t size, void *buffer, bool *missed);
-Status IoCacheWrite(const IoVolume *volume, uint64_t offset, size_t size, const void *buffer);
+Status IoCacheRead(const IoVolume *volume, uint64_t offset, size_t size, IoMemory memory, void *buffer, bool *missed);
+Status IoCacheWrite(const IoVolume *volume, uint64_t offset, size_t size, IoMemory memory, const void *buffer);
 Status IoCacheZero(const IoVolume *volume, uint64_t offset, size_t size);
 // Starts reading what is not cached yet and returns; the number of bytes asked for. A hint: errors vanish.
 size_t IoCachePrefetch(const IoVolume *volume, uint64_t offset, size_t size);

@@ -559,7 +559,15 @@ static Status CheckRange(const IoVolume *volume, uint64_t offset, size_t size, u
     return StatusSuccess;
 }
 
-Status IoCacheRead(const IoVolume *volume, uint64_t offset, size_t size, void *buffer, bool *missed)
+static Status CopyOut(IoMemory memory, uint8_t *to, const uint8_t *from, size_t size)
+{
+    if (memory == IoUserMemory)
+        return MmCopyToUser((UserPointer)to, from, size);
+    memcpy(to, from, size);
+    return StatusSuccess;
+}
+
+Status IoCacheRead(const IoVolume *volume, uint64_t offset, size_t size, IoMemory memory, void *buffer, bool *missed)
 {
     IoBlockDevice *device = volume->Device;
     uint64_t position;
@@ -580,7 +588,7 @@ Status IoCacheRead(const IoVolume *volume, uint64_t offset, size_t size, void *b
         if (cached->State != BufferValid)
             status = WaitUntilLoaded(cached);
         if (status == StatusSuccess)
-            memcpy(to, cached->Data + within, part);
+            status = CopyOut(memory, to, cached->Data + within, part);
         Unpin(cached);
         to += part;
         position += part;
@@ -589,8 +597,36 @@ Status IoCacheRead(const IoVolume *volume, uint64_t offset, size_t size, void *b
     return status;
 }
 
-// One page's part of a write; from nullptr: zeros.
-static Status WritePart(IoBlockDevice *device, uint64_t page, size_t within, size_t part, const uint8_t *from)
+// What a write takes its bytes from.
+typedef struct Source {
+    const uint8_t *From; // nullptr: zeros
+    IoMemory Memory;
+} Source;
+
+static Status CopyIn(uint8_t *to, const Source *source, size_t size)
+{
+    if (source->Memory == IoUserMemory)
+        return MmCopyFromUser(to, (UserPointer)source->From, size);
+    if (source->From)
+        memcpy(to, source->From, size);
+    else
+        memset(to, 0, size);
+    return StatusSuccess;
+}
+
+// After the content has changed. A buffer that is dirty now will be written with that content.
+static void MarkDirty(Buffer *buffer)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (*(volatile bool *)&buffer->Dirty)
+        return;
+    KIrql old = KeAcquireSpinLock(&Cache.Lock);
+    MarkDirtyLocked(buffer);
+    KeReleaseSpinLock(&Cache.Lock, old);
+}
+
+// One page's part of a write.
+static Status WritePart(IoBlockDevice *device, uint64_t page, size_t within, size_t part, const Source *source)
 {
     bool fresh = false;
     Status status = StatusSuccess;
@@ -603,24 +639,20 @@ static Status WritePart(IoBlockDevice *device, uint64_t page, size_t within, siz
         if (status != StatusSuccess)
             return status;
     }
-    if (!fresh)
+    if (!fresh && cached->State != BufferValid)
         status = WaitUntilLoaded(cached);
     if (status == StatusSuccess) {
-        if (from)
-            memcpy(cached->Data + within, from, part);
-        else
-            memset(cached->Data + within, 0, part);
-        KIrql old = KeAcquireSpinLock(&Cache.Lock);
-        MarkDirtyLocked(cached);
-        KeReleaseSpinLock(&Cache.Lock, old);
+        status = CopyIn(cached->Data + within, source, part);
+        if (status == StatusSuccess || !fresh) // a bad user buffer may have been good at its beginning
+            MarkDirty(cached);
         if (fresh)
-            FinishLoading(cached, true);
+            FinishLoading(cached, status == StatusSuccess);
     }
     Unpin(cached);
     return status;
 }
 
-static Status Write(const IoVolume *volume, uint64_t offset, size_t size, const uint8_t *from)
+static Status Write(const IoVolume *volume, uint64_t offset, size_t size, Source source)
 {
     IoBlockDevice *device = volume->Device;
     if (device->ReadOnly)
@@ -634,23 +666,23 @@ static Status Write(const IoVolume *volume, uint64_t offset, size_t size, const 
                 break;
         }
         size_t within = position % PAGE_SIZE, part = RTL_MIN(size, PAGE_SIZE - within);
-        status = WritePart(device, position / PAGE_SIZE, within, part, from);
-        if (from)
-            from += part;
+        status = WritePart(device, position / PAGE_SIZE, within, part, &source);
+        if (source.From)
+            source.From += part;
         position += part;
         size -= part;
     }
     return status;
 }
 
-Status IoCacheWrite(const IoVolume *volume, uint64_t offset, size_t size, const void *buffer)
+Status IoCacheWrite(const IoVolume *volume, uint64_t offset, size_t size, IoMemory memory, const void *buffer)
 {
-    return Write(volume, offset, size, buffer);
+    return Write(volume, offset, size, (Source){buffer, memory});
 }
 
 Status IoCacheZero(const IoVolume *volume, uint64_t offset, size_t size)
 {
-    return Write(volume, offset, size, nullptr);
+    return Write(volume, offset, size, (Source){nullptr, IoKernelMemory});
 }
 
 size_t IoCachePrefetch(const IoVolume *volume, uint64_t offset, size_t size)

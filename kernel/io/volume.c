@@ -11,9 +11,12 @@ typedef struct Search {
     uint8_t Scratch[PAGE_SIZE];
 } Search;
 
+// Through the cache: a partition table is a few pages, read a sector at a time.
 static Status ReadSector(void *context, uint64_t sector, void *buffer)
 {
-    return IoTransfer(context, IoRead, sector, 1, buffer);
+    IoBlockDevice *device = context;
+    IoVolume whole = {.Device = device, .SectorCount = device->SectorCount};
+    return IoCacheRead(&whole, sector * device->SectorSize, device->SectorSize, IoKernelMemory, buffer, nullptr);
 }
 
 // The partition with that GUID; a zero GUID: the first EFI system partition, else the first of basic data.

@@ -67,6 +67,22 @@ void HostShrink(void)
         ;
 }
 
+Status MmCopyToUser(UserPointer to, const void *from, size_t size)
+{
+    if (to < 4096)
+        return StatusInvalidAddress;
+    memcpy((void *)to, from, size);
+    return StatusSuccess;
+}
+
+Status MmCopyFromUser(void *to, UserPointer from, size_t size)
+{
+    if (from < 4096)
+        return StatusInvalidAddress;
+    memcpy(to, (void *)from, size);
+    return StatusSuccess;
+}
+
 // ---- locks: ranks must rise, spin locks exclude waiting
 
 static KLockRank Held[16];
