@@ -1,10 +1,11 @@
 // file.c - system calls about files, directories and pipes.
 //
-// Data goes through the thread's transfer buffer, small pieces through the stack. A read of a pipe
-// or device takes one piece: it waits for the first byte, and must not wait again once it has some.
+// Data of disk files goes straight to and from the program's memory; other data through the thread's
+// transfer buffer, small pieces through the stack. A read of a pipe or device takes one piece: it waits for the first byte, and must not wait again once it has some.
 // SPDX-License-Identifier: MIT
 #include "sysi.h"
 
+#define DIRECT_PIECE   (1u << 20) // bytes between looks at whether the thread shall end
 #define SMALL_TRANSFER  512u // bytes that go through the kernel stack
 #define ALL_FILE_ACCESS (FileRead | FileWrite | FileAppend)
 
@@ -46,29 +47,18 @@ typedef struct Transfer {
     size_t PieceSize;
 } Transfer;
 
+// One piece: what is not a disk file must not wait again once it has something.
 static Status ReadPieces(Transfer *transfer)
 {
-    bool disk = transfer->Size <= transfer->PieceSize; // then it does not matter
-    FileInfo info;
-    Status status = disk ? StatusSuccess : FsQuery(transfer->File, &info);
-    if (!disk && status == StatusSuccess)
-        disk = info.Kind == 0;
-    while (status == StatusSuccess && transfer->Done < transfer->Size) {
-        size_t wanted = RTL_MIN(transfer->Size - transfer->Done, (uint64_t)transfer->PieceSize),
-               got = 0;
-        status = FsRead(transfer->File, nullptr, transfer->Piece, wanted, &got);
-        if (got != 0) {
-            Status copied = MmCopyToUser(transfer->Buffer + transfer->Done, transfer->Piece, got);
-            if (copied != StatusSuccess)
-                return copied;
-            transfer->Done += got;
-        }
-        if (got < wanted || !disk)
-            break;
-        if (status == StatusSuccess && KeIsTerminating(KeGetCurrentThread()))
-            status = StatusTerminating;
-    }
-    return status == StatusEndOfFile && transfer->Done != 0 ? StatusSuccess : status;
+    size_t wanted = RTL_MIN(transfer->Size, (uint64_t)transfer->PieceSize), got = 0;
+    Status status = FsRead(transfer->File, nullptr, transfer->Piece, wanted, &got);
+    if (got == 0)
+        return status;
+    Status copied = MmCopyToUser(transfer->Buffer, transfer->Piece, got);
+    if (copied != StatusSuccess)
+        return copied;
+    transfer->Done = got;
+    return StatusSuccess;
 }
 
 static Status WritePieces(Transfer *transfer)
@@ -88,6 +78,30 @@ static Status WritePieces(Transfer *transfer)
             status = StatusTerminating;
     }
     return status;
+}
+
+typedef Status DirectTransfer(FsFile *file, UserPointer buffer, size_t size, size_t *transferred);
+
+// A disk file's, without a kernel buffer.
+static Status RunDirect(Transfer *transfer, DirectTransfer *direct, UserPointer transferred)
+{
+    Status status = MmCheckUserRange(transfer->Buffer, transfer->Size);
+    if (status == StatusSuccess)
+        status = MmCheckUserRange(transferred, sizeof(uint64_t));
+    if (status != StatusSuccess)
+        return status;
+    size_t wanted, moved;
+    do {
+        wanted = RTL_MIN(transfer->Size - transfer->Done, DIRECT_PIECE);
+        status = direct(transfer->File, transfer->Buffer + transfer->Done, wanted, &moved);
+        transfer->Done += moved;
+        if (transfer->Done < transfer->Size && KeIsTerminating(KeGetCurrentThread()))
+            status = StatusTerminating;
+    } while (status == StatusSuccess && moved == wanted && transfer->Done < transfer->Size);
+    if (status == StatusEndOfFile && transfer->Done != 0)
+        status = StatusSuccess;
+    Status written = MmCopyToUser(transferred, &transfer->Done, sizeof(transfer->Done));
+    return status == StatusSuccess ? written : status;
 }
 
 // Runs a transfer and tells how far it came, whether it failed or not.
@@ -113,7 +127,8 @@ Status SysReadFile(Handle handle, UserPointer buffer, uint64_t size, UserPointer
     Status status = ReferenceFile(handle, FileRead, &transfer.File);
     if (status != StatusSuccess)
         return status;
-    status = Run(&transfer, ReadPieces, transferred);
+    status = FsIsDiskFile(transfer.File) ? RunDirect(&transfer, FsReadToUser, transferred)
+                                         : Run(&transfer, ReadPieces, transferred);
     ObDereference(transfer.File);
     return status;
 }
@@ -124,7 +139,8 @@ Status SysWriteFile(Handle handle, UserPointer buffer, uint64_t size, UserPointe
     Status status = ReferenceForWriting(handle, &transfer.File);
     if (status != StatusSuccess)
         return status;
-    status = Run(&transfer, WritePieces, transferred);
+    status = FsIsDiskFile(transfer.File) ? RunDirect(&transfer, FsWriteFromUser, transferred)
+                                         : Run(&transfer, WritePieces, transferred);
     ObDereference(transfer.File);
     return status;
 }
