@@ -1,8 +1,9 @@
 // serial.c - COM1, polled: the log and the crash report leave the machine through it.
 //
 // The port counts as present when its scratch register remembers and a byte comes back in loop-back
-// mode. A transmitter that stays full for too long (a port that vanished, a host that stopped
-// listening) makes the port absent from then on, so that logging never holds the system up.
+// mode. A transmitter may stay full while the host at the other end of a virtual port is busy, so it
+// is given seconds; after that (a port that vanished, a host that stopped listening) text is dropped
+// without waiting until the transmitter is empty again, so that logging never holds the system up.
 // SPDX-License-Identifier: MIT
 #include "hal.h"
 
@@ -26,11 +27,11 @@ enum {
 #define LINE_STATUS_TRANSMITTER_EMPTY 0x20u
 #define DIVISOR_115200                1u
 #define TRANSMIT_FIFO_BYTES           16u
-// One FIFO at 115200 baud takes 1.4 ms; a status read takes about 1 us.
-#define TRANSMIT_POLLS 20000u
+#define TRANSMIT_POLLS 4000000u // a status read takes about 1 us, one FIFO at 115200 baud 1.4 ms
 #define LOOPBACK_POLLS 2000u
 
 static bool Present;
+static bool Stalled; // the last wait was in vain
 
 static bool WaitForStatus(uint8_t bit, uint32_t polls)
 {
@@ -64,10 +65,10 @@ void HalInitializeSerial(void)
 void HalWriteSerial(const char *text, size_t length)
 {
     for (size_t i = 0; i < length && Present; i++) {
-        if (i % TRANSMIT_FIFO_BYTES == 0 &&
-            !WaitForStatus(LINE_STATUS_TRANSMITTER_EMPTY, TRANSMIT_POLLS)) {
-            Present = false;
-            return;
+        if (i % TRANSMIT_FIFO_BYTES == 0) {
+            Stalled = !WaitForStatus(LINE_STATUS_TRANSMITTER_EMPTY, Stalled ? 1 : TRANSMIT_POLLS);
+            if (Stalled)
+                return;
         }
         HalWritePort8(COM1_BASE + RegisterData, (uint8_t)text[i]);
     }
