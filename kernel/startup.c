@@ -134,6 +134,13 @@ static Status StartInit(const LoaderParams *loader)
 }
 
 // clang-format off: one step a line
+static Status StartWindows(const LoaderParams *loader)
+{
+    Status status = WinInitialize(loader);
+    KdRegisterScreen(WinPanicText); // prints nothing where there is no display
+    return status;
+}
+
 static const StartupStep Steps[] = {
     {"the memory the loader used", FinishMemory, true},
     {"the firmware's clock", StartFirmware, false},
@@ -141,7 +148,7 @@ static const StartupStep Steps[] = {
     {"the process manager", StartProcesses, true},
     {"devices", StartDevices, true},
     {"the boot volume", FsInitialize, true},
-    {"the window system", WinInitialize, false},
+    {"the window system", StartWindows, false},
     {"a deliberate crash", CrashIfAsked, false},
     {"system calls", StartSystemCalls, true},
     {"/system/init.exe", StartInit, true},

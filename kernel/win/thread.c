@@ -37,6 +37,7 @@ static void MakeWallpaper(void)
         WiDeskSetWallpaper(&WiDesktop, &wallpaper);
     WiPresent();
     KeReleaseMutex(&WiMutex);
+    KeLog(LogInfo, "win: the desktop is on the screen");
 }
 
 // Waits for input until the clock has to change, and takes what there is.
