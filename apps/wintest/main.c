@@ -1,0 +1,202 @@
+// wintest.exe - the part of a window system test that runs in the guest. Not in the launcher: it
+// lies in /tests.
+//
+//   wintest.exe present        time-stamp counter per presented full-screen frame, and per partial
+//   one wintest.exe leak N         opens and closes windows N times; memory and counts must be as
+//   before wintest.exe limits         refusals, far positions, wrong rectangles wintest.exe pattern
+//   a full-screen test picture, until a key is pressed or it is closed wintest.exe messages       a
+//   window that prints every message it gets, until it is closed
+// SPDX-License-Identifier: MIT
+#include "MetalOS.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK(expression)                                                                          \
+    do {                                                                                           \
+        if (!(expression)) {                                                                       \
+            printf("wintest: line %d: %s\n", __LINE__, #expression);                               \
+            failures++;                                                                            \
+        }                                                                                          \
+    } while (0)
+
+static unsigned failures;
+
+static Status Open(uint32_t width, uint32_t height, uint32_t flags, int32_t x, int32_t y,
+                   Handle *window, WindowBuffer *buffer)
+{
+    WindowParameters parameters = {
+        .Title = "Window test", .X = x, .Y = y, .Width = width, .Height = height, .Flags = flags};
+    return AllocWindow(&parameters, window, buffer);
+}
+
+// The least of several runs: what was interrupted does not count.
+static uint64_t Measure(Handle window, const Rect *area)
+{
+    uint64_t best = UINT64_MAX;
+    for (int i = 0; i < 20; i++) {
+        uint64_t start = __builtin_ia32_rdtsc();
+        CHECK(PaintWindow(window, area) == StatusSuccess);
+        uint64_t passed = __builtin_ia32_rdtsc() - start;
+        best = passed < best ? passed : best;
+    }
+    return best;
+}
+
+static void TestPresent(void)
+{
+    Rect screen, part = {100, 100, 164, 164};
+    Handle window;
+    WindowBuffer buffer;
+    CHECK(GetScreenRect(&screen) == StatusSuccess);
+    uint32_t width = (uint32_t)screen.Right, height = (uint32_t)screen.Bottom;
+    CHECK(Open(width, height, 0, 0, 0, &window, &buffer) == StatusSuccess);
+    uint64_t whole = Measure(window, NULL), piece = Measure(window, &part);
+    printf("present %ux%u: %llu\n", width, height, (unsigned long long)whole);
+    printf("present 64x64: %llu\n", (unsigned long long)piece);
+    CHECK(CloseHandle(window) == StatusSuccess);
+}
+
+static void TestLeak(unsigned long rounds)
+{
+    SystemInfo before, after;
+    ProcessInfo process;
+    for (unsigned long i = 0; i < rounds + 2; i++) {
+        if (i == 2)
+            CHECK(GetSystemInfo(&before) == StatusSuccess); // caches are warm
+        Handle windows[4];
+        WindowBuffer buffers[4];
+        for (int j = 0; j < 4; j++) {
+            CHECK(Open(300, 200, j % 2 ? WindowFrame : 0, (int32_t)(i * 7 % 900), j * 150,
+                       &windows[j], &buffers[j]) == StatusSuccess);
+            memset(buffers[j].Pixels, (int)i, buffers[j].Stride * buffers[j].Height * 4);
+            CHECK(PaintWindow(windows[j], NULL) == StatusSuccess);
+        }
+        for (int j = 0; j < 4; j++)
+            CHECK(CloseHandle(windows[j]) == StatusSuccess);
+    }
+    CHECK(GetSystemInfo(&after) == StatusSuccess);
+    CHECK(GetProcessInfo(CurrentProcess, &process) == StatusSuccess);
+    CHECK(process.WindowCount == 0);
+    CHECK(before.WindowCount == after.WindowCount);
+    int64_t lost = (int64_t)(before.FreeMemory + before.CacheMemory) -
+                   (int64_t)(after.FreeMemory + after.CacheMemory);
+    printf("leak: %lld bytes after %lu rounds\n", (long long)lost, rounds);
+    CHECK(lost < 64 * 1024); // heap pages may stay half full
+}
+
+static void TestLimits(void)
+{
+    static const int32_t far[] = {INT32_MIN + 1, -100000, -300, 0, 5000, INT32_MAX};
+    Handle window, other;
+    WindowBuffer buffer;
+    Rect rect;
+    CHECK(Open(0, 10, 0, 0, 0, &window, &buffer) == StatusInvalidParameter);
+    CHECK(Open(10, 16385, 0, 0, 0, &window, &buffer) == StatusInvalidParameter);
+    CHECK(Open(10, 10, 0x80000000u, 0, 0, &window, &buffer) == StatusInvalidParameter);
+    CHECK(Open(16384, 16384, 0, 0, 0, &window, &buffer) == StatusNoMemory); // a gibibyte
+    CHECK(Open(200, 100, WindowFrame, WindowPositionDefault, WindowPositionDefault, &window,
+               &buffer) == StatusSuccess);
+    CHECK(buffer.Width == 200 && buffer.Height == 100 && buffer.Stride >= 200);
+    for (uint32_t y = 0; y < buffer.Height; y++) // starts black
+        for (uint32_t x = 0; x < buffer.Width; x++)
+            CHECK(buffer.Pixels[y * buffer.Stride + x] == 0);
+    for (size_t i = 0; i < sizeof(far) / sizeof(far[0]); i++)
+        for (size_t j = 0; j < sizeof(far) / sizeof(far[0]); j++) {
+            CHECK(MoveWindow(window, far[i], far[j]) == StatusSuccess);
+            CHECK(PaintWindow(window, NULL) == StatusSuccess);
+            CHECK(PaintWindow(window, &(Rect){INT32_MIN, INT32_MIN, INT32_MAX, INT32_MAX}) ==
+                  StatusSuccess);
+        }
+    CHECK(MoveWindow(window, -50, 300) == StatusSuccess);
+    CHECK(GetWindowRect(window, &rect) == StatusSuccess);
+    CHECK(rect.Left == -50 && rect.Top == 300 && rect.Right == 150 && rect.Bottom == 400);
+    CHECK(PaintWindow(window, &(Rect){5, 5, 5, 5}) == StatusSuccess);
+    CHECK(PaintWindow(window, &(Rect){9, 0, 3, 5}) == StatusInvalidParameter);
+    CHECK(SetWindowTitle(window, "\xF0\x9F\x94\xA5 \xFF bad text") == StatusSuccess);
+    CHECK(SetWindowFlags(window, WindowRelativeMouse) == StatusSuccess);
+    CHECK(SetWindowFlags(window, 64) == StatusInvalidParameter);
+    CHECK(ActivateWindow(window) == StatusSuccess);
+    CHECK(DuplicateHandle(window, &other) == StatusSuccess);
+    CHECK(CloseHandle(window) == StatusSuccess); // the other handle keeps it open
+    CHECK(PaintWindow(window, NULL) == StatusInvalidHandle);
+    CHECK(PaintWindow(other, NULL) == StatusSuccess);
+    CHECK(CloseHandle(other) == StatusSuccess);
+}
+
+static void ShowPattern(void)
+{
+    Rect screen;
+    Handle window;
+    WindowBuffer buffer;
+    Message message;
+    CHECK(GetScreenRect(&screen) == StatusSuccess);
+    CHECK(Open((uint32_t)screen.Right, (uint32_t)screen.Bottom, 0, 0, 0, &window, &buffer) ==
+          StatusSuccess);
+    for (uint32_t y = 0; y < buffer.Height; y++)
+        for (uint32_t x = 0; x < buffer.Width; x++)
+            buffer.Pixels[y * buffer.Stride + x] =
+                (x & 255) << 16 | (y & 255) << 8 | ((x >> 8) * 16 + (y >> 8));
+    CHECK(PaintWindow(window, NULL) == StatusSuccess);
+    puts("pattern");
+    fflush(stdout);
+    while (GetMessage(&message, InfiniteTimeout) == StatusSuccess &&
+           message.Type != MessageKeyDown && message.Type != MessageClose)
+        ;
+}
+
+static void PrintMessage(const Message *m)
+{
+    static const char *const names[] = {"none",  "keydown", "keyup", "move",  "down", "up",
+                                        "wheel", "focus",   "blur",  "paint", "close"};
+    printf("%s", m->Type < sizeof(names) / sizeof(names[0]) ? names[m->Type] : "?");
+    if (m->Type == MessageKeyDown || m->Type == MessageKeyUp)
+        printf(" %02x %x %x %x", m->Key.Code, m->Key.Modifiers, m->Key.Character, m->Key.Repeat);
+    else if (m->Type >= MessageMouseMove && m->Type <= MessageMouseWheel)
+        printf(" %d %d %x %x %d", m->Mouse.X, m->Mouse.Y, m->Mouse.Buttons, m->Mouse.Changed,
+               m->Mouse.Wheel);
+    putchar('\n');
+    fflush(stdout);
+}
+
+static void ShowMessages(uint32_t flags)
+{
+    Handle window;
+    WindowBuffer buffer;
+    Message message;
+    CHECK(Open(400, 300, WindowFrame | flags, 100, 100, &window, &buffer) == StatusSuccess);
+    for (uint32_t i = 0; i < buffer.Stride * buffer.Height; i++)
+        buffer.Pixels[i] = 0x30A060;
+    CHECK(PaintWindow(window, NULL) == StatusSuccess);
+    puts("ready");
+    fflush(stdout);
+    do {
+        if (GetMessage(&message, InfiniteTimeout) != StatusSuccess)
+            break;
+        PrintMessage(&message);
+        CHECK(message.Window == window);
+    } while (message.Type != MessageClose);
+    CHECK(CloseHandle(window) == StatusSuccess);
+    CHECK(PeekMessage(&message) == StatusWouldBlock);
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    if (!strcmp(what, "present"))
+        TestPresent();
+    else if (!strcmp(what, "leak") && argc == 3)
+        TestLeak(strtoul(argv[2], NULL, 10));
+    else if (!strcmp(what, "limits"))
+        TestLimits();
+    else if (!strcmp(what, "pattern"))
+        ShowPattern();
+    else if (!strcmp(what, "messages"))
+        ShowMessages(0);
+    else if (!strcmp(what, "relative"))
+        ShowMessages(WindowRelativeMouse);
+    else
+        failures = 99;
+    return failures > 99 ? 99 : (int)failures;
+}
