@@ -116,8 +116,35 @@ static Status StartDevices(const LoaderParams *loader)
     return StatusSuccess;
 }
 
+static Status StartWindows(const LoaderParams *loader)
+{
+    Status status = WinInitialize(loader);
+    if (status == StatusSuccess)
+        KdRegisterScreen(WinPanicText);
+    return status;
+}
+
+static void OverrunHeapBlock(void)
+{
+    enum { BlockSize = 100 };
+    uint8_t *block = MmAllocateHeap(BlockSize, MM_TAG('C', 'r', 's', 'h'));
+    memset(block, 0x41, BlockSize + 32);
+    MmFreeHeap(block);
+    __asm__ volatile("" : : : "memory"); // a frame of its own on the stack, here and below
+}
+
+static void FreeHeapBlockTwice(void)
+{
+    void *block = MmAllocateHeap(100, MM_TAG('C', 'r', 's', 'h'));
+    MmFreeHeap(block);
+    MmFreeHeap(block);
+    __asm__ volatile("" : : : "memory");
+}
+
 static Status CrashIfAsked(const LoaderParams *loader)
 {
+    KdRegisterCrash("heap-overrun", OverrunHeapBlock);
+    KdRegisterCrash("heap-double-free", FreeHeapBlockTwice);
     KdCrash(loader->Options);
     return StatusSuccess;
 }

@@ -11,6 +11,9 @@ void KdInitialize(const LoaderParams *loader);
 void KdRegisterScreen(void (*print)(const char *text, size_t length));
 // How user modules are found: ps registers its look-up.
 void KdRegisterModuleFinder(bool (*find)(uint64_t address, char *name, size_t size, uint64_t *base));
+// What the report calls the current process ("doom.exe (7)"): ps registers it; false for the kernel's own.
+// Called in a crash: no locks, no waiting.
+void KdRegisterProcessNamer(bool (*name)(char *text, size_t size));
 
 typedef struct KdSymbol {
     char Module[32];
@@ -25,6 +28,8 @@ size_t KdWalkStack(const KTrapFrame *frame, uint64_t *addresses, size_t capacity
 // Prints the walk to sink, one "#n module!Function+0x12  file.c:34" a line.
 void KdPrintStack(const KTrapFrame *frame, RtlSink *sink, void *context);
 
+// Adds a crash to those of crash.c, for subsystems above kd; start-up only, at most 8.
+void KdRegisterCrash(const char *name, void (*routine)(void));
 // For tests: boot option `crash = NAME` (crash.c has the names) stops the machine in that way; without the
 // option nothing happens.
 void KdCrash(const char *options);

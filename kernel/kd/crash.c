@@ -120,10 +120,38 @@ CRASH CrashLocked(void)
     KeReleaseSpinLock(&lock, old);
 }
 
-static const struct {
+// ---- while a program runs: a periodic DPC waits for it to be where it should.
+static bool inSystemCall;
+
+CRASH CrashInProgramRoutine(void *context)
+{
+    uint64_t addresses[32];
+    size_t count = KdWalkStack(nullptr, addresses, RTL_COUNT_OF(addresses));
+    bool program = count > 0 && addresses[count - 1] < DIRECT_MAP_BASE, systemCall = false;
+    for (size_t i = 0; i < count; i++)
+        systemCall = systemCall || KdiIsSystemCallEntry(addresses[i]);
+    if (program && systemCall == inSystemCall)
+        CrashWriteNull();
+    NOT_LAST();
+}
+
+static void ArmProgramCrash(bool systemCall)
+{
+    constexpr uint64_t period = 3000000; // ns; no multiple of the scheduler's
+    inSystemCall = systemCall;
+    KeInitializeDpc(&dpc, CrashInProgramRoutine, nullptr);
+    KeInitializeTimer(&timer, false);
+    KeSetTimer(&timer, period, period, &dpc);
+}
+
+static void CrashInProgram(void) { ArmProgramCrash(false); }
+static void CrashInSystemCall(void) { ArmProgramCrash(true); }
+
+typedef struct Crash {
     const char *Name;
     void (*Routine)(void);
-} crashes[] = {
+} Crash;
+static const Crash crashes[] = {
     {"read-null", CrashReadNull},
     {"write-null", CrashWriteNull},
     {"call-null", CrashCallNull},
@@ -140,7 +168,17 @@ static const struct {
     {"queued-dpc", CrashQueuedDpc},
     {"interrupt", CrashInInterrupt},
     {"locked", CrashLocked},
+    {"program", CrashInProgram},
+    {"system-call", CrashInSystemCall},
 };
+static Crash moreCrashes[8];
+static size_t moreCrashCount;
+
+void KdRegisterCrash(const char *name, void (*routine)(void))
+{
+    KE_ASSERT(moreCrashCount < RTL_COUNT_OF(moreCrashes));
+    moreCrashes[moreCrashCount++] = (Crash){name, routine};
+}
 
 __attribute__((noinline)) static void CrashMiddle(void (*routine)(void))
 {
@@ -154,14 +192,27 @@ __attribute__((noinline)) static void CrashOuter(void (*routine)(void))
     NOT_LAST();
 }
 
+static void (*FindCrash(const char *name))(void)
+{
+    for (size_t i = 0; i < RTL_COUNT_OF(crashes); i++) {
+        if (strcmp(crashes[i].Name, name) == 0)
+            return crashes[i].Routine;
+    }
+    for (size_t i = 0; i < moreCrashCount; i++) {
+        if (strcmp(moreCrashes[i].Name, name) == 0)
+            return moreCrashes[i].Routine;
+    }
+    return nullptr;
+}
+
 void KdCrash(const char *options)
 {
     char name[32];
     if (!RtlFindOption(options, "crash", 0, name, sizeof name))
         return;
-    for (size_t i = 0; i < RTL_COUNT_OF(crashes); i++) {
-        if (strcmp(crashes[i].Name, name) == 0)
-            CrashOuter(crashes[i].Routine);
-    }
-    KeLog(LogWarning, "there is no crash '%s'", name);
+    void (*routine)(void) = FindCrash(name);
+    if (routine != nullptr)
+        CrashOuter(routine);
+    else
+        KeLog(LogWarning, "there is no crash '%s'", name);
 }

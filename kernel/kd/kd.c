@@ -81,14 +81,11 @@ bool KdiFindModule(uint64_t address, KdiModule *module)
     return FindUserModule(address, module);
 }
 
-// The source path from the top of the tree: the build records "..\..\kernel\ke\x.c" under X:\metalos.
+// The source path from the top of the tree: the build takes everything above that away and puts "X:" there.
 static void CopySourcePath(char *to, size_t size, const char *path)
 {
-    static const char root[] = "X:\\metalos\\";
-    if (strncmp(path, root, sizeof root - 1) == 0)
-        path += sizeof root - 1;
-    while (path[0] == '.' && (path[1] == '\\' || path[1] == '/' || (path[1] == '.' && path[2] != 0)))
-        path += path[1] == '.' ? 3 : 2;
+    if (path[0] == 'X' && path[1] == ':' && path[2] == '\\')
+        path += 3;
     RtlCopyString(to, size, path);
     for (; *to != 0; to++) {
         if (*to == '\\')

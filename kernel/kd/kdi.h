@@ -24,16 +24,19 @@ bool KdiFindModule(uint64_t address, KdiModule *module);
 
 typedef struct KdiStackFrame {
     uint64_t Address;
-    bool Return; // Address is where a call returns to, so the call is before it
+    uint32_t Count; // of frames in a row that are the same; a recursion takes no room
+    bool Return;    // Address is where a call returns to, so the call is before it
 } KdiStackFrame;
 #define KDI_MAXIMUM_FRAMES 48u
 // The state of the function that calls this, at the call.
 void KdiCapture(UnwindFrame *caller);
 UnwindFrame KdiFrameFromTrap(const KTrapFrame *trap);
 size_t KdiWalk(UnwindFrame start, KdiStackFrame *frames, size_t capacity);
-// "module!Function+0x12  file:line" of a frame; size at least 256.
+// "module!Function+0x12  file:line" of a frame, "(n times)" when it recurs; size at least 256.
 void KdiFormatFrame(const KdiStackFrame *frame, char *text, size_t size);
 bool KdiLookup(uint64_t address, bool returnAddress, KdSymbol *symbol);
 
 // The bugcheck reporter, for ke.
 void KdiReport(const KBugCheck *bugCheck);
+// Whether an address is in the code between a program's system call and the kernel function it calls.
+bool KdiIsSystemCallEntry(uint64_t address);

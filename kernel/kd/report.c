@@ -11,6 +11,7 @@ enum { ReportStackSize = 16384, LineSize = 288 };
 
 static alignas(16) uint8_t reportStack[ReportStackSize];
 static void (*printScreen)(const char *text, size_t length);
+static bool (*nameProcess)(char *text, size_t size);
 
 static struct {
     const KBugCheck *BugCheck;
@@ -18,6 +19,7 @@ static struct {
 } report; // there is one report in a kernel's life
 
 void KdRegisterScreen(void (*print)(const char *text, size_t length)) { printScreen = print; }
+void KdRegisterProcessNamer(bool (*name)(char *text, size_t size)) { nameProcess = name; }
 
 __attribute__((format(printf, 1, 2))) static void Print(const char *format, ...)
 {
@@ -90,9 +92,13 @@ static void PrintWho(void)
     }
     Print("processor %u (%s), thread %016llx \"%s\"", KeGetCurrentProcessorNumber(), HalGetProcessorName(),
           (uint64_t)thread, name);
+    Print("\n");
+    char process[96];
+    if (nameProcess == nullptr || !nameProcess(process, sizeof process))
+        RtlCopyString(process, sizeof process, "system");
+    Print("process %s", process);
     if (readable)
-        Print(", process %016llx, stack %016llx-%016llx", (uint64_t)copy.OwnProcess, (uint64_t)copy.KernelStackLimit,
-              copy.KernelStackTop);
+        Print(", kernel stack %016llx-%016llx", (uint64_t)copy.KernelStackLimit, copy.KernelStackTop);
     Print("\n");
 }
 

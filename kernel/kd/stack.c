@@ -26,25 +26,51 @@ static bool ReturnFromNowhere(UnwindFrame *frame)
     return true;
 }
 
+// Adds address; false: no room.
+static bool AddFrame(KdiStackFrame *frames, size_t capacity, size_t *count, uint64_t address, bool isReturn)
+{
+    KdiStackFrame *last = *count > 0 ? &frames[*count - 1] : nullptr;
+    if (last != nullptr && last->Address == address && last->Return == isReturn) {
+        last->Count++;
+        return true;
+    }
+    if (*count == capacity)
+        return false;
+    frames[(*count)++] = (KdiStackFrame){.Address = address, .Count = 1, .Return = isReturn};
+    return true;
+}
+
 size_t KdiWalk(UnwindFrame frame, KdiStackFrame *frames, size_t capacity)
 {
+    enum { MaximumSteps = 65536 }; // more than any stack has
     size_t count = 0;
-    bool stepped = true;
-    while (stepped && count < capacity && frame.Rip != 0) {
-        frames[count++] = (KdiStackFrame){.Address = frame.Rip, .Return = !frame.Interrupted};
+    for (int step = 0; step < MaximumSteps; step++) {
         KdiModule module;
-        if (!KdiFindModule(frame.Rip - (frame.Interrupted ? 0 : 1), &module))
-            stepped = ReturnFromNowhere(&frame);
-        else
-            stepped = module.Unwind.TableSize != 0 &&
-                      UnwindStep(&module.Unwind, KdiReadMemory, nullptr, &frame) == StatusSuccess;
-    }
-    if (count == 0 && capacity > 0 && frame.Interrupted) { // a call of address 0
-        frames[count++] = (KdiStackFrame){};
-        if (ReturnFromNowhere(&frame))
-            count += KdiWalk(frame, frames + 1, capacity - 1);
+        // Only a call through a null pointer has address 0; as a return address it ends the stack.
+        if ((frame.Rip == 0 && !frame.Interrupted) ||
+            !AddFrame(frames, capacity, &count, frame.Rip, !frame.Interrupted))
+            break;
+        if (!KdiFindModule(frame.Rip - (frame.Interrupted ? 0 : 1), &module)) {
+            if (!ReturnFromNowhere(&frame))
+                break;
+        } else if (module.Unwind.TableSize == 0 ||
+                   UnwindStep(&module.Unwind, KdiReadMemory, nullptr, &frame) != StatusSuccess) {
+            break;
+        }
     }
     return count;
+}
+
+bool KdiIsSystemCallEntry(uint64_t address)
+{
+    constexpr uint32_t systemCallTarget = 0xC0000082; // IA32_LSTAR
+    uint64_t entry = HalReadMsr(systemCallTarget);
+    KdiModule module;
+    UnwindFunction function;
+    return KdiFindModule(entry, &module) && module.Kernel &&
+           UnwindFindFunction(&module.Unwind, (uint32_t)(entry - module.Unwind.Base), KdiReadMemory, nullptr,
+                              &function) == StatusSuccess &&
+           address >= module.Unwind.Base + function.Begin && address < module.Unwind.Base + function.End;
 }
 
 // This function's own state, for a walk that starts in it. Its caller's state follows by unwinding.
@@ -88,8 +114,10 @@ __attribute__((noinline)) size_t KdWalkStack(const KTrapFrame *frame, uint64_t *
         skip = 1; // this function
     }
     size_t count = KdiWalk(start, frames, RTL_COUNT_OF(frames)), written = 0;
-    for (size_t i = skip; i < count && written < capacity; i++)
-        addresses[written++] = frames[i].Address;
+    for (size_t i = skip; i < count; i++) {
+        for (uint32_t n = 0; n < frames[i].Count && written < capacity; n++)
+            addresses[written++] = frames[i].Address;
+    }
     return written;
 }
 
@@ -103,7 +131,9 @@ void KdiFormatFrame(const KdiStackFrame *frame, char *text, size_t size)
     size_t length = RtlFormat(text, size, "%s%s%s+0x%x", symbol.Module, symbol.Function[0] != 0 ? "!" : "",
                               symbol.Function, symbol.Offset);
     if (symbol.Line != 0 && length < size)
-        RtlFormat(text + length, size - length, "  %s:%u", symbol.File, symbol.Line);
+        length += RtlFormat(text + length, size - length, "  %s:%u", symbol.File, symbol.Line);
+    if (frame->Count > 1 && length < size)
+        RtlFormat(text + length, size - length, "  (%u times)", frame->Count);
 }
 
 __attribute__((noinline)) void KdPrintStack(const KTrapFrame *frame, RtlSink *sink, void *context)
