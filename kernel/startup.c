@@ -208,6 +208,11 @@ static void RunLaterSteps(void *context)
     RunSteps(Steps, RTL_COUNT_OF(Steps));
 }
 
+static void FreeStartupStack(KThread *thread)
+{
+    MmFreeKernelStack(thread->KernelStackLimit, thread->KernelStackSize);
+}
+
 static void StartStartupThread(void)
 {
     static KThread thread;
@@ -216,6 +221,7 @@ static void StartStartupThread(void)
         .KernelStackSize = MM_KERNEL_STACK_SIZE,
         .Priority = KePriorityNormal,
         .Name = "startup",
+        .Cleanup = FreeStartupStack,
     };
     Status status = MmAllocateKernelStack(MM_KERNEL_STACK_SIZE, &parameters.KernelStackLimit);
     if (status == StatusSuccess)

@@ -11,8 +11,10 @@
 typedef enum KIrql : uint8_t { PassiveLevel = 0, DispatchLevel = 1, HighLevel = 2 } KIrql;
 
 KIrql KeGetCurrentIrql(void);
-KIrql KeRaiseIrql(KIrql level); // returns the old level; level >= the old one
-void KeLowerIrql(KIrql level);  // runs pending DPCs and a pending reschedule on the way down
+// Returns the old level, for KeLowerIrql alone: raising to HighLevel adds a mark to it when
+// interrupts were off already, so that they stay off. level >= the old one.
+KIrql KeRaiseIrql(KIrql level);
+void KeLowerIrql(KIrql level); // runs pending DPCs and a pending reschedule on the way down
 
 // ------------------------------------------------------------------------------------- spin locks
 // Ranks: a processor may take a lock only when its rank is above that of every lock it holds

@@ -15,21 +15,27 @@ KIrql KeGetCurrentIrql(void)
     return (KIrql)KiGetIrql();
 }
 
+#define INTERRUPTS_WERE_OFF 0x80u
+
 KIrql KeRaiseIrql(KIrql level)
 {
-    if (level == HighLevel)
-        HalDisableInterrupts();
-    KIrql old = (KIrql)KiGetIrql();
+    uint8_t old = KiGetIrql();
     KI_CHECK(level >= old);
+    if (level == HighLevel && !HalSaveInterrupts())
+        old |= INTERRUPTS_WERE_OFF;
     KiSetIrql(level);
-    return old;
+    return (KIrql)old;
 }
 
 void KeLowerIrql(KIrql level)
 {
-    KIrql old = (KIrql)KiGetIrql();
+    bool stayOff = (level & INTERRUPTS_WERE_OFF) != 0;
+    uint8_t old = KiGetIrql();
+    level &= (KIrql)~INTERRUPTS_WERE_OFF;
     KI_CHECK(level <= old);
     KiSetIrql(level);
+    if (stayOff)
+        return;
     if (old == HighLevel && level < HighLevel)
         HalEnableInterrupts();
     if (level == PassiveLevel && KiIsWorkPending())
@@ -96,19 +102,25 @@ void KeInitializeSpinLock(KSpinLock *lock, KLockRank rank, const char *name)
     *lock = (KSpinLock)KE_SPIN_LOCK_INIT(rank, name);
 }
 
+// A lock that this processor holds already would never come free.
+void KiSpinForLock(KSpinLock *lock)
+{
+    uint32_t self = KeGetCurrentProcessorNumber() + 1;
+    do {
+        for (uint32_t owner; (owner = __atomic_load_n(&lock->Value, __ATOMIC_RELAXED)) != 0;) {
+            if (owner == self)
+                KeBugCheck(BugCheckLockRank, (uint64_t)lock, lock->Rank, (uint64_t)lock,
+                           lock->Rank);
+            HalPause();
+        }
+    } while (!KiTrySpinLock(lock));
+}
+
 static void Acquire(KSpinLock *lock)
 {
-    uint32_t owner = KeGetCurrentProcessorNumber() + 1;
-    KI_CHECK(lock->Value != owner);
     RecordLock(lock);
-    for (;;) {
-        uint32_t expected = 0;
-        if (__atomic_compare_exchange_n(&lock->Value, &expected, owner, false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
-            return;
-        while (__atomic_load_n(&lock->Value, __ATOMIC_RELAXED) != 0)
-            HalPause();
-    }
+    if (!KiTrySpinLock(lock))
+        KiSpinForLock(lock);
 }
 
 KIrql KeAcquireSpinLock(KSpinLock *lock)

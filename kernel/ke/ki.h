@@ -42,8 +42,16 @@ static inline KPrcb *KiGetPrcb(void)
 } // preemption off
 static_assert(offsetof(HalProcessor, Irql) == 0x20 && offsetof(HalProcessor, PendingWork) == 0x21,
               "gs");
-void KiDispatchPendingWork(
-    void); // at PassiveLevel, interrupts on or off; returns with them as they were
+static inline bool KiTrySpinLock(KSpinLock *lock)
+{
+    uint32_t owner, expected = 0;
+    __asm__ volatile("movl %%gs:0x24, %0" : "=r"(owner));
+    return __atomic_compare_exchange_n(&lock->Value, &expected, owner + 1, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+void KiSpinForLock(KSpinLock *lock); // until it is taken
+// At PassiveLevel, interrupts on or off; returns with them as they were.
+void KiDispatchPendingWork(void);
 
 // ---- readyqueue.c, timerheap.c: pure, tested natively
 void KiInitializeReadyQueue(KReadyQueue *queue);
@@ -58,11 +66,27 @@ KTimerNode *KiTimerHeapRemove(KTimerNode *root, KTimerNode *node);
 extern KSpinLock KiDispatcherLock; // over all scheduling state
 static inline KIrql KiLockDispatcher(void)
 {
+    KI_CHECK(KiGetIrql() <= DispatchLevel); // interrupt routines queue a DPC instead
+#ifdef METALOS_CHECKED
     return KeAcquireSpinLock(&KiDispatcherLock);
+#else
+    KIrql old = (KIrql)KiGetIrql();
+    KiSetIrql(DispatchLevel);
+    if (!KiTrySpinLock(&KiDispatcherLock))
+        KiSpinForLock(&KiDispatcherLock);
+    return old;
+#endif
 }
 static inline void KiUnlockDispatcher(KIrql old)
 {
+#ifdef METALOS_CHECKED
     KeReleaseSpinLock(&KiDispatcherLock, old);
+#else
+    __atomic_store_n(&KiDispatcherLock.Value, 0, __ATOMIC_RELEASE);
+    KiSetIrql(old);
+    if (old == PassiveLevel && KiIsWorkPending())
+        KiDispatchPendingWork();
+#endif
 }
 // The lock is held:
 void KiReadyThread(KThread *thread, bool front);

@@ -176,12 +176,14 @@ void KeSetPriority(KThread *thread, uint8_t priority)
     KiUnlockDispatcher(old);
 }
 
+// Behind its equals; what the thread had been lifted by for answering is given up too.
 void KeYield(void)
 {
     KI_CHECK(KiGetIrql() == PassiveLevel);
     KIrql old = KiLockDispatcher();
     KPrcb *prcb = KiGetPrcb();
     KThread *current = prcb->Hal.Thread;
+    current->Priority = current->BasePriority;
     if (current != prcb->IdleThread && KiHighestReady(&prcb->Ready) >= current->Priority) {
         current->State = ThreadReady;
         KiInsertReady(&prcb->Ready, &current->ReadyLink, current->Priority, false);

@@ -24,8 +24,8 @@
 #define EFER_SCE           (1ull << 0)
 #define EFER_NXE           (1ull << 11)
 
-// Cleared by SYSCALL: TF, IF, DF, IOPL, NT, RF, AC.
-#define SYSCALL_FLAGS_MASK 0x00057700ull & ~0x2000ull
+// Cleared by SYSCALL: TF, IF, DF, IOPL, NT, AC.
+#define SYSCALL_FLAGS_MASK 0x00047700ull
 
 // The legacy interrupt controllers: moved away from the exception vectors, then silenced.
 #define PIC1_COMMAND 0x20u
