@@ -161,13 +161,6 @@ static Status StartInit(const LoaderParams *loader)
 }
 
 // clang-format off: one step a line
-static Status StartWindows(const LoaderParams *loader)
-{
-    Status status = WinInitialize(loader);
-    KdRegisterScreen(WinPanicText); // prints nothing where there is no display
-    return status;
-}
-
 static const StartupStep Steps[] = {
     {"the memory the loader used", FinishMemory, true},
     {"the firmware's clock", StartFirmware, false},
