@@ -119,8 +119,7 @@ static Status StartDevices(const LoaderParams *loader)
 static Status StartWindows(const LoaderParams *loader)
 {
     Status status = WinInitialize(loader);
-    if (status == StatusSuccess)
-        KdRegisterScreen(WinPanicText);
+    KdRegisterScreen(WinPanicText); // prints nothing where there is no display
     return status;
 }
 
@@ -169,8 +168,8 @@ static const StartupStep Steps[] = {
     {"devices", StartDevices, true},
     {"the boot volume", FsInitialize, true},
     {"the window system", StartWindows, false},
-    {"a deliberate crash", CrashIfAsked, false},
     {"system calls", StartSystemCalls, true},
+    {"a deliberate crash", CrashIfAsked, false},
     {"/system/init.exe", StartInit, true},
 };
 // clang-format on
