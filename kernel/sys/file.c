@@ -1,12 +1,13 @@
 // file.c - system calls about files, directories and pipes.
 //
-// Data of disk files goes straight to and from the program's memory; other data through the thread's
-// transfer buffer, small pieces through the stack. A read of a pipe or device takes one piece: it waits for the first byte, and must not wait again once it has some.
+// Data of disk files goes straight to and from the program's memory; other data through the
+// thread's transfer buffer, small pieces through the stack. A read of a pipe or device takes one
+// piece: it waits for the first byte, and must not wait again once it has some.
 // SPDX-License-Identifier: MIT
 #include "sysi.h"
 
-#define DIRECT_PIECE   (1u << 20) // bytes between looks at whether the thread shall end
-#define SMALL_TRANSFER  512u // bytes that go through the kernel stack
+#define DIRECT_PIECE    (1u << 20) // bytes between looks at whether the thread shall end
+#define SMALL_TRANSFER  512u       // bytes that go through the kernel stack
 #define ALL_FILE_ACCESS (FileRead | FileWrite | FileAppend)
 
 // The file a handle names, referenced.
@@ -47,6 +48,15 @@ typedef struct Transfer {
     size_t PieceSize;
 } Transfer;
 
+// A transfer of nothing needs no buffer.
+static Status CheckTransfer(const Transfer *transfer, UserPointer transferred)
+{
+    Status status = MmCheckUserRange(transferred, sizeof(uint64_t));
+    if (status == StatusSuccess && transfer->Size != 0)
+        status = MmCheckUserRange(transfer->Buffer, transfer->Size);
+    return status;
+}
+
 // One piece: what is not a disk file must not wait again once it has something.
 static Status ReadPieces(Transfer *transfer)
 {
@@ -85,9 +95,7 @@ typedef Status DirectTransfer(FsFile *file, UserPointer buffer, size_t size, siz
 // A disk file's, without a kernel buffer.
 static Status RunDirect(Transfer *transfer, DirectTransfer *direct, UserPointer transferred)
 {
-    Status status = MmCheckUserRange(transfer->Buffer, transfer->Size);
-    if (status == StatusSuccess)
-        status = MmCheckUserRange(transferred, sizeof(uint64_t));
+    Status status = CheckTransfer(transfer, transferred);
     if (status != StatusSuccess)
         return status;
     size_t wanted, moved;
@@ -108,9 +116,7 @@ static Status RunDirect(Transfer *transfer, DirectTransfer *direct, UserPointer 
 static Status Run(Transfer *transfer, Status (*pieces)(Transfer *), UserPointer transferred)
 {
     uint8_t small[SMALL_TRANSFER];
-    Status status = MmCheckUserRange(transfer->Buffer, transfer->Size);
-    if (status == StatusSuccess)
-        status = MmCheckUserRange(transferred, sizeof(uint64_t));
+    Status status = CheckTransfer(transfer, transferred);
     if (status != StatusSuccess)
         return status;
     bool isSmall = transfer->Size <= sizeof(small);
