@@ -93,7 +93,7 @@ typedef struct FspVolume {
     char Path[MaximumPath];   // V; scratch
     KTimer FlushTimer;
     KDpc FlushDpc;
-    KWorkItem FlushWork;
+    KEvent FlushDue; // auto-reset
 } FspVolume;
 extern FspVolume FspTheVolume;
 
@@ -102,6 +102,8 @@ static inline void FspLock(void) { KeAcquireMutex(&FspTheVolume.Lock); }
 static inline void FspUnlock(void) { KeReleaseMutex(&FspTheVolume.Lock); }
 // First thing before the volume is changed: marks it dirty on disk and sees to a flush soon. V.
 Status FspBeginChange(void);
+// What the flush thread does each time FlushDue is set.
+void FspFlushInBackground(void);
 // FAT's date and time (date << 16 | time, UTC) and Unix nanoseconds.
 uint64_t FspFromFatTime(uint32_t fatTime);
 uint32_t FspToFatTime(uint64_t unixNanoseconds);

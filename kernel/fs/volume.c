@@ -5,9 +5,12 @@
 // that nothing has changed since it began, so a machine that loses power while the disk is quiet leaves a
 // clean volume. A volume that was dirty when it was mounted stays marked: nobody has checked it.
 //
-// Changes reach the medium two seconds after the first of them, through a timer, a DPC and a work item.
+// Changes reach the medium two seconds after the first of them: a timer wakes a thread that flushes. It is
+// a thread of its own because it waits for the disk, which the system worker must not.
 // SPDX-License-Identifier: MIT
 #include "fsp.h"
+
+#include "ps.h"
 
 #define FLUSH_DELAY 2000000000ull // nanoseconds
 #define FAT16_CLEAN 0x8000u       // in FAT[1]; Microsoft's FAT specification, "FAT data structure"
@@ -99,7 +102,7 @@ static bool ReadDirtyMark(void)
 
 // ---- flushing
 
-static void QueueFlush(void *context) { KeQueueWorkItem(&FspTheVolume.FlushWork); }
+static void WakeFlush(void *context) { KeSetEvent(&FspTheVolume.FlushDue); }
 
 static void ArmFlush(void)
 {
@@ -145,7 +148,7 @@ static Status FlushVolume(void)
     return clean && status == StatusSuccess ? IoCacheFlush(&volume->Volume) : status;
 }
 
-static void FlushInBackground(void *context)
+void FspFlushInBackground(void)
 {
     FspVolume *volume = &FspTheVolume;
     FspLock();
@@ -161,6 +164,12 @@ static void FlushInBackground(void *context)
         ArmFlush();
         FspUnlock();
     }
+}
+
+static void FlushLoop(void *context)
+{
+    while (KeWaitForObject(&FspTheVolume.FlushDue, KernelWait, KE_INFINITE) == StatusSuccess)
+        FspFlushInBackground();
 }
 
 Status FsFlush(FsFile *file)
@@ -221,8 +230,8 @@ Status FsInitialize(const LoaderParams *loader)
     KeInitializeMutex(&volume->Lock, LockRankVolume);
     RtlInitializeList(&volume->OpenDirectories);
     KeInitializeTimer(&volume->FlushTimer, false);
-    KeInitializeDpc(&volume->FlushDpc, QueueFlush, nullptr);
-    volume->FlushWork = (KWorkItem){.Routine = FlushInBackground};
+    KeInitializeDpc(&volume->FlushDpc, WakeFlush, nullptr);
+    KeInitializeEvent(&volume->FlushDue, false, false);
     FspInitializeNodes();
     Status status = IoFindVolume(loader->BootPartitionGuid, &volume->Volume);
     if (status == StatusNoSuchDevice && memcmp(loader->BootPartitionGuid, anyPartition, 16) != 0)
@@ -233,6 +242,8 @@ Status FsInitialize(const LoaderParams *loader)
     status = Mount();
     volume->Mounted = status == StatusSuccess;
     FspUnlock();
+    if (status == StatusSuccess)
+        status = PsCreateSystemThread("fs flush", KePriorityNormal, FlushLoop, nullptr);
     if (status == StatusSuccess)
         KeLog(LogInfo, "fs: %s: FAT%u, %llu MiB, %u-byte clusters", volume->Volume.Device->Name,
               volume->Fat.fs_type == FS_FAT32 ? 32 : volume->Fat.fs_type == FS_FAT16 ? 16 : 12,

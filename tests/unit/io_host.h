@@ -14,8 +14,7 @@ void HostShrink(void);
 
 // ---- time and deferred work
 extern uint64_t HostTime; // nanoseconds since 1970
-void HostRunTimers(void);  // fires armed timers and runs the work that follows
-void HostRunWork(void);
+bool HostRunTimers(void); // fires the armed timer, if any
 
 // ---- the disk
 typedef struct HostDisk {

@@ -30,6 +30,14 @@ static Status Mount(const char *options, uint32_t sectorSize, const char *size)
     return FsInitialize(&Loader);
 }
 
+void FspFlushInBackground(void); // kernel/fs/fsp.h
+
+static void RunFlushThread(void)
+{
+    if (HostRunTimers())
+        FspFlushInBackground();
+}
+
 static void CheckVolume(void)
 {
     CHECK_EQUAL(HostCommand("PATH=$PATH:/sbin:/usr/sbin fsck.fat -n %s >%s.log 2>&1", Image, Image), 0);
@@ -337,7 +345,7 @@ static void StepRest(void)
         HostShrink();
         break;
     case 1:
-        HostRunTimers();
+        RunFlushThread();
         break;
     case 2:
         HostPump(&Disk);
@@ -586,7 +594,7 @@ static void DirtyMark(void)
     IoVolume whole = {.Device = &Disk.Block, .SectorCount = Disk.Block.SectorCount};
     CHECK_EQUAL(IoCacheFlush(&whole), StatusSuccess);
     CHECK_EQUAL(Disk.Bytes[0x41] & 1, 1);
-    HostRunTimers();
+    RunFlushThread();
     CHECK_EQUAL(Disk.Bytes[0x41] & 1, 0);
     CheckVolume(); // clean although the file is still open
     CHECK_EQUAL(FsWrite(file, nullptr, "def", 3, &done), StatusSuccess);
@@ -641,7 +649,7 @@ static void FailingDisk(void)
     CHECK_EQUAL(FsWrite(file, nullptr, data, sizeof(data), &done), StatusSuccess);
     Disk.FailWrites = true;
     CHECK_EQUAL(FsFlush(file), StatusIoError);
-    HostRunTimers();
+    RunFlushThread();
     Disk.FailWrites = false;
     Disk.FailFlushes = true;
     CHECK_EQUAL(FsFlush(file), StatusIoError);

@@ -7,7 +7,8 @@
 // With native command queuing up to 32 commands are under way; a flush is not a queued command and so
 // waits for the others and runs alone.
 //
-// Errors and time-outs end in port.c's Recover, on the worker thread: the port is reset (COMRESET), and
+// Errors and time-outs end in port.c's AhciRecoverPort, on a thread of the adapter's own (the system worker
+// may itself be waiting for the disk): the port is reset (COMRESET), and
 // what was under way runs once more, one at a time and unqueued, which tells the command that fails from
 // its innocent neighbours. A port that does not come back fails everything from then on.
 //
@@ -17,6 +18,8 @@
 // plug. Every wait is bounded.
 // SPDX-License-Identifier: MIT
 #include "ahci.h"
+
+#include "ps.h"
 
 #define TAG_AHCI MM_TAG('A', 'h', 'c', 'i')
 #define MILLISECOND 1000000ull
@@ -103,12 +106,26 @@ static uint32_t WaitForLinks(AhciHba *hba, uint32_t candidates)
     }
 }
 
+static void RecoverPorts(void *context)
+{
+    AhciHba *hba = context;
+    while (KeWaitForObject(&hba->RecoveryNeeded, KernelWait, KE_INFINITE) == StatusSuccess) {
+        for (uint32_t i = 0; i < AHCI_MAXIMUM_PORTS; i++) {
+            if (hba->Ports[i])
+                AhciRecoverPort(hba->Ports[i]);
+        }
+    }
+}
+
 static Status StartHba(AhciHba *hba)
 {
     volatile AhciRegisters *registers = hba->Registers;
     uint32_t linked;
     TakeOwnership(hba);
-    Status status = ResetHba(hba, &linked);
+    KeInitializeEvent(&hba->RecoveryNeeded, false, false);
+    Status status = PsCreateSystemThread("ahci recovery", KePrioritySystem, RecoverPorts, hba);
+    if (status == StatusSuccess)
+        status = ResetHba(hba, &linked);
     if (status != StatusSuccess)
         return status;
     hba->Capabilities = registers->CAP;

@@ -118,7 +118,6 @@ typedef struct AhciPort {
     volatile uint32_t Events; // IS bits seen by the interrupt handler and not yet by the DPC
     KDpc Dpc, WatchDpc;
     KTimer Timer;             // watches deadlines; finds completions where there is no interrupt
-    KWorkItem Recovery;
     uint64_t Commands, Errors; // counters
 } AhciPort;
 
@@ -127,6 +126,7 @@ typedef struct AhciHba {
     volatile AhciRegisters *Registers;
     uint32_t Capabilities;
     bool HasInterrupt;
+    KEvent RecoveryNeeded; // auto-reset: some port has Recovering set
     AhciPort *Ports[AHCI_MAXIMUM_PORTS];
 } AhciHba;
 
@@ -134,4 +134,5 @@ typedef struct AhciHba {
 bool AhciWait(volatile uint32_t *reg, uint32_t mask, uint32_t value, uint64_t time);
 // Sets up a port with a link; StatusNotSupported: no ATA disk there.
 Status AhciStartPort(AhciHba *hba, uint32_t number, AhciPort **port);
+void AhciRecoverPort(AhciPort *port); // when Recovering is set; PassiveLevel, waits
 bool AhciStopEngine(volatile AhciPortRegisters *registers);

@@ -227,7 +227,7 @@ static void Service(AhciPort *port, bool watch)
         if ((events & IS_ERRORS) || (watch && port->Issued && IsOverdue(port))) {
             port->Recovering = true;
             port->Errors++;
-            KeQueueWorkItem(&port->Recovery);
+            KeSetEvent(&port->Hba->RecoveryNeeded);
         }
         StartWaiting(port);
     }
@@ -276,11 +276,13 @@ static void Requeue(AhciPort *port, ListEntry *failed)
     }
 }
 
-static void Recover(void *context)
+void AhciRecoverPort(AhciPort *port)
 {
-    AhciPort *port = context;
-    KeLog(LogWarning, "ahci: %s: error, tfd %04x serr %08x; resetting the port", port->Block.Name,
-          port->Registers->TFD & 0xFFFF, port->Registers->SERR);
+    if (!__atomic_load_n(&port->Recovering, __ATOMIC_ACQUIRE))
+        return;
+    if ((port->Errors & (port->Errors - 1)) == 0) // the 1st, 2nd, 4th, ...: a broken disk must not flood the log
+        KeLog(LogWarning, "ahci: %s: error %llu, tfd %04x serr %08x; resetting the port", port->Block.Name,
+              port->Errors, port->Registers->TFD & 0xFFFF, port->Registers->SERR);
     Status status = ResetLink(port);
     if (status != StatusSuccess)
         KeLog(LogError, "ahci: %s: the port does not come back, status %u", port->Block.Name, (unsigned)status);
@@ -399,7 +401,6 @@ static void InitializePort(AhciPort *port, AhciHba *hba, uint32_t number)
     KeInitializeDpc(&port->Dpc, ServiceInterrupt, port);
     KeInitializeDpc(&port->WatchDpc, ServiceTimer, port);
     KeInitializeTimer(&port->Timer, false);
-    port->Recovery = (KWorkItem){.Routine = Recover, .Context = port};
 }
 
 Status AhciStartPort(AhciHba *hba, uint32_t number, AhciPort **result)
