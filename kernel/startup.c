@@ -61,15 +61,8 @@ static Status StartClock(const LoaderParams *loader)
     return status;
 }
 
-static Status StartDebugger(const LoaderParams *loader)
-{
-    KdInitialize(loader);
-    return StatusSuccess;
-}
-
 static const StartupStep EarlySteps[] = {
     {"memory management", StartMemory, true},
-    {"crash reports", StartDebugger, true},
     {"interrupts (a local APIC and a MADT are needed)", StartInterrupts, true},
     {"the clock (no time source answers)", StartClock, true},
 };

@@ -149,3 +149,12 @@ bool PsFindUserModule(uint64_t address, char *name, size_t size, uint64_t *base)
     KeReleaseSpinLock(&process->Lock, old);
     return found;
 }
+
+bool PsNameCurrentProcess(char *text, size_t size)
+{
+    const PsProcess *process = PsGetCurrentProcess();
+    if (process == nullptr)
+        return false;
+    RtlFormat(text, size, "%s (%u)", process->Name, PsGetProcessId(process));
+    return true;
+}
