@@ -1,10 +1,10 @@
 // data.c - file contents: between the caller's buffer and the block cache, through the cluster map.
 //
-// FatFs takes no part in this. A read or an overwrite inside the file's size costs an extent look-up and
-// the copy; only mapping clusters for the first time and allocating new ones takes the volume lock.
-// When a file grows, everything from its old end to the end of the page that holds the new end (inside the
-// cluster) is written, data or zeros: no stale disk content can appear, and a fresh page is whole without
-// being read first.
+// FatFs takes no part in this. A read or an overwrite inside the file's size costs an extent
+// look-up and the copy; only mapping clusters for the first time and allocating new ones takes the
+// volume lock. When a file grows, everything from its old end to the end of the page that holds the
+// new end (inside the cluster) is written, data or zeros: no stale disk content can appear, and a
+// fresh page is whole without being read first.
 // SPDX-License-Identifier: MIT
 #include "fsp.h"
 
@@ -31,13 +31,14 @@ static uint64_t Locate(FspNode *node, uint64_t position, uint64_t *run)
     const FspExtent *extent = FspFindExtent(node, (uint32_t)(position >> volume->ClusterShift));
     uint64_t within = position - ((uint64_t)extent->FileCluster << volume->ClusterShift);
     *run = ((uint64_t)extent->Count << volume->ClusterShift) - within;
-    return volume->DataOffset + ((uint64_t)(extent->DiskCluster - 2) << volume->ClusterShift) + within;
+    return volume->DataOffset + ((uint64_t)(extent->DiskCluster - 2) << volume->ClusterShift) +
+           within;
 }
 
-// Moves bytes of a range that is mapped; `buffer` is nullptr for zeros. *done counts what was moved, also on
-// an error.
-static Status Transfer(FspNode *node, Direction direction, uint64_t position, const FspBuffer *buffer, size_t size,
-                       size_t *done, bool *missed)
+// Moves bytes of a range that is mapped; `buffer` is nullptr for zeros. *done counts what was
+// moved, also on an error.
+static Status Transfer(FspNode *node, Direction direction, uint64_t position,
+                       const FspBuffer *buffer, size_t size, size_t *done, bool *missed)
 {
     const IoVolume *volume = &FspTheVolume.Volume;
     Status status = StatusSuccess;
@@ -79,8 +80,8 @@ static bool ReadAhead(FsFile *file, uint64_t position)
     return asked != 0;
 }
 
-// After a read that ended at `end`: keeps half a window of read-ahead in front of a sequential reader. It
-// begins with a read that missed and stops when the disk need not be asked any more.
+// After a read that ended at `end`: keeps half a window of read-ahead in front of a sequential
+// reader. It begins with a read that missed and stops when the disk need not be asked any more.
 static void TrackSequence(FsFile *file, bool sequential, bool missed, uint64_t end)
 {
     if (!sequential) {
@@ -94,7 +95,8 @@ static void TrackSequence(FsFile *file, bool sequential, bool missed, uint64_t e
     file->Disk.NextOffset = end;
 }
 
-Status FspReadDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer, size_t *transferred)
+Status FspReadDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer,
+                   size_t *transferred)
 {
     FspNode *node = file->Disk.Node;
     size_t size = buffer->Size;
@@ -122,7 +124,8 @@ Status FspReadDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer
 
 static uint64_t TailEnd(uint64_t size)
 {
-    uint64_t page = RTL_ALIGN_UP(size, PAGE_SIZE), cluster = RTL_ALIGN_UP(size, FspTheVolume.ClusterBytes);
+    uint64_t page = RTL_ALIGN_UP(size, PAGE_SIZE),
+             cluster = RTL_ALIGN_UP(size, FspTheVolume.ClusterBytes);
     return RTL_MIN(page, cluster);
 }
 
@@ -148,10 +151,12 @@ static Status Extend(FspNode *node, uint64_t position, uint64_t end, uint64_t *r
     Status zeroed = StatusSuccess;
     if (*reached > oldSize && *reached >= position) {
         if (position > oldSize)
-            zeroed = Transfer(node, FillZero, oldSize, nullptr, (size_t)(position - oldSize), &done, nullptr);
+            zeroed = Transfer(node, FillZero, oldSize, nullptr, (size_t)(position - oldSize), &done,
+                              nullptr);
         uint64_t tail = TailEnd(*reached);
         if (zeroed == StatusSuccess && tail > *reached)
-            zeroed = Transfer(node, FillZero, *reached, nullptr, (size_t)(tail - *reached), &done, nullptr);
+            zeroed = Transfer(node, FillZero, *reached, nullptr, (size_t)(tail - *reached), &done,
+                              nullptr);
     }
     if (zeroed != StatusSuccess || *reached < position) {
         if (*reached > oldSize)
@@ -162,8 +167,8 @@ static Status Extend(FspNode *node, uint64_t position, uint64_t end, uint64_t *r
     return status;
 }
 
-// Before the content changes, N held; paired with EndWrite on success. The flush does not take the volume
-// for quiet between the two.
+// Before the content changes, N held; paired with EndWrite on success. The flush does not take the
+// volume for quiet between the two.
 static Status BeginWrite(FspNode *node)
 {
     FspVolume *volume = &FspTheVolume;
@@ -217,7 +222,8 @@ static Status WriteRange(FspNode *node, uint64_t position, const FspBuffer *buff
     return status != StatusSuccess ? status : extended;
 }
 
-static Status WriteAt(FspNode *node, uint64_t position, const FspBuffer *buffer, size_t *transferred)
+static Status WriteAt(FspNode *node, uint64_t position, const FspBuffer *buffer,
+                      size_t *transferred)
 {
     if (position >= MAXIMUM_SIZE)
         return StatusFileTooLarge;
@@ -230,13 +236,16 @@ static Status WriteAt(FspNode *node, uint64_t position, const FspBuffer *buffer,
     return status == StatusSuccess && fits < buffer->Size ? StatusFileTooLarge : status;
 }
 
-Status FspWriteDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer, size_t *transferred)
+Status FspWriteDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer,
+                    size_t *transferred)
 {
     FspNode *node = file->Disk.Node;
     if (!buffer->Size)
         return StatusSuccess;
     FspLockNode(node);
-    uint64_t position = offset ? *offset : file->Access & FileAppend ? node->Size : file->Disk.Position;
+    uint64_t position = offset                      ? *offset
+                        : file->Access & FileAppend ? node->Size
+                                                    : file->Disk.Position;
     Status status = WriteAt(node, position, buffer, transferred);
     if (!offset)
         file->Disk.Position = position + *transferred;

@@ -1,12 +1,15 @@
 // directory.c - what is done to paths: queries, listing, creating, deleting, renaming.
 //
-// Everything here runs under the volume lock. Open files cannot be deleted, renamed or replaced, open
-// directories cannot be removed or renamed (StatusSharingViolation); nodes of closed files are dropped
-// before FatFs moves their directory entries.
+// Everything here runs under the volume lock. Open files cannot be deleted, renamed or replaced,
+// open directories cannot be removed or renamed (StatusSharingViolation); nodes of closed files are
+// dropped before FatFs moves their directory entries.
 // SPDX-License-Identifier: MIT
 #include "fsp.h"
 
-static bool IsRoot(const char *path) { return path[1] == 0; }
+static bool IsRoot(const char *path)
+{
+    return path[1] == 0;
+}
 
 static void InfoFromFat(const FILINFO *fat, FileInfo *info)
 {
@@ -49,13 +52,14 @@ Status FsQueryPath(const char *path, FileInfo *info)
 static Status IdentifyDirectory(const char *path, DIR *directory)
 {
     FRESULT result = f_opendir(directory, path);
-    return result == FR_NO_PATH && f_stat(path, &FspTheVolume.Info) == FR_OK ? StatusNotADirectory
-                                                                            : FspFromResult(result);
+    return result == FR_NO_PATH && f_stat(path, &FspTheVolume.Info) == FR_OK
+               ? StatusNotADirectory
+               : FspFromResult(result);
 }
 
 static bool IsDirectoryOpen(uint32_t cluster)
 {
-    RTL_FOR_EACH(entry, &FspTheVolume.OpenDirectories) {
+    RTL_FOR_EACH (entry, &FspTheVolume.OpenDirectories) {
         if (RTL_CONTAINER_OF(entry, FsFile, Directory.Link)->Directory.Dir.obj.sclust == cluster)
             return true;
     }
@@ -150,8 +154,8 @@ Status FsRemoveDirectory(const char *path)
 
 // ---- renaming
 
-// Whether `path` leads through the directory that begins at `cluster`: a directory must not be moved into
-// itself, by whatever spelling.
+// Whether `path` leads through the directory that begins at `cluster`: a directory must not be
+// moved into itself, by whatever spelling.
 static Status LeadsThrough(const char *path, uint32_t cluster, bool *through)
 {
     char *prefix = FspTheVolume.Path;
@@ -164,7 +168,8 @@ static Status LeadsThrough(const char *path, uint32_t cluster, bool *through)
         DIR directory;
         Status status = IdentifyDirectory(prefix, &directory);
         if (status != StatusSuccess)
-            return status == StatusNotADirectory || status == StatusNotFound ? StatusPathNotFound : status;
+            return status == StatusNotADirectory || status == StatusNotFound ? StatusPathNotFound
+                                                                             : status;
         if (directory.obj.sclust == cluster)
             *through = true;
     }
@@ -191,7 +196,8 @@ static Status ChooseTemporary(const char *path)
     size_t prefix = (size_t)(FspLastPart(path) - path);
     for (uint32_t i = 0; i < 1000; i++) {
         memcpy(name, path, prefix);
-        if (RtlFormat(name + prefix, MaximumPath - prefix, "replaced.%03u", i) >= MaximumPath - prefix)
+        if (RtlFormat(name + prefix, MaximumPath - prefix, "replaced.%03u", i) >=
+            MaximumPath - prefix)
             return StatusNameTooLong;
         FRESULT result = f_stat(name, &FspTheVolume.Info);
         if (result == FR_NO_FILE)
@@ -226,8 +232,8 @@ static Status RenameOver(const char *from, const char *to)
 static bool IsSameEntry(const char *from, const char *to)
 {
     FspNode *a, *b;
-    return FspPathsEqual(from, to) ||
-           (FspFindNode(from, &a) == StatusSuccess && FspFindNode(to, &b) == StatusSuccess && a == b);
+    return FspPathsEqual(from, to) || (FspFindNode(from, &a) == StatusSuccess &&
+                                       FspFindNode(to, &b) == StatusSuccess && a == b);
 }
 
 static Status RenameLocked(const char *from, const char *to)

@@ -1,7 +1,7 @@
 // fatdisk.c - the disk and the clock as FatFs sees them: the block cache and the kernel's time.
 //
-// Only metadata comes this way, one sector at a time. CTRL_SYNC does nothing: what has to be on the medium
-// is said by FsFlush, FsShutdown and the flush timer, not by each directory operation.
+// Only metadata comes this way, one sector at a time. CTRL_SYNC does nothing: what has to be on the
+// medium is said by FsFlush, FsShutdown and the flush timer, not by each directory operation.
 // SPDX-License-Identifier: MIT
 #include "fsp.h"
 
@@ -11,7 +11,10 @@ DWORD get_fattime(void);
 
 uint64_t FspTimeForFat;
 
-DSTATUS disk_initialize(BYTE drive) { return disk_status(drive); }
+DSTATUS disk_initialize(BYTE drive)
+{
+    return disk_status(drive);
+}
 
 DSTATUS disk_status(BYTE drive)
 {
@@ -24,7 +27,8 @@ DRESULT disk_read(BYTE drive, BYTE *buffer, LBA_t sector, UINT count)
 {
     const IoVolume *volume = &FspTheVolume.Volume;
     uint32_t size = volume->Device->SectorSize;
-    Status status = IoCacheRead(volume, (uint64_t)sector * size, (size_t)count * size, IoKernelMemory, buffer, nullptr);
+    Status status = IoCacheRead(volume, (uint64_t)sector * size, (size_t)count * size,
+                                IoKernelMemory, buffer, nullptr);
     return status == StatusSuccess ? RES_OK : RES_ERROR;
 }
 
@@ -32,7 +36,8 @@ DRESULT disk_write(BYTE drive, const BYTE *buffer, LBA_t sector, UINT count)
 {
     const IoVolume *volume = &FspTheVolume.Volume;
     uint32_t size = volume->Device->SectorSize;
-    Status status = IoCacheWrite(volume, (uint64_t)sector * size, (size_t)count * size, IoKernelMemory, buffer);
+    Status status =
+        IoCacheWrite(volume, (uint64_t)sector * size, (size_t)count * size, IoKernelMemory, buffer);
     return status == StatusSuccess ? RES_OK : RES_ERROR;
 }
 
@@ -49,9 +54,12 @@ DRESULT disk_ioctl(BYTE drive, BYTE command, void *buffer)
     }
 }
 
-DWORD get_fattime(void) { return FspToFatTime(FspTimeForFat ? FspTimeForFat : KeQuerySystemTime()); }
+DWORD get_fattime(void)
+{
+    return FspToFatTime(FspTimeForFat ? FspTimeForFat : KeQuerySystemTime());
+}
 
-#define NANOSECONDS 1000000000ull
+#define NANOSECONDS     1000000000ull
 #define SECONDS_PER_DAY 86400u
 
 // Days since 1970-01-01 of a date of the Gregorian calendar, counting years from March.
@@ -88,5 +96,6 @@ uint32_t FspToFatTime(uint64_t unixNanoseconds)
     while (month < 12 && DaysFromDate(year, month + 1, 1) <= days)
         month++;
     uint32_t day = (uint32_t)days - DaysFromDate(year, month, 1) + 1;
-    return (year - 1980) << 25 | month << 21 | day << 16 | time / 3600 << 11 | time / 60 % 60 << 5 | time % 60 / 2;
+    return (year - 1980) << 25 | month << 21 | day << 16 | time / 3600 << 11 | time / 60 % 60 << 5 |
+           time % 60 / 2;
 }

@@ -1,24 +1,24 @@
 // fs.c - files by path: the theory, opening, and the dispatch by kind.
 //
-// Layers. A FsFile is what a handle names: a kind, access rights, a position. Files of the volume share a
-// FspNode per file (node.c), which holds the size and the map from file clusters to disk clusters. File
-// contents move between the caller's buffer and the block cache through that map (data.c); directory
-// entries and the FAT are FatFs's (R0.14a, unmodified, compiled "tiny" so that it never touches file data),
-// which reads and writes sectors through the same cache (fatdisk.c). volume.c mounts, marks the volume
-// dirty and clean, and flushes; directory.c does what is done to paths; pipe.c and the console are the
-// files that are not on a disk.
+// Layers. A FsFile is what a handle names: a kind, access rights, a position. Files of the volume
+// share a FspNode per file (node.c), which holds the size and the map from file clusters to disk
+// clusters. File contents move between the caller's buffer and the block cache through that map
+// (data.c); directory entries and the FAT are FatFs's (R0.14a, unmodified, compiled "tiny" so that
+// it never touches file data), which reads and writes sectors through the same cache (fatdisk.c).
+// volume.c mounts, marks the volume dirty and clean, and flushes; directory.c does what is done to
+// paths; pipe.c and the console are the files that are not on a disk.
 //
-// Locks, in this order: the node's lock (N: content and size of one file), the volume's mutex (V: FatFs,
-// the file table, names), the cache's own. Reading and overwriting take only N; V is held for directory
-// work, allocation, and to learn where a file's clusters are.
+// Locks, in this order: the node's lock (N: content and size of one file), the volume's mutex (V:
+// FatFs, the file table, names), the cache's own. Reading and overwriting take only N; V is held
+// for directory work, allocation, and to learn where a file's clusters are.
 //
-// Sharing. A file may be open any number of times, for reading and writing; each handle has its position,
-// all see one content. It cannot be deleted, renamed, replaced or cut by FileCreateAlways while it is open:
-// StatusSharingViolation.
+// Sharing. A file may be open any number of times, for reading and writing; each handle has its
+// position, all see one content. It cannot be deleted, renamed, replaced or cut by FileCreateAlways
+// while it is open: StatusSharingViolation.
 //
-// Damaged volumes. FatFs checks each cluster number it follows; node.c bounds each chain by the volume's
-// size, never lets reading allocate, and refuses files larger than the volume. Errors are StatusCorrupt or
-// StatusIoError; nothing loops.
+// Damaged volumes. FatFs checks each cluster number it follows; node.c bounds each chain by the
+// volume's size, never lets reading allocate, and refuses files larger than the volume. Errors are
+// StatusCorrupt or StatusIoError; nothing loops.
 // SPDX-License-Identifier: MIT
 #include "fsp.h"
 
@@ -33,7 +33,10 @@ ObType FsFileType = {
     .CloseHandle = HandleClosed,
 };
 
-bool FspIsConsole(const char *path) { return FspPathsEqual(path, "/device/console"); }
+bool FspIsConsole(const char *path)
+{
+    return FspPathsEqual(path, "/device/console");
+}
 
 static void FreeFile(void *body)
 {
@@ -59,7 +62,8 @@ static void FreeFile(void *body)
     }
 }
 
-// The last handle to a pipe end is gone: the other end learns it even if a thread still waits in this one.
+// The last handle to a pipe end is gone: the other end learns it even if a thread still waits in
+// this one.
 static void HandleClosed(void *body, uint32_t openHandles)
 {
     FsFile *file = body;
@@ -69,8 +73,14 @@ static void HandleClosed(void *body, uint32_t openHandles)
 
 // ---- opening
 
-static Status FindOrCreate(const char *path, uint32_t access, FileDisposition disposition, FspNode **node)
+static Status FindOrCreate(const char *path, uint32_t access, FileDisposition disposition,
+                           FspNode **node)
 {
+    // A new file is made without looking for it first; what stands in the way is found out
+    // afterwards.
+    if (disposition == FileCreateNew && path[1] && !FspTheVolume.ReadOnly &&
+        FspCreateNode(path, node) == StatusSuccess)
+        return StatusSuccess;
     Status status = FspFindNode(path, node);
     if (status == StatusNotFound && disposition != FileOpenExisting) {
         if (FspTheVolume.ReadOnly)
@@ -152,14 +162,16 @@ Status FsRead(FsFile *file, const uint64_t *offset, void *buffer, size_t size, s
     }
 }
 
-Status FsWrite(FsFile *file, const uint64_t *offset, const void *buffer, size_t size, size_t *transferred)
+Status FsWrite(FsFile *file, const uint64_t *offset, const void *buffer, size_t size,
+               size_t *transferred)
 {
     *transferred = 0;
     if (!(file->Access & (FileWrite | FileAppend)))
         return StatusAccessDenied;
     switch (file->Kind) {
     case FspDisk:
-        return FspWriteDisk(file, offset, &(FspBuffer){(uint8_t *)buffer, size, IoKernelMemory}, transferred);
+        return FspWriteDisk(file, offset, &(FspBuffer){(uint8_t *)buffer, size, IoKernelMemory},
+                            transferred);
     case FspPipe:
         return FspWritePipe(file, buffer, size, transferred);
     case FspConsole:
@@ -171,7 +183,10 @@ Status FsWrite(FsFile *file, const uint64_t *offset, const void *buffer, size_t 
     }
 }
 
-bool FsIsDiskFile(const FsFile *file) { return file->Kind == FspDisk; }
+bool FsIsDiskFile(const FsFile *file)
+{
+    return file->Kind == FspDisk;
+}
 
 Status FsReadToUser(FsFile *file, UserPointer buffer, size_t size, size_t *transferred)
 {
@@ -180,7 +195,8 @@ Status FsReadToUser(FsFile *file, UserPointer buffer, size_t size, size_t *trans
         return StatusNotSupported;
     if (!(file->Access & FileRead))
         return StatusAccessDenied;
-    return FspReadDisk(file, nullptr, &(FspBuffer){(uint8_t *)buffer, size, IoUserMemory}, transferred);
+    return FspReadDisk(file, nullptr, &(FspBuffer){(uint8_t *)buffer, size, IoUserMemory},
+                       transferred);
 }
 
 Status FsWriteFromUser(FsFile *file, UserPointer buffer, size_t size, size_t *transferred)
@@ -190,7 +206,8 @@ Status FsWriteFromUser(FsFile *file, UserPointer buffer, size_t size, size_t *tr
         return StatusNotSupported;
     if (!(file->Access & (FileWrite | FileAppend)))
         return StatusAccessDenied;
-    return FspWriteDisk(file, nullptr, &(FspBuffer){(uint8_t *)buffer, size, IoUserMemory}, transferred);
+    return FspWriteDisk(file, nullptr, &(FspBuffer){(uint8_t *)buffer, size, IoUserMemory},
+                        transferred);
 }
 
 Status FsSeek(FsFile *file, int64_t offset, FileOrigin origin, uint64_t *position)
@@ -199,7 +216,9 @@ Status FsSeek(FsFile *file, int64_t offset, FileOrigin origin, uint64_t *positio
         return StatusNotSupported;
     Status status = StatusSuccess;
     FspLockNode(file->Disk.Node);
-    uint64_t base = origin == FileBegin ? 0 : origin == FileCurrent ? file->Disk.Position : file->Disk.Node->Size;
+    uint64_t base = origin == FileBegin     ? 0
+                    : origin == FileCurrent ? file->Disk.Position
+                                            : file->Disk.Node->Size;
     uint64_t target;
     if (origin > FileEnd || __builtin_add_overflow((int64_t)base, offset, (int64_t *)&target) ||
         (int64_t)target < 0)

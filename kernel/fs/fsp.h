@@ -20,8 +20,8 @@ typedef struct FspExtent {
 } FspExtent;
 
 // A file of the volume that is open, or was a moment ago: one, however many FsFiles there are.
-// N the node's Lock; V the volume lock. Size and the extents change under both N and V, or under V alone
-// while OpenCount is 0.
+// N the node's Lock; V the volume lock. Size and the extents change under both N and V, or under V
+// alone while OpenCount is 0.
 typedef struct FspNode {
     ListEntry PathLink;     // V; hash chain by path; self-linked when the path is no longer known
     ListEntry IdentityLink; // V; hash chain by identity
@@ -36,12 +36,12 @@ typedef struct FspNode {
     uint64_t Size;          // N, V
     FspExtent *Extents;     // N, V; sorted by FileCluster
     uint32_t ExtentCount, ExtentCapacity, MappedClusters;
-    uint32_t LastExtent;    // N; where the last look-up ended
-    volatile bool Touched;  // data written since the last sync; set under N, cleared under V
-    bool ReadOnly;          // attribute
-    bool Written;           // V; ever, while the node lived
-    uint64_t ModifyTime;    // Unix nanoseconds
-    uint64_t Seed;          // of the stamp
+    uint32_t LastExtent;   // N; where the last look-up ended
+    volatile bool Touched; // data written since the last sync; set under N, cleared under V
+    bool ReadOnly;         // attribute
+    bool Written;          // V; ever, while the node lived
+    uint64_t ModifyTime;   // Unix nanoseconds
+    uint64_t Seed;         // of the stamp
     volatile uint64_t WriteCount;
 } FspNode;
 
@@ -54,9 +54,9 @@ struct FsFile {
     union {
         struct {
             FspNode *Node;
-            uint64_t Position;     // N
-            uint64_t NextOffset;   // N; where a sequential reader would go on
-            uint64_t AheadEnd;     // N; read-ahead was started up to here
+            uint64_t Position;   // N
+            uint64_t NextOffset; // N; where a sequential reader would go on
+            uint64_t AheadEnd;   // N; read-ahead was started up to here
         } Disk;
         struct {
             ListEntry Link; // V; of the open directories
@@ -77,20 +77,20 @@ bool FspIsConsole(const char *path);
 typedef struct FspVolume {
     KMutex Lock; // V: FatFs and everything marked V
     IoVolume Volume;
-    FATFS Fat;                // V
+    FATFS Fat; // V
     bool Mounted;
-    bool ReadOnly;            // V
-    bool FoundDirty;          // was not shut down cleanly before this mount
-    bool MarkedDirty;         // V; the mark on the disk
-    bool FlushArmed;          // V
+    bool ReadOnly;             // V
+    bool FoundDirty;           // was not shut down cleanly before this mount
+    bool MarkedDirty;          // V; the mark on the disk
+    bool FlushArmed;           // V
     volatile uint64_t Changes; // counts what may have changed the volume
     volatile uint32_t Writers; // threads that are changing file contents now
-    uint64_t Generation;      // V; part of new nodes' stamps
+    uint64_t Generation;       // V; part of new nodes' stamps
     uint32_t ClusterBytes, ClusterShift;
-    uint64_t DataOffset;      // bytes from the start of the volume to cluster 2
+    uint64_t DataOffset;       // bytes from the start of the volume to cluster 2
     ListEntry OpenDirectories; // V
-    FILINFO Info;             // V; scratch, too large for stacks
-    char Path[MaximumPath];   // V; scratch
+    FILINFO Info;              // V; scratch, too large for stacks
+    char Path[MaximumPath];    // V; scratch
     KTimer FlushTimer;
     KDpc FlushDpc;
     KEvent FlushDue; // auto-reset
@@ -98,8 +98,14 @@ typedef struct FspVolume {
 extern FspVolume FspTheVolume;
 
 Status FspFromResult(FRESULT result);
-static inline void FspLock(void) { KeAcquireMutex(&FspTheVolume.Lock); }
-static inline void FspUnlock(void) { KeReleaseMutex(&FspTheVolume.Lock); }
+static inline void FspLock(void)
+{
+    KeAcquireMutex(&FspTheVolume.Lock);
+}
+static inline void FspUnlock(void)
+{
+    KeReleaseMutex(&FspTheVolume.Lock);
+}
 // First thing before the volume is changed: marks it dirty on disk and sees to a flush soon. V.
 Status FspBeginChange(void);
 // What the flush thread does each time FlushDue is set.
@@ -113,8 +119,8 @@ extern uint64_t FspTimeForFat;
 // ---- path.c
 // The last part of an absolute path.
 const char *FspLastPart(const char *path);
-uint64_t FspHashPath(const char *path);                 // case-insensitive
-bool FspPathsEqual(const char *a, const char *b);       // case-insensitive
+uint64_t FspHashPath(const char *path);           // case-insensitive
+bool FspPathsEqual(const char *a, const char *b); // case-insensitive
 
 // ---- node.c; all under V
 void FspInitializeNodes(void);
@@ -125,6 +131,7 @@ Status FspCreateNode(const char *path, FspNode **node);
 void FspReferenceNode(FspNode *node);
 void FspDereferenceNode(FspNode *node); // syncs at the last one
 void FspDropNode(FspNode *node);        // OpenCount is 0; forgets it without syncing
+void FspTrimClosed(uint32_t limit);     // keeps at most `limit` closed nodes
 void FspForgetPaths(void);              // of all nodes: a directory is about to be renamed
 Status FspSyncNode(FspNode *node);
 Status FspSyncAll(void);
@@ -136,7 +143,8 @@ void FspWakeNode(FspNode *node);
 static inline void FspLockNode(FspNode *node)
 {
     uint32_t free = 0;
-    if (!__atomic_compare_exchange_n(&node->Lock, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    if (!__atomic_compare_exchange_n(&node->Lock, &free, 1, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
         FspWaitForNode(node);
 }
 static inline void FspUnlockNode(FspNode *node)
@@ -144,8 +152,8 @@ static inline void FspUnlockNode(FspNode *node)
     if (__atomic_exchange_n(&node->Lock, 0, __ATOMIC_RELEASE) == 2)
         FspWakeNode(node);
 }
-// Cluster map. Map makes sure `clusters` clusters are mapped; Grow allocates so that the file has `size`
-// bytes, or as many as there is room for (*reached); Cut shortens.
+// Cluster map. Map makes sure `clusters` clusters are mapped; Grow allocates so that the file has
+// `size` bytes, or as many as there is room for (*reached); Cut shortens.
 Status FspMap(FspNode *node, uint64_t clusters);
 Status FspGrow(FspNode *node, uint64_t size, uint64_t *reached);
 Status FspCut(FspNode *node, uint64_t size);
@@ -159,8 +167,10 @@ typedef struct FspBuffer {
     size_t Size;
     IoMemory Memory;
 } FspBuffer;
-Status FspReadDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer, size_t *transferred);
-Status FspWriteDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer, size_t *transferred);
+Status FspReadDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer,
+                   size_t *transferred);
+Status FspWriteDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer,
+                    size_t *transferred);
 Status FspResize(FspNode *node, uint64_t size);
 
 // ---- pipe.c

@@ -1,26 +1,28 @@
 // node.c - the file table: one node per file that is open or was open lately, and its cluster map.
 //
-// A node is found by path (so that opening a file again costs no directory search) and by identity, the
-// place of its directory entry (so that two spellings of a path, or a short name, meet in one node). Nodes
-// nobody has open stay, up to CLOSED_NODES of them, until their file goes or is renamed.
+// A node is found by path (so that opening a file again costs no directory search) and by identity,
+// the place of its directory entry (so that two spellings of a path, or a short name, meet in one
+// node). Nodes nobody has open stay, up to CLOSED_NODES of them, until their file goes or is
+// renamed.
 //
-// FatFs reads and writes directory entries and the FAT. It is made to walk a file's chain a cluster at a
-// time, once, and what it found is kept as extents: the FIL's position always stands at the end of the
-// mapped clusters, and each f_lseek from there to the end of the next cluster costs one FAT entry.
-// FA_WRITE is set in the FIL only while a chain may grow or be cut, because f_lseek repairs a chain that is
-// too short by allocating when it may write, and reading must not change a damaged volume.
+// FatFs reads and writes directory entries and the FAT. It is made to walk a file's chain a cluster
+// at a time, once, and what it found is kept as extents: the FIL's position always stands at the
+// end of the mapped clusters, and each f_lseek from there to the end of the next cluster costs one
+// FAT entry. FA_WRITE is set in the FIL only while a chain may grow or be cut, because f_lseek
+// repairs a chain that is too short by allocating when it may write, and reading must not change a
+// damaged volume.
 // SPDX-License-Identifier: MIT
 #include "fsp.h"
 
-#define BUCKETS 64u
-#define CLOSED_NODES 128u
+#define BUCKETS              64u
+#define CLOSED_NODES         128u
 #define DIRECTORY_ENTRY_SIZE 32u
-#define ENTRY_ATTRIBUTES 11u // offsets in a directory entry
-#define ENTRY_TIME 22u
+#define ENTRY_ATTRIBUTES     11u // offsets in a directory entry
+#define ENTRY_TIME           22u
 
 static struct { // V
     ListEntry ByPath[BUCKETS], ByIdentity[BUCKETS];
-    ListEntry Closed;   // most recently closed first
+    ListEntry Closed; // most recently closed first
     ListEntry Modified;
     uint32_t ClosedCount;
     uint64_t NextSeed;
@@ -36,13 +38,16 @@ void FspInitializeNodes(void)
     RtlInitializeList(&Nodes.Modified);
 }
 
-static ListEntry *IdentityBucket(uint64_t identity) { return &Nodes.ByIdentity[identity % BUCKETS]; }
+static ListEntry *IdentityBucket(uint64_t identity)
+{
+    return &Nodes.ByIdentity[identity % BUCKETS];
+}
 
 // ---- life of a node
 
 static FspNode *LookUpPath(const char *path, uint64_t hash)
 {
-    RTL_FOR_EACH(entry, &Nodes.ByPath[hash % BUCKETS]) {
+    RTL_FOR_EACH (entry, &Nodes.ByPath[hash % BUCKETS]) {
         FspNode *node = RTL_CONTAINER_OF(entry, FspNode, PathLink);
         if (node->PathHash == hash && FspPathsEqual(node->Path, path))
             return node;
@@ -52,7 +57,7 @@ static FspNode *LookUpPath(const char *path, uint64_t hash)
 
 static FspNode *LookUpIdentity(uint64_t identity)
 {
-    RTL_FOR_EACH(entry, IdentityBucket(identity)) {
+    RTL_FOR_EACH (entry, IdentityBucket(identity)) {
         FspNode *node = RTL_CONTAINER_OF(entry, FspNode, IdentityLink);
         if (node->Identity == identity)
             return node;
@@ -80,10 +85,10 @@ void FspDropNode(FspNode *node)
     Unlink(node);
 }
 
-static void TrimClosed(void)
+void FspTrimClosed(uint32_t limit)
 {
     ListEntry *entry = Nodes.Closed.Previous;
-    while (Nodes.ClosedCount > CLOSED_NODES && entry != &Nodes.Closed) {
+    while (Nodes.ClosedCount > limit && entry != &Nodes.Closed) {
         FspNode *node = RTL_CONTAINER_OF(entry, FspNode, LruLink);
         entry = entry->Previous;
         if (RtlIsListEmpty(&node->ModifiedLink)) // else the sync failed; it is tried again
@@ -108,7 +113,7 @@ void FspDereferenceNode(FspNode *node)
         KeLog(LogError, "fs: %s: closing failed, status %u", node->Path, (unsigned)status);
     RtlInsertHead(&Nodes.Closed, &node->LruLink);
     Nodes.ClosedCount++;
-    TrimClosed();
+    FspTrimClosed(CLOSED_NODES);
 }
 
 static uint32_t Load32(const uint8_t *at)
@@ -152,13 +157,14 @@ static Status MakeNode(const char *path, uint64_t hash, const FIL *file, FspNode
     node->ReadOnly = entry[ENTRY_ATTRIBUTES] & AM_RDO;
     uint32_t time = Load32(entry + ENTRY_TIME);
     node->ModifyTime = FspFromFatTime(time);
-    node->Seed = Mix(Mix(time | node->Size << 32) ^ file->obj.sclust ^ FspTheVolume.Generation << 40);
+    node->Seed =
+        Mix(Mix(time | node->Size << 32) ^ file->obj.sclust ^ FspTheVolume.Generation << 40);
     RtlInitializeList(&node->ModifiedLink);
     RtlInsertHead(&Nodes.ByPath[hash % BUCKETS], &node->PathLink);
     RtlInsertHead(IdentityBucket(node->Identity), &node->IdentityLink);
     RtlInsertHead(&Nodes.Closed, &node->LruLink);
     Nodes.ClosedCount++;
-    TrimClosed();
+    FspTrimClosed(CLOSED_NODES);
     *result = node;
     return StatusSuccess;
 }
@@ -169,7 +175,8 @@ static Status ExplainMissing(const char *path, Status status)
     if (status != StatusNotFound)
         return status;
     FILINFO *info = &FspTheVolume.Info;
-    return f_stat(path, info) == FR_OK && (info->fattrib & AM_DIR) ? StatusIsADirectory : StatusNotFound;
+    return f_stat(path, info) == FR_OK && (info->fattrib & AM_DIR) ? StatusIsADirectory
+                                                                   : StatusNotFound;
 }
 
 Status FspFindNode(const char *path, FspNode **result)
@@ -217,17 +224,24 @@ Status FspCreateNode(const char *path, FspNode **result)
     return StatusSuccess;
 }
 
-static bool IsContended(void *context) { return ((FspNode *)context)->Lock == 2; }
+static bool IsContended(void *context)
+{
+    return ((FspNode *)context)->Lock == 2;
+}
 
 void FspWaitForNode(FspNode *node)
 {
     while (__atomic_exchange_n(&node->Lock, 2, __ATOMIC_ACQUIRE) != 0) {
-        Status status = KeWaitOnKey((uintptr_t)&Nodes, (uintptr_t)node, IsContended, node, KernelWait, KE_INFINITE);
+        Status status = KeWaitOnKey((uintptr_t)&Nodes, (uintptr_t)node, IsContended, node,
+                                    KernelWait, KE_INFINITE);
         KE_ASSERT(status == StatusSuccess || status == StatusWouldBlock);
     }
 }
 
-void FspWakeNode(FspNode *node) { KeWakeKey((uintptr_t)&Nodes, (uintptr_t)node, 1); }
+void FspWakeNode(FspNode *node)
+{
+    KeWakeKey((uintptr_t)&Nodes, (uintptr_t)node, 1);
+}
 
 void FspForgetPaths(void)
 {
@@ -283,7 +297,8 @@ Status FspSyncAll(void)
 
 void FspQueryNode(const FspNode *node, FileInfo *info)
 {
-    *info = (FileInfo){.Size = node->Size, .ModifyTime = node->ModifyTime,
+    *info = (FileInfo){.Size = node->Size,
+                       .ModifyTime = node->ModifyTime,
                        .Attributes = node->ReadOnly ? FileAttributeReadOnly : 0};
 }
 
@@ -298,7 +313,8 @@ void FsQueryIdentity(FsFile *file, uint64_t *identity, uint64_t *stamp)
 
 // ---- the cluster map
 
-// Moves the FIL's position. FatFs keeps a FIL that failed once unusable; here it stays where it was.
+// Moves the FIL's position. FatFs keeps a FIL that failed once unusable; here it stays where it
+// was.
 static Status Seek(FIL *file, uint64_t position)
 {
     FSIZE_t before = file->fptr;

@@ -1,9 +1,9 @@
 // path.c - names: what is a valid path, and when two are the same. Pure.
 //
-// Rules (docs/storage.md): parts are separated by '/' or '\', runs of separators count as one, "." and ".."
-// are resolved, ".." of the root is the root. A part is well-formed UTF-8 of at most 255 UTF-16 units
-// without control characters and without " * : < > ? |. Blanks and dots at its end are cut off, as FAT
-// does; a part of nothing else is not valid.
+// Rules (docs/storage.md): parts are separated by '/' or '\', runs of separators count as one, "."
+// and ".." are resolved, ".." of the root is the root. A part is well-formed UTF-8 of at most 255
+// UTF-16 units without control characters and without " * : < > ? |. Blanks and dots at its end are
+// cut off, as FAT does; a part of nothing else is not valid.
 // SPDX-License-Identifier: MIT
 #include "fsp.h"
 
@@ -11,7 +11,10 @@
 
 extern DWORD ff_wtoupper(DWORD character);
 
-static bool IsSeparator(char c) { return c == '/' || c == '\\'; }
+static bool IsSeparator(char c)
+{
+    return c == '/' || c == '\\';
+}
 
 // Checks a part of `length` bytes and returns how many of them count; 0: not valid.
 static size_t CheckPart(const char *part, size_t length, Status *status)
@@ -24,7 +27,8 @@ static size_t CheckPart(const char *part, size_t length, Status *status)
         size_t before = i;
         uint32_t c = RtlDecodeUtf8(part, length, &i);
         char encoded[4];
-        if (c == 0xFFFD && (RtlEncodeUtf8(c, encoded) != i - before || memcmp(encoded, part + before, i - before)))
+        if (c == 0xFFFD &&
+            (RtlEncodeUtf8(c, encoded) != i - before || memcmp(encoded, part + before, i - before)))
             return 0;
         if (c < ' ' || c == 0x7F)
             return 0;
@@ -53,8 +57,7 @@ static Status AppendParts(const char *path, char result[MaximumPath], size_t *us
         while (path[length] && !IsSeparator(path[length]))
             length++;
         if (length == 2 && path[0] == '.' && path[1] == '.') {
-            while (*used && result[--*used] != '/') {
-            }
+            while (*used && result[--*used] != '/') {}
         } else if (length && !(length == 1 && path[0] == '.')) {
             Status status;
             size_t keep = CheckPart(path, length, &status);

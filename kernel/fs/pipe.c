@@ -1,20 +1,20 @@
 // pipe.c - byte pipes of 64 KiB between two ends.
 //
-// A ring under a spin lock; bytes are copied a piece at a time, so that the lock is never held for long.
-// Two manual-reset events say "there may be bytes" and "there may be room"; who finds neither resets the
-// event under the lock and waits. Closing an end sets both for good. The state lives until both ends are
-// gone.
+// A ring under a spin lock; bytes are copied a piece at a time, so that the lock is never held for
+// long. Two manual-reset events say "there may be bytes" and "there may be room"; who finds neither
+// resets the event under the lock and waits. Closing an end sets both for good. The state lives
+// until both ends are gone.
 // SPDX-License-Identifier: MIT
 #include "fsp.h"
 
 #define PIPE_SIZE 65536u // a power of two
-#define PIECE 4096u      // bytes copied under the lock at a time
+#define PIECE     4096u  // bytes copied under the lock at a time
 
 struct FspPipeState {
-    KSpinLock Lock;       // guards what follows
-    uint32_t Head, Tail;  // free-running; Tail - Head bytes are in the ring
+    KSpinLock Lock;      // guards what follows
+    uint32_t Head, Tail; // free-running; Tail - Head bytes are in the ring
     bool ReaderGone, WriterGone;
-    uint32_t Ends;        // FsFiles
+    uint32_t Ends; // FsFiles
     KEvent Readable, Writable;
     uint8_t Data[PIPE_SIZE];
 };
@@ -122,7 +122,9 @@ Status FspWritePipe(FsFile *file, const void *buffer, size_t size, size_t *trans
     while (*transferred < size) {
         KIrql old = KeAcquireSpinLock(&pipe->Lock);
         bool broken = pipe->ReaderGone;
-        size_t part = broken ? 0 : CopyPiece(pipe, true, (uint8_t *)buffer + *transferred, size - *transferred);
+        size_t part =
+            broken ? 0
+                   : CopyPiece(pipe, true, (uint8_t *)buffer + *transferred, size - *transferred);
         if (!part && !broken)
             KeResetEvent(&pipe->Writable);
         KeReleaseSpinLock(&pipe->Lock, old);

@@ -1,21 +1,23 @@
 // volume.c - mounting, the dirty mark, the periodic flush, shutting down.
 //
-// The dirty mark is the "volume was not shut down cleanly" bit in FAT[1] and in the boot sector, where
-// other systems and fsck look for it. It is set before the first change and removed when a flush finds
-// that nothing has changed since it began, so a machine that loses power while the disk is quiet leaves a
-// clean volume. A volume that was dirty when it was mounted stays marked: nobody has checked it.
+// The dirty mark is the "volume was not shut down cleanly" bit in FAT[1] and in the boot sector,
+// where other systems and fsck look for it. It is set before the first change and removed when a
+// flush finds that nothing has changed since it began, so a machine that loses power while the disk
+// is quiet leaves a clean volume. A volume that was dirty when it was mounted stays marked: nobody
+// has checked it.
 //
-// Changes reach the medium two seconds after the first of them: a timer wakes a thread that flushes. It is
-// a thread of its own because it waits for the disk, which the system worker must not.
+// Changes reach the medium two seconds after the first of them: a timer wakes a thread that
+// flushes. It is a thread of its own because it waits for the disk, which the system worker must
+// not.
 // SPDX-License-Identifier: MIT
 #include "fsp.h"
 
 #include "ps.h"
 
-#define FLUSH_DELAY 2000000000ull // nanoseconds
-#define FAT16_CLEAN 0x8000u       // in FAT[1]; Microsoft's FAT specification, "FAT data structure"
-#define FAT32_CLEAN 0x08000000u
-#define BOOT_DIRTY 0x01u // in the boot sector's flags byte
+#define FLUSH_DELAY      2000000000ull // nanoseconds
+#define FAT16_CLEAN      0x8000u // in FAT[1]; Microsoft's FAT specification, "FAT data structure"
+#define FAT32_CLEAN      0x08000000u
+#define BOOT_DIRTY       0x01u // in the boot sector's flags byte
 #define BOOT_FLAGS_FAT32 0x41
 #define BOOT_FLAGS_FAT16 0x25
 
@@ -75,7 +77,8 @@ static Status MarkDirty(bool dirty)
     if (fat->fs_type != FS_FAT12) { // FAT12 has no such bit in the table
         uint32_t bit = fat32 ? FAT32_CLEAN : FAT16_CLEAN, size = fat32 ? 4 : 2;
         for (uint32_t i = 0; i < fat->n_fats && status == StatusSuccess; i++)
-            status = Patch(fat->fatbase + (uint64_t)i * fat->fsize, size, bit, dirty ? 0 : bit, size);
+            status =
+                Patch(fat->fatbase + (uint64_t)i * fat->fsize, size, bit, dirty ? 0 : bit, size);
     }
     if (status == StatusSuccess)
         volume->MarkedDirty = dirty;
@@ -87,22 +90,29 @@ static bool ReadDirtyMark(void)
     FspVolume *volume = &FspTheVolume;
     FATFS *fat = &volume->Fat;
     bool fat32 = fat->fs_type == FS_FAT32;
-    uint32_t size = volume->Volume.Device->SectorSize, bit = fat32 ? FAT32_CLEAN : FAT16_CLEAN, entry = 0;
+    uint32_t size = volume->Volume.Device->SectorSize, bit = fat32 ? FAT32_CLEAN : FAT16_CLEAN,
+             entry = 0;
     uint8_t flags = 0;
-    Status status = IoCacheRead(&volume->Volume, (uint64_t)fat->volbase * size +
-                                (fat32 ? BOOT_FLAGS_FAT32 : BOOT_FLAGS_FAT16), 1, IoKernelMemory, &flags, nullptr);
+    Status status =
+        IoCacheRead(&volume->Volume,
+                    (uint64_t)fat->volbase * size + (fat32 ? BOOT_FLAGS_FAT32 : BOOT_FLAGS_FAT16),
+                    1, IoKernelMemory, &flags, nullptr);
     if (status != StatusSuccess || (flags & BOOT_DIRTY))
         return true;
     if (fat->fs_type == FS_FAT12)
         return false;
     uint32_t width = fat32 ? 4 : 2;
-    status = IoCacheRead(&volume->Volume, (uint64_t)fat->fatbase * size + width, width, IoKernelMemory, &entry, nullptr);
+    status = IoCacheRead(&volume->Volume, (uint64_t)fat->fatbase * size + width, width,
+                         IoKernelMemory, &entry, nullptr);
     return status != StatusSuccess || !(entry & bit);
 }
 
 // ---- flushing
 
-static void WakeFlush(void *context) { KeSetEvent(&FspTheVolume.FlushDue); }
+static void WakeFlush(void *context)
+{
+    KeSetEvent(&FspTheVolume.FlushDue);
+}
 
 static void ArmFlush(void)
 {
@@ -185,7 +195,10 @@ Status FsFlush(FsFile *file)
 
 // ---- mounting
 
-static uint32_t Log2(uint32_t value) { return 31 - (uint32_t)__builtin_clz(value); }
+static uint32_t Log2(uint32_t value)
+{
+    return 31 - (uint32_t)__builtin_clz(value);
+}
 
 // FatFs does not compare the file system's size with the partition's.
 static Status CheckGeometry(void)
@@ -246,8 +259,11 @@ Status FsInitialize(const LoaderParams *loader)
         status = PsCreateSystemThread("fs flush", KePriorityNormal, FlushLoop, nullptr);
     if (status == StatusSuccess)
         KeLog(LogInfo, "fs: %s: FAT%u, %llu MiB, %u-byte clusters", volume->Volume.Device->Name,
-              volume->Fat.fs_type == FS_FAT32 ? 32 : volume->Fat.fs_type == FS_FAT16 ? 16 : 12,
-              (unsigned long long)(volume->Volume.SectorCount * volume->Volume.Device->SectorSize >> 20),
+              volume->Fat.fs_type == FS_FAT32   ? 32
+              : volume->Fat.fs_type == FS_FAT16 ? 16
+                                                : 12,
+              (unsigned long long)(volume->Volume.SectorCount * volume->Volume.Device->SectorSize >>
+                                   20),
               volume->ClusterBytes);
     return status;
 }
@@ -261,6 +277,7 @@ Status FsShutdown(void)
     Status status = FlushVolume();
     FspLock();
     volume->ReadOnly = true; // whatever comes now is too late
+    FspTrimClosed(0);
     FspUnlock();
     return status;
 }

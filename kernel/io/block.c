@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "iop.h"
 
-#define TAG_BOUNCE MM_TAG('I', 'o', 'B', 'n')
+#define TAG_BOUNCE  MM_TAG('I', 'o', 'B', 'n')
 #define BOUNCE_SIZE 65536u
 
 static ListEntry BlockDevices = {&BlockDevices, &BlockDevices}; // grows during IoInitialize only
@@ -22,7 +22,7 @@ Status IoRegisterBlockDevice(IoBlockDevice *device)
 
 IoBlockDevice *IoFindBlockDevice(size_t index)
 {
-    RTL_FOR_EACH(entry, &BlockDevices) {
+    RTL_FOR_EACH (entry, &BlockDevices) {
         if (index-- == 0)
             return RTL_CONTAINER_OF(entry, IoBlockDevice, Link);
     }
@@ -47,7 +47,8 @@ static Status CheckRequest(const IoBlockDevice *device, const IoRequest *request
             return StatusInvalidParameter;
         total += segment->Size;
     }
-    return total == (uint64_t)request->Count * device->SectorSize ? StatusSuccess : StatusInvalidParameter;
+    return total == (uint64_t)request->Count * device->SectorSize ? StatusSuccess
+                                                                  : StatusInvalidParameter;
 }
 
 void IoSubmit(IoBlockDevice *device, IoRequest *request)
@@ -62,23 +63,32 @@ void IoSubmit(IoBlockDevice *device, IoRequest *request)
     }
 }
 
-static void WakeWaiter(IoRequest *request) { KeSetEvent(request->Context); }
+static void WakeWaiter(IoRequest *request)
+{
+    KeSetEvent(request->Context);
+}
 
-static Status SubmitAndWait(IoBlockDevice *device, IoOperation operation, uint64_t sector, uint32_t count,
-                            void *buffer)
+static Status SubmitAndWait(IoBlockDevice *device, IoOperation operation, uint64_t sector,
+                            uint32_t count, void *buffer)
 {
     KEvent done;
     KeInitializeEvent(&done, true, false);
     IoSegment segment = {buffer, (size_t)count * device->SectorSize};
-    IoRequest request = {.Operation = operation, .Sector = sector, .Count = count, .Segments = &segment,
-                         .SegmentCount = count ? 1 : 0, .Complete = WakeWaiter, .Context = &done};
+    IoRequest request = {.Operation = operation,
+                         .Sector = sector,
+                         .Count = count,
+                         .Segments = &segment,
+                         .SegmentCount = count ? 1 : 0,
+                         .Complete = WakeWaiter,
+                         .Context = &done};
     IoSubmit(device, &request);
     // The driver bounds the time a request can take.
     Status status = KeWaitForObject(&done, KernelWait, KE_INFINITE);
     return status == StatusSuccess ? request.Result : status;
 }
 
-Status IoTransfer(IoBlockDevice *device, IoOperation operation, uint64_t sector, size_t count, void *buffer)
+Status IoTransfer(IoBlockDevice *device, IoOperation operation, uint64_t sector, size_t count,
+                  void *buffer)
 {
     if (operation == IoFlush)
         return SubmitAndWait(device, IoFlush, 0, 0, nullptr);
@@ -86,8 +96,9 @@ Status IoTransfer(IoBlockDevice *device, IoOperation operation, uint64_t sector,
     uint8_t *bounce = nullptr;
     if (bounced && !(bounce = MmAllocateHeap(BOUNCE_SIZE, TAG_BOUNCE)))
         return StatusNoMemory;
-    size_t limit = (bounced ? RTL_MIN(BOUNCE_SIZE, device->MaximumTransfer) : device->MaximumTransfer) /
-                   device->SectorSize;
+    size_t limit =
+        (bounced ? RTL_MIN(BOUNCE_SIZE, device->MaximumTransfer) : device->MaximumTransfer) /
+        device->SectorSize;
     Status status = StatusSuccess;
     uint8_t *at = buffer;
     while (count && status == StatusSuccess) {

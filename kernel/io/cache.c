@@ -1,35 +1,37 @@
 // cache.c - the block cache: pages of disks in memory, written back later.
 //
-// A buffer holds one 4 KiB page of a disk (pages are counted from the start of the disk) in a frame of
-// its own, and is found through a hash table of (disk, page). What is cached is used in place: a reader
-// or writer looks the buffer up and pins it under the cache lock, copies with the lock released, unpins.
+// A buffer holds one 4 KiB page of a disk (pages are counted from the start of the disk) in a frame
+// of its own, and is found through a hash table of (disk, page). What is cached is used in place: a
+// reader or writer looks the buffer up and pins it under the cache lock, copies with the lock
+// released, unpins.
 //
-// States. Loading: a read is under way, or a writer is about to fill the whole page; others wait on the
-// buffer's address (KeWaitOnKey). Valid. Failed: the read failed; the buffer has left the table and goes
-// with its last pin. Dirty and Writing are flags of valid buffers and exclude nothing: a page changed
-// while it is being written is dirty again and will be written again.
+// States. Loading: a read is under way, or a writer is about to fill the whole page; others wait on
+// the buffer's address (KeWaitOnKey). Valid. Failed: the read failed; the buffer has left the table
+// and goes with its last pin. Dirty and Writing are flags of valid buffers and exclude nothing: a
+// page changed while it is being written is dirty again and will be written again.
 //
-// Writing. A write marks the buffer dirty and puts it at the end of the dirty list. Writers that find more
-// than DirtyLimit dirty pages write back first, so dirty data is bounded. Write-back takes a batch off the
-// list, sorts it by page, joins neighbours to large requests, and has all of them under way at once. What
-// could not be written is dirty again: the error goes to whoever flushes, the data stays until a later
-// flush succeeds.
+// Writing. A write marks the buffer dirty and puts it at the end of the dirty list. Writers that
+// find more than DirtyLimit dirty pages write back first, so dirty data is bounded. Write-back
+// takes a batch off the list, sorts it by page, joins neighbours to large requests, and has all of
+// them under way at once. What could not be written is dirty again: the error goes to whoever
+// flushes, the data stays until a later flush succeeds.
 //
-// Replacement. One list in second-chance order; only unpinned clean buffers leave. The cache grows up to a
-// share of memory, fixed at start; under pressure memory management takes pages back through the shrinker.
+// Replacement. One list in second-chance order; only unpinned clean buffers leave. The cache grows
+// up to a share of memory, fixed at start; under pressure memory management takes pages back
+// through the shrinker.
 //
 // Locks: C the cache lock (a spin lock, never held while copying or allocating); W WriteMutex, one
 // write-back at a time. A pin keeps Device, Page and Data fixed.
 // SPDX-License-Identifier: MIT
 #include "iop.h"
 
-#define TAG_CACHE MM_TAG('I', 'o', 'C', 'a')
-#define MAXIMUM_PAGES 65536u     // 256 MiB
-#define MINIMUM_PAGES 256u
-#define RUN_PAGES 32u            // of one read: 128 KiB
-#define BATCH_PAGES 256u         // of one write-back round
+#define TAG_CACHE      MM_TAG('I', 'o', 'C', 'a')
+#define MAXIMUM_PAGES  65536u // 256 MiB
+#define MINIMUM_PAGES  256u
+#define RUN_PAGES      32u  // of one read: 128 KiB
+#define BATCH_PAGES    256u // of one write-back round
 #define BATCH_REQUESTS 64u
-#define EVICTION_SCAN 128u       // buffers looked at before giving up
+#define EVICTION_SCAN  128u // buffers looked at before giving up
 
 typedef enum BufferState : uint8_t { BufferLoading, BufferValid, BufferFailed } BufferState;
 
@@ -40,11 +42,11 @@ typedef struct Buffer {
     IoBlockDevice *Device;
     uint64_t Page;
     uint8_t *Data;
-    volatile uint32_t Pins;      // raised under C; lowered anywhere
-    volatile BufferState State;  // C for changes
-    volatile bool Orphan;        // C; out of the table, freed by the last pin
-    bool Dirty;                  // C
-    bool Referenced;             // second chance; races only cost precision
+    volatile uint32_t Pins;     // raised under C; lowered anywhere
+    volatile BufferState State; // C for changes
+    volatile bool Orphan;       // C; out of the table, freed by the last pin
+    bool Dirty;                 // C
+    bool Referenced;            // second chance; races only cost precision
 } Buffer;
 
 typedef struct WriteRequest {
@@ -56,17 +58,17 @@ static struct {
     KSpinLock Lock;
     Buffer **Table; // C
     uint32_t TableMask;
-    ListEntry Lru;   // C; most recent first
-    ListEntry Free;  // C; buffers with a frame but without content
-    ListEntry Dirty; // C; oldest first
-    uint32_t Pages;  // C; frames held
+    ListEntry Lru;       // C; most recent first
+    ListEntry Free;      // C; buffers with a frame but without content
+    ListEntry Dirty;     // C; oldest first
+    uint32_t Pages;      // C; frames held
     uint32_t DirtyPages; // C
     uint32_t Limit, DirtyLimit;
     KMutex WriteMutex;
-    KEvent BatchDone;               // W
-    volatile uint32_t BatchPending; // W
-    Buffer *Batch[BATCH_PAGES];        // W
-    IoSegment Segments[BATCH_PAGES];   // W
+    KEvent BatchDone;                    // W
+    volatile uint32_t BatchPending;      // W
+    Buffer *Batch[BATCH_PAGES];          // W
+    IoSegment Segments[BATCH_PAGES];     // W
     WriteRequest Writes[BATCH_REQUESTS]; // W
 } Cache = {.Lock = KE_SPIN_LOCK_INIT(LockRankCache, "block cache")};
 
@@ -95,13 +97,17 @@ void IopInitializeCache(void)
     MmRegisterShrinker(Shrink);
 }
 
-uint64_t IoCacheBytes(void) { return (uint64_t)Cache.Pages * PAGE_SIZE; }
+uint64_t IoCacheBytes(void)
+{
+    return (uint64_t)Cache.Pages * PAGE_SIZE;
+}
 
 // ---- the table and the lists; the lock is held in this section
 
 static Buffer **Bucket(const IoBlockDevice *device, uint64_t page)
 {
-    uint64_t hash = (page + ((uintptr_t)device >> 6)) * 0x9E3779B97F4A7C15ull; // 2^64 / golden ratio
+    uint64_t hash =
+        (page + ((uintptr_t)device >> 6)) * 0x9E3779B97F4A7C15ull; // 2^64 / golden ratio
     return &Cache.Table[(hash >> 32) & Cache.TableMask];
 }
 
@@ -194,12 +200,16 @@ static void FinishLoading(Buffer *buffer, bool good)
     KeWakeKey((uintptr_t)&Cache, (uintptr_t)buffer, UINT32_MAX);
 }
 
-static bool IsLoading(void *context) { return ((Buffer *)context)->State == BufferLoading; }
+static bool IsLoading(void *context)
+{
+    return ((Buffer *)context)->State == BufferLoading;
+}
 
 static Status WaitUntilLoaded(Buffer *buffer)
 {
     while (buffer->State == BufferLoading) {
-        Status status = KeWaitOnKey((uintptr_t)&Cache, (uintptr_t)buffer, IsLoading, buffer, KernelWait, KE_INFINITE);
+        Status status = KeWaitOnKey((uintptr_t)&Cache, (uintptr_t)buffer, IsLoading, buffer,
+                                    KernelWait, KE_INFINITE);
         if (status != StatusSuccess && status != StatusWouldBlock)
             return status;
     }
@@ -238,8 +248,8 @@ static Buffer *AllocateBuffer(void)
     return buffer;
 }
 
-// A buffer without content, belonging to the caller alone: a free one, a new one while the cache may grow,
-// else the least recently used.
+// A buffer without content, belonging to the caller alone: a free one, a new one while the cache
+// may grow, else the least recently used.
 static Buffer *TakeBuffer(void)
 {
     Buffer *buffer = nullptr;
@@ -281,9 +291,10 @@ static size_t Shrink(size_t pages)
             buffer = RTL_CONTAINER_OF(Cache.Free.Next, Buffer, Lru);
             RtlRemoveEntry(&buffer->Lru);
         } else {
-            buffer = EvictLocked();
-            if (!buffer) // the scan gave every buffer it saw its second chance
-                buffer = EvictLocked();
+            // A scan gives each buffer it sees its second chance: look at all of them before giving
+            // up.
+            uint32_t scans = Cache.Pages / EVICTION_SCAN + 2;
+            while (!(buffer = EvictLocked()) && --scans) {}
         }
         if (buffer)
             Cache.Pages--;
@@ -311,7 +322,8 @@ static void WriteDone(IoRequest *request)
         KeSetEvent(&Cache.BatchDone);
 }
 
-// Takes up to BATCH_PAGES dirty buffers of the device off the list, pinned and clean; sorted by page.
+// Takes up to BATCH_PAGES dirty buffers of the device off the list, pinned and clean; sorted by
+// page.
 static uint32_t CollectBatch(const IoBlockDevice *device)
 {
     uint32_t count = 0;
@@ -345,7 +357,8 @@ static uint32_t FormWrite(IoBlockDevice *device, WriteRequest *write, uint32_t f
     uint32_t count = 0;
     size_t bytes = 0;
     uint64_t page = Cache.Batch[first]->Page;
-    while (first + count < end && count < limit && Cache.Batch[first + count]->Page == page + count) {
+    while (first + count < end && count < limit &&
+           Cache.Batch[first + count]->Page == page + count) {
         size_t size = PageBytes(device, page + count);
         Cache.Segments[first + count] = (IoSegment){Cache.Batch[first + count]->Data, size};
         bytes += size;
@@ -353,9 +366,12 @@ static uint32_t FormWrite(IoBlockDevice *device, WriteRequest *write, uint32_t f
     }
     write->First = first;
     write->Count = count;
-    write->Request = (IoRequest){.Operation = IoWrite, .Sector = page * PAGE_SIZE / device->SectorSize,
-                                 .Count = (uint32_t)(bytes / device->SectorSize), .SegmentCount = count,
-                                 .Segments = &Cache.Segments[first], .Complete = WriteDone};
+    write->Request = (IoRequest){.Operation = IoWrite,
+                                 .Sector = page * PAGE_SIZE / device->SectorSize,
+                                 .Count = (uint32_t)(bytes / device->SectorSize),
+                                 .SegmentCount = count,
+                                 .Segments = &Cache.Segments[first],
+                                 .Complete = WriteDone};
     return count;
 }
 
@@ -450,9 +466,10 @@ static void RunDone(IoRequest *request)
         MmFreeHeap(run);
 }
 
-// Enters new Loading buffers for pages in a row, up to `pages` and up to the first that is there already.
-// *existing (when given) is that first one, pinned, if the run is empty because of it.
-static void FormRun(Run *run, IoBlockDevice *device, uint64_t page, uint32_t pages, Buffer **existing)
+// Enters new Loading buffers for pages in a row, up to `pages` and up to the first that is there
+// already. *existing (when given) is that first one, pinned, if the run is empty because of it.
+static void FormRun(Run *run, IoBlockDevice *device, uint64_t page, uint32_t pages,
+                    Buffer **existing)
 {
     uint32_t limit = RTL_MIN(RTL_MIN(pages, RUN_PAGES), device->MaximumTransfer / PAGE_SIZE);
     size_t bytes = 0;
@@ -481,9 +498,12 @@ static void FormRun(Run *run, IoBlockDevice *device, uint64_t page, uint32_t pag
         run->Buffers[run->Count++] = buffer;
         bytes += size;
     }
-    run->Request = (IoRequest){.Operation = IoRead, .Sector = page * PAGE_SIZE / device->SectorSize,
-                               .Count = (uint32_t)(bytes / device->SectorSize), .Segments = run->Segments,
-                               .SegmentCount = run->Count, .Complete = RunDone};
+    run->Request = (IoRequest){.Operation = IoRead,
+                               .Sector = page * PAGE_SIZE / device->SectorSize,
+                               .Count = (uint32_t)(bytes / device->SectorSize),
+                               .Segments = run->Segments,
+                               .SegmentCount = run->Count,
+                               .Complete = RunDone};
 }
 
 // Makes room when TakeBuffer finds none: everything is dirty or pinned.
@@ -492,7 +512,8 @@ static Status MakeRoom(IoBlockDevice *device)
     return WriteBack(device, BATCH_PAGES);
 }
 
-// The buffer of `page`, pinned and being loaded or loaded; up to `pages` pages are read with one request.
+// The buffer of `page`, pinned and being loaded or loaded; up to `pages` pages are read with one
+// request.
 static Status LoadPinned(IoBlockDevice *device, uint64_t page, uint32_t pages, Buffer **result)
 {
     Run run;
@@ -508,8 +529,7 @@ static Status LoadPinned(IoBlockDevice *device, uint64_t page, uint32_t pages, B
             *result = run.Buffers[0];
             IoSubmit(device, &run.Request);
             // The event and the run live on this stack: nothing may cut this wait short.
-            while (KeWaitForObject(&done, KernelWait, KE_INFINITE) != StatusSuccess) {
-            }
+            while (KeWaitForObject(&done, KernelWait, KE_INFINITE) != StatusSuccess) {}
             return StatusSuccess;
         }
         Status status = MakeRoom(device);
@@ -519,8 +539,8 @@ static Status LoadPinned(IoBlockDevice *device, uint64_t page, uint32_t pages, B
     return StatusNoMemory;
 }
 
-// A buffer for a page that will be overwritten as a whole: Loading and pinned, *fresh true; or the one
-// that is there already.
+// A buffer for a page that will be overwritten as a whole: Loading and pinned, *fresh true; or the
+// one that is there already.
 static Status EnterPinned(IoBlockDevice *device, uint64_t page, Buffer **result, bool *fresh)
 {
     for (int attempt = 0; attempt < 3; attempt++) {
@@ -567,7 +587,8 @@ static Status CopyOut(IoMemory memory, uint8_t *to, const uint8_t *from, size_t 
     return StatusSuccess;
 }
 
-Status IoCacheRead(const IoVolume *volume, uint64_t offset, size_t size, IoMemory memory, void *buffer, bool *missed)
+Status IoCacheRead(const IoVolume *volume, uint64_t offset, size_t size, IoMemory memory,
+                   void *buffer, bool *missed)
 {
     IoBlockDevice *device = volume->Device;
     uint64_t position;
@@ -626,7 +647,8 @@ static void MarkDirty(Buffer *buffer)
 }
 
 // One page's part of a write.
-static Status WritePart(IoBlockDevice *device, uint64_t page, size_t within, size_t part, const Source *source)
+static Status WritePart(IoBlockDevice *device, uint64_t page, size_t within, size_t part,
+                        const Source *source)
 {
     bool fresh = false;
     Status status = StatusSuccess;
@@ -643,7 +665,8 @@ static Status WritePart(IoBlockDevice *device, uint64_t page, size_t within, siz
         status = WaitUntilLoaded(cached);
     if (status == StatusSuccess) {
         status = CopyIn(cached->Data + within, source, part);
-        if (status == StatusSuccess || !fresh) // a bad user buffer may have been good at its beginning
+        if (status == StatusSuccess ||
+            !fresh) // a bad user buffer may have been good at its beginning
             MarkDirty(cached);
         if (fresh)
             FinishLoading(cached, status == StatusSuccess);
@@ -675,7 +698,8 @@ static Status Write(const IoVolume *volume, uint64_t offset, size_t size, Source
     return status;
 }
 
-Status IoCacheWrite(const IoVolume *volume, uint64_t offset, size_t size, IoMemory memory, const void *buffer)
+Status IoCacheWrite(const IoVolume *volume, uint64_t offset, size_t size, IoMemory memory,
+                    const void *buffer)
 {
     return Write(volume, offset, size, (Source){buffer, memory});
 }

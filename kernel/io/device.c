@@ -1,9 +1,9 @@
 // device.c - the device list and how drivers come to their devices.
 //
-// A bus (PCI, and a fixed list for ISA) creates an IoDevice per function found and offers it to each
-// driver of the table for that bus, in the table's order. The first Probe that does not say
-// StatusNotSupported decides. Devices are never removed; the list is built by IoInitialize on one thread
-// and only read afterwards, so it needs no lock.
+// A bus (PCI, and a fixed list for ISA) creates an IoDevice per function found and offers it to
+// each driver of the table for that bus, in the table's order. The first Probe that does not say
+// StatusNotSupported decides. Devices are never removed; the list is built by IoInitialize on one
+// thread and only read afterwards, so it needs no lock.
 // SPDX-License-Identifier: MIT
 #include "iop.h"
 
@@ -33,13 +33,15 @@ void IopOfferDevice(IoDevice *device)
             device->Driver = driver;
             KeLog(LogInfo, "io: %s: %s", device->Name, driver->Name);
         } else {
-            KeLog(LogWarning, "io: %s: %s failed, status %u", device->Name, driver->Name, (unsigned)status);
+            KeLog(LogWarning, "io: %s: %s failed, status %u", device->Name, driver->Name,
+                  (unsigned)status);
         }
         return;
     }
 }
 
-// What every PC may have without a bus that could say so: offered once, drivers look for themselves.
+// What every PC may have without a bus that could say so: offered once, drivers look for
+// themselves.
 static void OfferIsaDevices(void)
 {
     static const char *const names[] = {"isa i8042"};
@@ -69,9 +71,10 @@ void IoShutdown(void)
         IoVolume whole = {.Device = disk, .SectorCount = disk->SectorCount};
         Status status = IoCacheFlush(&whole);
         if (status != StatusSuccess)
-            KeLog(LogError, "io: %s: flush at shutdown failed, status %u", disk->Name, (unsigned)status);
+            KeLog(LogError, "io: %s: flush at shutdown failed, status %u", disk->Name,
+                  (unsigned)status);
     }
-    RTL_FOR_EACH(entry, &Devices) {
+    RTL_FOR_EACH (entry, &Devices) {
         IoDevice *device = RTL_CONTAINER_OF(entry, IoDevice, Link);
         if (device->Driver && device->Driver->Shutdown)
             device->Driver->Shutdown(device);
@@ -80,6 +83,6 @@ void IoShutdown(void)
 
 void IoForEachDevice(void (*visit)(const IoDevice *device, void *context), void *context)
 {
-    RTL_FOR_EACH(entry, &Devices)
+    RTL_FOR_EACH (entry, &Devices)
         visit(RTL_CONTAINER_OF(entry, IoDevice, Link), context);
 }

@@ -1,9 +1,9 @@
 // input.c - the queue between input drivers and the window system.
 //
-// Drivers report at interrupt time into a ring; a DPC wakes the one reader, because an event may not be
-// set above DispatchLevel. Motion that follows motion with the same buttons is added to it, so a reader
-// that falls behind loses smoothness, not distance. When the ring is full the new event is dropped and
-// counted.
+// Drivers report at interrupt time into a ring; a DPC wakes the one reader, because an event may
+// not be set above DispatchLevel. Motion that follows motion with the same buttons is added to it,
+// so a reader that falls behind loses smoothness, not distance. When the ring is full the new event
+// is dropped and counted.
 // SPDX-License-Identifier: MIT
 #include "iop.h"
 
@@ -18,7 +18,10 @@ static struct {
     KDpc Wake;
 } Queue = {.Lock = KE_SPIN_LOCK_INIT(LockRankDevice, "input queue")};
 
-static void WakeReader(void *context) { KeSetEvent(&Queue.Ready); }
+static void WakeReader(void *context)
+{
+    KeSetEvent(&Queue.Ready);
+}
 
 void IopInitializeInput(void)
 {
@@ -82,11 +85,17 @@ Status IoReadInput(IoInputEvent *event, uint64_t timeout)
     }
 }
 
-uint64_t IoGetInputDropped(void) { return Queue.Dropped; }
+uint64_t IoGetInputDropped(void)
+{
+    return Queue.Dropped;
+}
 
 static void (*SetLeds)(uint32_t modifiers);
 
-void IoRegisterKeyboardLeds(void (*set)(uint32_t modifiers)) { SetLeds = set; }
+void IoRegisterKeyboardLeds(void (*set)(uint32_t modifiers))
+{
+    SetLeds = set;
+}
 
 void IoSetKeyboardLeds(uint32_t modifiers)
 {

@@ -1,8 +1,8 @@
 // partition.c - GPT (UEFI specification, section 5.3) and MBR partition tables.
 //
-// The primary GPT header is in sector 1, the backup in the last one; whichever passes its checks first
-// (signature, sizes, both CRCs, bounds) is believed as a whole. Nothing read here is trusted beyond
-// that: an entry that does not lie inside the header's usable range is left out.
+// The primary GPT header is in sector 1, the backup in the last one; whichever passes its checks
+// first (signature, sizes, both CRCs, bounds) is believed as a whole. Nothing read here is trusted
+// beyond that: an entry that does not lie inside the header's usable range is left out.
 // SPDX-License-Identifier: MIT
 #include "partition.h"
 
@@ -35,11 +35,11 @@ typedef struct GptEntry {
 } GptEntry;
 static_assert(sizeof(GptEntry) == 128, "UEFI specification, table 5.6");
 
-#define GPT_SIGNATURE 0x5452415020494645ull // "EFI PART"
-#define GPT_HEADER_BYTES 92u
+#define GPT_SIGNATURE       0x5452415020494645ull // "EFI PART"
+#define GPT_HEADER_BYTES    92u
 #define GPT_MAXIMUM_ENTRIES 1024u // bounds the work; 128 are usual
 
-#define MBR_TABLE 446
+#define MBR_TABLE     446
 #define MBR_SIGNATURE 510
 
 const uint8_t IopEfiSystemPartition[16] = {0x28, 0x73, 0x2A, 0xC1, 0x1F, 0xF8, 0xD2, 0x11,
@@ -65,8 +65,8 @@ static bool ReadGptHeader(const IopDisk *disk, uint64_t lba, GptHeader *header)
         return false;
     memcpy(header, disk->Scratch, GPT_HEADER_BYTES);
     header->Padding = 0;
-    if (header->Signature != GPT_SIGNATURE || header->MyLba != lba || header->HeaderSize < GPT_HEADER_BYTES ||
-        header->HeaderSize > disk->SectorSize)
+    if (header->Signature != GPT_SIGNATURE || header->MyLba != lba ||
+        header->HeaderSize < GPT_HEADER_BYTES || header->HeaderSize > disk->SectorSize)
         return false;
     memset(disk->Scratch + offsetof(GptHeader, HeaderCrc32), 0, 4);
     if (RtlCrc32(0, disk->Scratch, header->HeaderSize) != header->HeaderCrc32)
@@ -76,8 +76,9 @@ static bool ReadGptHeader(const IopDisk *disk, uint64_t lba, GptHeader *header)
         entries > GPT_MAXIMUM_ENTRIES)
         return false;
     uint64_t sectors = ((uint64_t)entries * size + disk->SectorSize - 1) / disk->SectorSize;
-    return header->FirstUsableLba <= header->LastUsableLba && header->LastUsableLba < disk->SectorCount &&
-           header->PartitionEntryLba >= 2 && header->PartitionEntryLba < disk->SectorCount &&
+    return header->FirstUsableLba <= header->LastUsableLba &&
+           header->LastUsableLba < disk->SectorCount && header->PartitionEntryLba >= 2 &&
+           header->PartitionEntryLba < disk->SectorCount &&
            sectors <= disk->SectorCount - header->PartitionEntryLba;
 }
 
@@ -91,9 +92,11 @@ static bool ReadGptEntries(const IopDisk *disk, const GptHeader *header, IopPart
         size_t found = 0;
         for (uint32_t i = 0; i < header->NumberOfPartitionEntries; i++) {
             if (i % perSector == 0 &&
-                disk->Read(disk->Context, header->PartitionEntryLba + i / perSector, disk->Scratch) != StatusSuccess)
+                disk->Read(disk->Context, header->PartitionEntryLba + i / perSector,
+                           disk->Scratch) != StatusSuccess)
                 return false;
-            const uint8_t *at = disk->Scratch + (size_t)(i % perSector) * header->SizeOfPartitionEntry;
+            const uint8_t *at =
+                disk->Scratch + (size_t)(i % perSector) * header->SizeOfPartitionEntry;
             if (pass == 0) {
                 crc = RtlCrc32(crc, at, header->SizeOfPartitionEntry);
                 continue;
@@ -101,8 +104,8 @@ static bool ReadGptEntries(const IopDisk *disk, const GptHeader *header, IopPart
             GptEntry entry;
             memcpy(&entry, at, sizeof(entry));
             if (IsZero(entry.PartitionTypeGuid, 16) || entry.StartingLba > entry.EndingLba ||
-                entry.StartingLba < header->FirstUsableLba || entry.EndingLba > header->LastUsableLba ||
-                found == capacity)
+                entry.StartingLba < header->FirstUsableLba ||
+                entry.EndingLba > header->LastUsableLba || found == capacity)
                 continue;
             IopPartition *partition = &partitions[found++];
             partition->FirstSector = entry.StartingLba;
@@ -124,28 +127,32 @@ static bool LooksLikeFat(const uint8_t *sector)
            (memcmp(sector + 54, "FAT", 3) == 0 || memcmp(sector + 82, "FAT", 3) == 0);
 }
 
-static void ReadMbr(const IopDisk *disk, const uint8_t *sector, IopPartition *partitions, size_t capacity,
-                    size_t *count)
+static void ReadMbr(const IopDisk *disk, const uint8_t *sector, IopPartition *partitions,
+                    size_t capacity, size_t *count)
 {
     for (int i = 0; i < 4 && *count < capacity; i++) {
         const uint8_t *entry = sector + MBR_TABLE + 16 * i;
         uint64_t first = Load32(entry + 8), sectors = Load32(entry + 12);
-        if (!entry[4] || !first || !sectors || first >= disk->SectorCount || sectors > disk->SectorCount - first)
+        if (!entry[4] || !first || !sectors || first >= disk->SectorCount ||
+            sectors > disk->SectorCount - first)
             continue;
         IopPartition *partition = &partitions[(*count)++];
         *partition = (IopPartition){.FirstSector = first, .SectorCount = sectors};
-        memcpy(partition->TypeGuid, entry[4] == 0xEF ? IopEfiSystemPartition : IopBasicDataPartition, 16);
+        memcpy(partition->TypeGuid,
+               entry[4] == 0xEF ? IopEfiSystemPartition : IopBasicDataPartition, 16);
     }
 }
 
-Status IopReadPartitions(const IopDisk *disk, IopPartition *partitions, size_t capacity, size_t *count)
+Status IopReadPartitions(const IopDisk *disk, IopPartition *partitions, size_t capacity,
+                         size_t *count)
 {
     *count = 0;
     if (!capacity || !disk->SectorCount)
         return StatusInvalidParameter;
     GptHeader header;
     if (disk->SectorCount > 2) {
-        if (ReadGptHeader(disk, 1, &header) && ReadGptEntries(disk, &header, partitions, capacity, count))
+        if (ReadGptHeader(disk, 1, &header) &&
+            ReadGptEntries(disk, &header, partitions, capacity, count))
             return StatusSuccess;
         if (ReadGptHeader(disk, disk->SectorCount - 1, &header) &&
             ReadGptEntries(disk, &header, partitions, capacity, count))
@@ -156,7 +163,8 @@ Status IopReadPartitions(const IopDisk *disk, IopPartition *partitions, size_t c
     if (status != StatusSuccess)
         return status;
     const uint8_t *sector = disk->Scratch;
-    if (sector[MBR_SIGNATURE] == 0x55 && sector[MBR_SIGNATURE + 1] == 0xAA && !LooksLikeFat(sector)) {
+    if (sector[MBR_SIGNATURE] == 0x55 && sector[MBR_SIGNATURE + 1] == 0xAA &&
+        !LooksLikeFat(sector)) {
         for (int i = 0; i < 4; i++) {
             if (sector[MBR_TABLE + 16 * i + 4] == 0xEE)
                 return StatusCorrupt;

@@ -1,34 +1,35 @@
-// pci.c - PCI and PCI Express configuration space: finding functions, their BARs, message interrupts.
+// pci.c - PCI and PCI Express configuration space: finding functions, their BARs, message
+// interrupts.
 //
-// Configuration space is reached through the memory-mapped window that the ACPI table MCFG describes
-// (segment 0), one bus mapped when first needed, else through ports CF8h/CFCh, which know 256 bytes a
-// function. The scan starts at bus 0 and follows bridges' secondary bus numbers as the firmware left them;
-// each bus is visited once, so wrong numbers cannot make it endless. Sections refer to the PCI Local Bus
-// Specification 3.0; MSI-X and the capability list are in its chapter 6.
+// Configuration space is reached through the memory-mapped window that the ACPI table MCFG
+// describes (segment 0), one bus mapped when first needed, else through ports CF8h/CFCh, which know
+// 256 bytes a function. The scan starts at bus 0 and follows bridges' secondary bus numbers as the
+// firmware left them; each bus is visited once, so wrong numbers cannot make it endless. Sections
+// refer to the PCI Local Bus Specification 3.0; MSI-X and the capability list are in its chapter 6.
 // SPDX-License-Identifier: MIT
 #include "iop.h"
 
 #define CONFIG_ADDRESS 0xCF8
-#define CONFIG_DATA 0xCFC
-#define ECAM_BUS_SIZE 0x100000u
+#define CONFIG_DATA    0xCFC
+#define ECAM_BUS_SIZE  0x100000u
 
-#define PCI_VENDOR 0x00
-#define PCI_COMMAND 0x04
-#define PCI_STATUS 0x06
-#define PCI_REVISION 0x08
-#define PCI_HEADER_TYPE 0x0E
-#define PCI_BAR0 0x10
-#define PCI_SECONDARY_BUS 0x19
-#define PCI_CAPABILITIES 0x34
-#define PCI_HEADER_SIZE 0x40u
-#define COMMAND_IO 1u
-#define COMMAND_MEMORY 2u
-#define COMMAND_MASTER 4u
-#define COMMAND_NO_INTX 0x400u
-#define STATUS_CAPABILITIES 0x10u
+#define PCI_VENDOR           0x00
+#define PCI_COMMAND          0x04
+#define PCI_STATUS           0x06
+#define PCI_REVISION         0x08
+#define PCI_HEADER_TYPE      0x0E
+#define PCI_BAR0             0x10
+#define PCI_SECONDARY_BUS    0x19
+#define PCI_CAPABILITIES     0x34
+#define PCI_HEADER_SIZE      0x40u
+#define COMMAND_IO           1u
+#define COMMAND_MEMORY       2u
+#define COMMAND_MASTER       4u
+#define COMMAND_NO_INTX      0x400u
+#define STATUS_CAPABILITIES  0x10u
 #define HEADER_MULTIFUNCTION 0x80u
-#define CAPABILITY_MSI 5
-#define CAPABILITY_MSIX 17
+#define CAPABILITY_MSI       5
+#define CAPABILITY_MSIX      17
 
 typedef struct McfgEntry {
     uint64_t BaseAddress;
@@ -42,16 +43,17 @@ static_assert(sizeof(McfgEntry) == 16, "PCI Firmware Specification 3.2, table 4-
 static struct {
     PhysicalAddress Ecam; // of bus 0; 0: ports
     uint8_t StartBus, EndBus;
-    uint8_t *Buses[256];  // mappings; written during the scan only
+    uint8_t *Buses[256]; // mappings; written during the scan only
     uint64_t Visited[4];
-    KSpinLock PortLock;   // guards the address port
+    KSpinLock PortLock; // guards the address port
 } Pci = {.PortLock = KE_SPIN_LOCK_INIT(LockRankDevice, "pci configuration ports")};
 
 static void FindEcam(void)
 {
     size_t length;
     const uint8_t *table = HalFindAcpiTable("MCFG", 0, &length);
-    for (size_t at = MCFG_ENTRIES; table && at + sizeof(McfgEntry) <= length; at += sizeof(McfgEntry)) {
+    for (size_t at = MCFG_ENTRIES; table && at + sizeof(McfgEntry) <= length;
+         at += sizeof(McfgEntry)) {
         McfgEntry entry;
         memcpy(&entry, table + at, sizeof(entry));
         if (entry.Segment != 0 || entry.StartBus > entry.EndBus || !entry.BaseAddress)
@@ -83,7 +85,9 @@ static uint32_t Access(uint32_t address, uint32_t offset, uint32_t size, bool wr
     if (bus) {
         volatile uint8_t *at = bus + (device << 15 | function << 12 | offset);
         if (!write)
-            return size == 1 ? *at : size == 2 ? *(volatile uint16_t *)at : *(volatile uint32_t *)at;
+            return size == 1   ? *at
+                   : size == 2 ? *(volatile uint16_t *)at
+                               : *(volatile uint32_t *)at;
         if (size == 1)
             *at = (uint8_t)value;
         else if (size == 2)
@@ -94,7 +98,8 @@ static uint32_t Access(uint32_t address, uint32_t offset, uint32_t size, bool wr
     }
     uint16_t port = (uint16_t)(CONFIG_DATA + (offset & 3));
     KIrql old = KeAcquireSpinLock(&Pci.PortLock);
-    HalWritePort32(CONFIG_ADDRESS, 1u << 31 | (address >> 16 & 255) << 16 | device << 11 | function << 8 | (offset & 0xFC));
+    HalWritePort32(CONFIG_ADDRESS, 1u << 31 | (address >> 16 & 255) << 16 | device << 11 |
+                                       function << 8 | (offset & 0xFC));
     uint32_t result = 0;
     if (write && size == 1)
         HalWritePort8(port, (uint8_t)value);
@@ -103,7 +108,9 @@ static uint32_t Access(uint32_t address, uint32_t offset, uint32_t size, bool wr
     else if (write)
         HalWritePort32(port, value);
     else
-        result = size == 1 ? HalReadPort8(port) : size == 2 ? HalReadPort16(port) : HalReadPort32(port);
+        result = size == 1   ? HalReadPort8(port)
+                 : size == 2 ? HalReadPort16(port)
+                             : HalReadPort32(port);
     KeReleaseSpinLock(&Pci.PortLock, old);
     return result;
 }
@@ -125,14 +132,19 @@ static void ReportFunction(uint32_t address)
     IoDevice *device = IopCreateDevice(IoBusPci);
     if (!device)
         return;
-    uint32_t id = Access(address, PCI_VENDOR, 4, false, 0), class = Access(address, PCI_REVISION, 4, false, 0);
+    uint32_t id = Access(address, PCI_VENDOR, 4, false, 0),
+             class = Access(address, PCI_REVISION, 4, false, 0);
     device->PciAddress = address;
-    device->Pci = (IoPciId){.Vendor = (uint16_t)id, .Device = (uint16_t)(id >> 16),
-                            .Class = (uint8_t)(class >> 24), .Subclass = (uint8_t)(class >> 16),
-                            .Interface = (uint8_t)(class >> 8), .Revision = (uint8_t)class};
-    RtlFormat(device->Name, sizeof(device->Name), "pci %02x:%02x.%x", address >> 16, address >> 8 & 31, address & 7);
-    KeLog(LogDebug, "io: %s: %04x:%04x class %02x%02x%02x", device->Name, device->Pci.Vendor, device->Pci.Device,
-          device->Pci.Class, device->Pci.Subclass, device->Pci.Interface);
+    device->Pci = (IoPciId){.Vendor = (uint16_t)id,
+                            .Device = (uint16_t)(id >> 16),
+                            .Class = (uint8_t)(class >> 24),
+                            .Subclass = (uint8_t)(class >> 16),
+                            .Interface = (uint8_t)(class >> 8),
+                            .Revision = (uint8_t)class};
+    RtlFormat(device->Name, sizeof(device->Name), "pci %02x:%02x.%x", address >> 16,
+              address >> 8 & 31, address & 7);
+    KeLog(LogDebug, "io: %s: %04x:%04x class %02x%02x%02x", device->Name, device->Pci.Vendor,
+          device->Pci.Device, device->Pci.Class, device->Pci.Subclass, device->Pci.Interface);
     IopOfferDevice(device);
 }
 
@@ -149,7 +161,8 @@ static void ScanBus(uint8_t bus, uint8_t *pending, uint32_t *pendingCount)
             }
             uint8_t type = (uint8_t)Access(address, PCI_HEADER_TYPE, 1, false, 0);
             uint8_t secondary = (uint8_t)Access(address, PCI_SECONDARY_BUS, 1, false, 0);
-            if ((type & 0x7F) == 1 && secondary && !(Pci.Visited[secondary / 64] >> secondary % 64 & 1)) {
+            if ((type & 0x7F) == 1 && secondary &&
+                !(Pci.Visited[secondary / 64] >> secondary % 64 & 1)) {
                 Pci.Visited[secondary / 64] |= 1ull << secondary % 64;
                 pending[(*pendingCount)++] = secondary; // each bus once: 256 are enough
             }
@@ -191,7 +204,8 @@ static uint64_t SizeBar(const IoDevice *device, uint32_t offset, bool wide, uint
     return ~mask + 1; // 0: not implemented
 }
 
-static Status LocateBar(const IoDevice *device, uint32_t bar, PhysicalAddress *address, uint64_t *size)
+static Status LocateBar(const IoDevice *device, uint32_t bar, PhysicalAddress *address,
+                        uint64_t *size)
 {
     if (bar > 5)
         return StatusInvalidParameter;
@@ -268,7 +282,8 @@ static Status ProgramMsix(const IoDevice *device, uint32_t offset, uint64_t addr
         return status;
     IoPciWrite(device, PCI_COMMAND, 2, IoPciRead(device, PCI_COMMAND, 2) | COMMAND_MEMORY);
     uint32_t control = IoPciRead(device, offset + 2, 2);
-    IoPciWrite(device, offset + 2, 2, control | 0xC000); // enabled, all masked while the entry changes
+    IoPciWrite(device, offset + 2, 2,
+               control | 0xC000); // enabled, all masked while the entry changes
     volatile uint32_t *entry = mapping;
     entry[0] = (uint32_t)address;
     entry[1] = (uint32_t)(address >> 32);
@@ -281,7 +296,8 @@ static Status ProgramMsix(const IoDevice *device, uint32_t offset, uint64_t addr
 
 Status IoPciConnectInterrupt(IoDevice *device, HalInterruptHandler *handler, void *context)
 {
-    IoPciWrite(device, PCI_COMMAND, 2, IoPciRead(device, PCI_COMMAND, 2) | COMMAND_MASTER | COMMAND_NO_INTX);
+    IoPciWrite(device, PCI_COMMAND, 2,
+               IoPciRead(device, PCI_COMMAND, 2) | COMMAND_MASTER | COMMAND_NO_INTX);
     uint32_t msi = FindCapability(device, CAPABILITY_MSI);
     uint32_t msix = msi ? 0 : FindCapability(device, CAPABILITY_MSIX);
     if (!msi && !msix)

@@ -3,7 +3,7 @@
 #include "iop.h"
 #include "partition.h"
 
-#define TAG_VOLUME MM_TAG('I', 'o', 'V', 'l')
+#define TAG_VOLUME         MM_TAG('I', 'o', 'V', 'l')
 #define MAXIMUM_PARTITIONS 128
 
 typedef struct Search {
@@ -16,10 +16,12 @@ static Status ReadSector(void *context, uint64_t sector, void *buffer)
 {
     IoBlockDevice *device = context;
     IoVolume whole = {.Device = device, .SectorCount = device->SectorCount};
-    return IoCacheRead(&whole, sector * device->SectorSize, device->SectorSize, IoKernelMemory, buffer, nullptr);
+    return IoCacheRead(&whole, sector * device->SectorSize, device->SectorSize, IoKernelMemory,
+                       buffer, nullptr);
 }
 
-// The partition with that GUID; a zero GUID: the first EFI system partition, else the first of basic data.
+// The partition with that GUID; a zero GUID: the first EFI system partition, else the first of
+// basic data.
 static const IopPartition *Choose(const Search *search, size_t count, const uint8_t guid[16])
 {
     static const uint8_t zero[16];
@@ -51,18 +53,23 @@ Status IoFindVolume(const uint8_t partitionGuid[16], IoVolume *volume)
         IoBlockDevice *device = IoFindBlockDevice(i);
         if (!device)
             break;
-        IopDisk disk = {.Context = device, .Read = ReadSector, .SectorCount = device->SectorCount,
-                        .SectorSize = device->SectorSize, .Scratch = search->Scratch};
+        IopDisk disk = {.Context = device,
+                        .Read = ReadSector,
+                        .SectorCount = device->SectorCount,
+                        .SectorSize = device->SectorSize,
+                        .Scratch = search->Scratch};
         size_t count;
         Status status = IopReadPartitions(&disk, search->Partitions, MAXIMUM_PARTITIONS, &count);
         if (status != StatusSuccess) {
-            KeLog(LogWarning, "io: %s: no partition table could be read, status %u", device->Name, (unsigned)status);
+            KeLog(LogWarning, "io: %s: no partition table could be read, status %u", device->Name,
+                  (unsigned)status);
             continue;
         }
         const IopPartition *partition = Choose(search, count, partitionGuid);
         if (!partition)
             continue;
-        *volume = (IoVolume){.Device = device, .FirstSector = partition->FirstSector,
+        *volume = (IoVolume){.Device = device,
+                             .FirstSector = partition->FirstSector,
                              .SectorCount = partition->SectorCount};
         memcpy(volume->PartitionGuid, partition->PartitionGuid, 16);
         memcpy(volume->TypeGuid, partition->TypeGuid, 16);

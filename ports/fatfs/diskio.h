@@ -13,12 +13,12 @@ DRESULT disk_read(BYTE drive, BYTE *buffer, LBA_t sector, UINT count);
 DRESULT disk_write(BYTE drive, const BYTE *buffer, LBA_t sector, UINT count);
 DRESULT disk_ioctl(BYTE drive, BYTE command, void *buffer);
 
-#define STA_NOINIT 0x01
-#define STA_NODISK 0x02
+#define STA_NOINIT  0x01
+#define STA_NODISK  0x02
 #define STA_PROTECT 0x04
 
-#define CTRL_SYNC 0
+#define CTRL_SYNC        0
 #define GET_SECTOR_COUNT 1
-#define GET_SECTOR_SIZE 2
-#define GET_BLOCK_SIZE 3
-#define CTRL_TRIM 4
+#define GET_SECTOR_SIZE  2
+#define GET_BLOCK_SIZE   3
+#define CTRL_TRIM        4

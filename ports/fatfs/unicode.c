@@ -1,7 +1,8 @@
 // unicode.c - the three character functions FatFs leaves to its port: code page 437 and upper case.
 //
 // Upper case is Unicode's simple mapping inside the Basic Multilingual Plane, kept as runs: Count
-// characters from First on, Step apart, each with its capital Delta away. Sorted by First, disjoint.
+// characters from First on, Step apart, each with its capital Delta away. Sorted by First,
+// disjoint.
 // SPDX-License-Identifier: MIT
 #include "ff.h"
 
@@ -85,7 +86,8 @@ DWORD ff_wtoupper(DWORD character)
 {
     if (character < 0x80)
         return character >= 'a' && character <= 'z' ? character - ('a' - 'A') : character;
-    UINT low = 0, high = sizeof(CaseRuns) / sizeof(CaseRuns[0]); // to the last run with First <= character
+    UINT low = 0,
+         high = sizeof(CaseRuns) / sizeof(CaseRuns[0]); // to the last run with First <= character
     while (low < high) {
         UINT middle = (low + high) / 2;
         if (CaseRuns[middle].First <= character)

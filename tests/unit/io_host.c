@@ -24,7 +24,10 @@ static void Die(const char *what)
 
 // ---- memory
 
-static bool MayAllocate(void) { return HostFailAllocation < 0 || HostFailAllocation-- != 0; }
+static bool MayAllocate(void)
+{
+    return HostFailAllocation < 0 || HostFailAllocation-- != 0;
+}
 
 void *MmAllocateHeap(size_t size, uint32_t tag)
 {
@@ -57,12 +60,21 @@ void MmFreePage(PhysicalAddress page)
     free(MmPhysicalToVirtual(page));
 }
 
-PhysicalAddress MmVirtualToPhysical(const void *address) { return (uintptr_t)address - DIRECT_MAP_BASE; }
+PhysicalAddress MmVirtualToPhysical(const void *address)
+{
+    return (uintptr_t)address - DIRECT_MAP_BASE;
+}
 
-void MmQueryCounters(MmCounters *counters) { *counters = (MmCounters){.PagesTotal = 1024}; }
+void MmQueryCounters(MmCounters *counters)
+{
+    *counters = (MmCounters){.PagesTotal = 1024};
+}
 
 static size_t (*Shrinker)(size_t pages);
-void MmRegisterShrinker(size_t (*shrink)(size_t pages)) { Shrinker = shrink; }
+void MmRegisterShrinker(size_t (*shrink)(size_t pages))
+{
+    Shrinker = shrink;
+}
 void HostShrink(void)
 {
     while (Shrinker(SIZE_MAX))
@@ -124,7 +136,10 @@ KIrql KeAcquireSpinLock(KSpinLock *lock)
     return SpinLocks++ ? DispatchLevel : PassiveLevel;
 }
 
-KIrql KeAcquireSpinLockRaiseToHigh(KSpinLock *lock) { return KeAcquireSpinLock(lock); }
+KIrql KeAcquireSpinLockRaiseToHigh(KSpinLock *lock)
+{
+    return KeAcquireSpinLock(lock);
+}
 
 void KeReleaseSpinLock(KSpinLock *lock, KIrql old)
 {
@@ -168,8 +183,14 @@ void KeInitializeEvent(KEvent *event, bool manualReset, bool set)
     event->Header.Signal = set;
 }
 
-void KeSetEvent(KEvent *event) { event->Header.Signal = 1; }
-void KeResetEvent(KEvent *event) { event->Header.Signal = 0; }
+void KeSetEvent(KEvent *event)
+{
+    event->Header.Signal = 1;
+}
+void KeResetEvent(KEvent *event)
+{
+    event->Header.Signal = 0;
+}
 
 static bool PumpAll(void)
 {
@@ -198,7 +219,8 @@ Status KeWaitForObject(void *object, KWaitMode mode, uint64_t timeout)
     return StatusSuccess;
 }
 
-Status KeWaitOnKey(uint64_t space, uint64_t key, bool (*check)(void *), void *context, KWaitMode mode, uint64_t timeout)
+Status KeWaitOnKey(uint64_t space, uint64_t key, bool (*check)(void *), void *context,
+                   KWaitMode mode, uint64_t timeout)
 {
     while (check(context)) {
         if (!PumpAll())
@@ -207,7 +229,10 @@ Status KeWaitOnKey(uint64_t space, uint64_t key, bool (*check)(void *), void *co
     return StatusWouldBlock;
 }
 
-uint32_t KeWakeKey(uint64_t space, uint64_t key, uint32_t count) { return 0; }
+uint32_t KeWakeKey(uint64_t space, uint64_t key, uint32_t count)
+{
+    return 0;
+}
 
 static KTimer *Armed;
 
@@ -222,7 +247,10 @@ bool KeQueueDpc(KDpc *dpc)
     dpc->Routine(dpc->Context);
     return true;
 }
-void KeInitializeTimer(KTimer *timer, bool manualReset) { memset(timer, 0, sizeof(*timer)); }
+void KeInitializeTimer(KTimer *timer, bool manualReset)
+{
+    memset(timer, 0, sizeof(*timer));
+}
 void KeSetTimer(KTimer *timer, uint64_t delay, uint64_t period, KDpc *dpc)
 {
     timer->Dpc = dpc;
@@ -235,7 +263,8 @@ bool KeCancelTimer(KTimer *timer)
         Armed = nullptr;
     return was;
 }
-Status PsCreateSystemThread(const char *name, uint8_t priority, void (*entry)(void *), void *context)
+Status PsCreateSystemThread(const char *name, uint8_t priority, void (*entry)(void *),
+                            void *context)
 {
     return StatusSuccess; // tests call what the thread would do
 }
@@ -249,8 +278,14 @@ bool HostRunTimers(void)
     return timer != nullptr;
 }
 
-uint64_t KeQueryTime(void) { return HostTime; }
-uint64_t KeQuerySystemTime(void) { return HostTime += 1000000; }
+uint64_t KeQueryTime(void)
+{
+    return HostTime;
+}
+uint64_t KeQuerySystemTime(void)
+{
+    return HostTime += 1000000;
+}
 
 // ---- objects, log, stops
 
@@ -270,7 +305,10 @@ Status ObCreateObject(ObType *type, size_t size, void **body)
     return StatusSuccess;
 }
 
-void ObReference(void *body) { ((HostObject *)body)[-1].References++; }
+void ObReference(void *body)
+{
+    ((HostObject *)body)[-1].References++;
+}
 
 void ObDereference(void *body)
 {
@@ -294,7 +332,11 @@ void KeLog(KLogLevel level, const char *format, ...)
 }
 
 void KeWriteConsole(const void *data, size_t size) {}
-void KeBugCheck(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4) { Die("bugcheck"); abort(); }
+void KeBugCheck(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4)
+{
+    Die("bugcheck");
+    abort();
+}
 void KeAssertionFailed(const char *expression, const char *file, uint32_t line)
 {
     printf("# %s:%u\n", file, line);
@@ -364,8 +406,11 @@ void HostMemoryDisk(HostDisk *disk, uint8_t *bytes, uint64_t size, uint32_t sect
 {
     *disk = (HostDisk){.Bytes = bytes, .Size = size};
     RtlInitializeList(&disk->Pending);
-    disk->Block = (IoBlockDevice){.SectorCount = size / sectorSize, .SectorSize = sectorSize,
-                                  .MaximumTransfer = 65536, .Context = disk, .Submit = Submit};
+    disk->Block = (IoBlockDevice){.SectorCount = size / sectorSize,
+                                  .SectorSize = sectorSize,
+                                  .MaximumTransfer = 65536,
+                                  .Context = disk,
+                                  .Submit = Submit};
     if (!Shrinker)
         IopInitializeCache();
     if (IoRegisterBlockDevice(&disk->Block) != StatusSuccess)
@@ -379,7 +424,8 @@ void HostOpenDisk(HostDisk *disk, const char *path, uint32_t sectorSize)
     int file = open(path, O_RDWR);
     if (file < 0 || fstat(file, &info))
         Die("no image");
-    uint8_t *bytes = mmap(nullptr, (size_t)info.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    uint8_t *bytes =
+        mmap(nullptr, (size_t)info.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (bytes == MAP_FAILED)
         Die("mmap");
     close(file);

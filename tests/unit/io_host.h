@@ -1,6 +1,6 @@
-// io_host.h - the kernel below kernel/io and kernel/fs, as far as they use it, on the machine that builds: one
-// thread, locks that check their order, memory that can be made to fail, and a disk over a file that
-// completes requests late, in any order, and with errors when told to.
+// io_host.h - the kernel below kernel/io and kernel/fs, as far as they use it, on the machine that
+// builds: one thread, locks that check their order, memory that can be made to fail, and a disk
+// over a file that completes requests late, in any order, and with errors when told to.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -21,11 +21,11 @@ typedef struct HostDisk {
     IoBlockDevice Block;
     uint8_t *Bytes;
     uint64_t Size;
-    uint64_t Seed;         // of the order of completions; 0: at once
+    uint64_t Seed; // of the order of completions; 0: at once
     bool FailReads, FailWrites, FailFlushes;
     uint64_t Reads, Writes, Flushes; // requests
     uint64_t ReadSectors, WriteSectors;
-    uint64_t Unflushed;    // writes since the last flush
+    uint64_t Unflushed; // writes since the last flush
     ListEntry Pending;
 } HostDisk;
 // Maps the file and registers the disk. Exits with a message when that fails.

@@ -1,6 +1,6 @@
-// Tests of kernel/fs with kernel/io's cache and FatFs, natively: random operations against a model on volumes
-// of every kind, then fsck.fat; the rules of paths and sharing; full disks, failing disks, failing
-// allocations, damaged volumes.
+// Tests of kernel/fs with kernel/io's cache and FatFs, natively: random operations against a model
+// on volumes of every kind, then fsck.fat; the rules of paths and sharing; full disks, failing
+// disks, failing allocations, damaged volumes.
 // SPDX-License-Identifier: MIT
 #include "io_host.h"
 
@@ -10,18 +10,23 @@
 #include <unistd.h>
 
 const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return "detect_leaks=0"; } // closed files stay cached
+const char *__asan_default_options(void)
+{
+    return "detect_leaks=0";
+} // closed files stay cached
 
 static HostDisk Disk;
 static char Image[64];
 static const LoaderParams Loader;
 
-// Makes an image and mounts it. Each test runs in a process of its own, so a volume is mounted once.
+// Makes an image and mounts it. Each test runs in a process of its own, so a volume is mounted
+// once.
 static Status Mount(const char *options, uint32_t sectorSize, const char *size)
 {
     snprintf(Image, sizeof(Image), "/tmp/metalos-files-%d.img", (int)getpid());
     unlink(Image);
-    if (HostCommand("truncate -s %s %s && PATH=$PATH:/sbin:/usr/sbin mkfs.fat -n TESTDISK -S %u %s %s >/dev/null",
+    if (HostCommand("truncate -s %s %s && PATH=$PATH:/sbin:/usr/sbin mkfs.fat -n TESTDISK -S %u %s "
+                    "%s >/dev/null",
                     size, Image, sectorSize, options, Image) != 0) {
         printf("Bail out! mkfs.fat does not work\n");
         exit(1);
@@ -40,14 +45,19 @@ static void RunFlushThread(void)
 
 static void CheckVolume(void)
 {
-    CHECK_EQUAL(HostCommand("PATH=$PATH:/sbin:/usr/sbin fsck.fat -n %s >%s.log 2>&1", Image, Image), 0);
+    CHECK_EQUAL(HostCommand("PATH=$PATH:/sbin:/usr/sbin fsck.fat -n %s >%s.log 2>&1", Image, Image),
+                0);
     if (UnitFailed)
         HostCommand("sed 's/^/# /' %s.log", Image);
 }
 
+// After everything is closed: nothing is left behind but the cache's table.
 static void Finish(void)
 {
     CHECK_EQUAL(FsShutdown(), StatusSuccess);
+    HostShrink();
+    CHECK_EQUAL(HostPages, 0);
+    CHECK_EQUAL(HostBlocks, 1);
     CHECK_EQUAL(Disk.Unflushed, 0);
     CheckVolume();
     HostCommand("rm -f %s %s.log", Image, Image);
@@ -56,7 +66,7 @@ static void Finish(void)
 // ---- the model
 
 #define MODEL_ENTRIES 48
-#define MODEL_SIZE 200000u
+#define MODEL_SIZE    200000u
 
 typedef struct Model {
     char Path[MaximumPath];
@@ -69,7 +79,10 @@ static Model Entries[MODEL_ENTRIES];
 static uint64_t Seed;
 static uint8_t Buffer[MODEL_SIZE * 2];
 
-static uint32_t Pick(uint32_t limit) { return (uint32_t)(UnitRandom(&Seed) >> 33) % limit; }
+static uint32_t Pick(uint32_t limit)
+{
+    return (uint32_t)(UnitRandom(&Seed) >> 33) % limit;
+}
 
 static Model *Find(const char *path)
 {
@@ -96,7 +109,8 @@ static bool HasChildren(const Model *directory)
 {
     size_t length = strlen(directory->Path);
     for (int i = 0; i < MODEL_ENTRIES; i++) {
-        if (Entries[i].Used && strncmp(Entries[i].Path, directory->Path, length) == 0 && Entries[i].Path[length] == '/')
+        if (Entries[i].Used && strncmp(Entries[i].Path, directory->Path, length) == 0 &&
+            Entries[i].Path[length] == '/')
             return true;
     }
     return false;
@@ -104,8 +118,14 @@ static bool HasChildren(const Model *directory)
 
 static void MakeName(char path[MaximumPath])
 {
-    static const char *const patterns[] = {"F%u.TXT", "a longer name with blanks %u.data", "\xC3\xA4\xC3\xB6 \xD0\xB6 %u",
-                                           "mixedCase%u.Ext", "%u", "\xF0\x9F\x98\x80%u.emoji", ".hidden%u", "x.y.z %u"};
+    static const char *const patterns[] = {"F%u.TXT",
+                                           "a longer name with blanks %u.data",
+                                           "\xC3\xA4\xC3\xB6 \xD0\xB6 %u",
+                                           "mixedCase%u.Ext",
+                                           "%u",
+                                           "\xF0\x9F\x98\x80%u.emoji",
+                                           ".hidden%u",
+                                           "x.y.z %u"};
     Model *parent = Pick(2) ? PickEntry(true) : nullptr;
     size_t used = 0;
     if (parent && strlen(parent->Path) < 500) {
@@ -140,7 +160,8 @@ static void StepCreate(void)
     }
     if (!entry)
         return;
-    CHECK_EQUAL(FsOpen(path, FileRead | FileWrite, Pick(2) ? FileCreateNew : FileOpenAlways, &file), StatusSuccess);
+    CHECK_EQUAL(FsOpen(path, FileRead | FileWrite, Pick(2) ? FileCreateNew : FileOpenAlways, &file),
+                StatusSuccess);
     if (UnitFailed)
         return;
     *entry = (Model){.Used = true, .Data = calloc(1, MODEL_SIZE * 2)};
@@ -156,7 +177,8 @@ static void StepWrite(void)
     Model *entry = PickEntry(false);
     if (!entry)
         return;
-    uint64_t offset = Pick(4) ? Pick((uint32_t)RTL_MIN(entry->Size, MODEL_SIZE) + 1) : Pick(MODEL_SIZE);
+    uint64_t offset =
+        Pick(4) ? Pick((uint32_t)RTL_MIN(entry->Size, MODEL_SIZE) + 1) : Pick(MODEL_SIZE);
     size_t size = Pick(3) ? Pick(3000) + 1 : Pick(MODEL_SIZE) + 1, done;
     for (size_t i = 0; i < size; i += 1 + Pick(16))
         Buffer[i] = (uint8_t)UnitRandom(&Seed);
@@ -255,7 +277,8 @@ static void MoveChildren(const char *from, const char *to)
     size_t length = strlen(from);
     for (int i = 0; i < MODEL_ENTRIES; i++) {
         Model *entry = &Entries[i];
-        if (!entry->Used || strncmp(entry->Path, from, length) || (entry->Path[length] && entry->Path[length] != '/'))
+        if (!entry->Used || strncmp(entry->Path, from, length) ||
+            (entry->Path[length] && entry->Path[length] != '/'))
             continue;
         char path[MaximumPath * 2];
         snprintf(path, sizeof(path), "%s%s", to, entry->Path + length);
@@ -312,7 +335,8 @@ static void StepList(void)
         Model *entry = Find(child);
         CHECK(entry != nullptr);
         if (entry) {
-            CHECK_EQUAL(item.Info.Attributes & FileAttributeDirectory, entry->Directory ? FileAttributeDirectory : 0);
+            CHECK_EQUAL(item.Info.Attributes & FileAttributeDirectory,
+                        entry->Directory ? FileAttributeDirectory : 0);
             CHECK_EQUAL(item.Info.Size, entry->Size);
         } else {
             printf("# unexpected %s\n", child);
@@ -321,7 +345,8 @@ static void StepList(void)
     }
     for (int i = 0; i < MODEL_ENTRIES; i++) {
         const char *at = Entries[i].Path;
-        expected += Entries[i].Used && !strncmp(at, path, length) && at[length] == '/' && !strchr(at + length + 1, '/');
+        expected += Entries[i].Used && !strncmp(at, path, length) && at[length] == '/' &&
+                    !strchr(at + length + 1, '/');
     }
     CHECK_EQUAL(listed, expected);
     if (parent)
@@ -365,8 +390,9 @@ static void StepRest(void)
 
 static void RunModel(uint64_t seed, int steps)
 {
-    static void (*const step[])(void) = {StepCreate, StepWrite, StepWrite, StepWrite,     StepRead,   StepRead,  StepResize,
-                                         StepDelete, StepClose, StepList,  StepDirectory, StepRename, StepRest};
+    static void (*const step[])(void) = {StepCreate,    StepWrite,  StepWrite,  StepWrite, StepRead,
+                                         StepRead,      StepResize, StepDelete, StepClose, StepList,
+                                         StepDirectory, StepRename, StepRest};
     Seed = seed;
     for (int i = 0; i < steps && !UnitFailed; i++) {
         step[Pick(RTL_COUNT_OF(step))]();
@@ -388,7 +414,9 @@ static void CheckContents(void)
             continue;
         char name[128];
         snprintf(name, sizeof(name), "%s.out", Image);
-        CHECK_EQUAL(HostCommand("MTOOLS_SKIP_CHECK=1 mcopy -n -o -i %s '::%s' %s 2>&1", Image, entry->Path, name), 0);
+        CHECK_EQUAL(HostCommand("MTOOLS_SKIP_CHECK=1 mcopy -n -o -i %s '::%s' %s 2>&1", Image,
+                                entry->Path, name),
+                    0);
         FILE *file = fopen(name, "rb");
         CHECK(file != nullptr);
         if (!file)
@@ -413,12 +441,30 @@ static void ModelOn(const char *options, uint32_t sectorSize, const char *size, 
     Finish();
 }
 
-static void ModelFat32Small(void) { ModelOn("-F 32 -s 1", 512, "36M", 1); }
-static void ModelFat32Pages(void) { ModelOn("-F 32 -s 8", 512, "300M", 2); }
-static void ModelFat32Large(void) { ModelOn("-F 32 -s 64 -a", 512, "2200M", 3); }
-static void ModelFat16(void) { ModelOn("-F 16 -s 4", 512, "30M", 4); }
-static void ModelFat12(void) { ModelOn("-F 12 -s 16 -r 512", 512, "15M", 5); }
-static void ModelSectors4096(void) { ModelOn("-F 32 -s 1", 4096, "300M", 6); }
+static void ModelFat32Small(void)
+{
+    ModelOn("-F 32 -s 1", 512, "36M", 1);
+}
+static void ModelFat32Pages(void)
+{
+    ModelOn("-F 32 -s 8", 512, "300M", 2);
+}
+static void ModelFat32Large(void)
+{
+    ModelOn("-F 32 -s 64 -a", 512, "2200M", 3);
+}
+static void ModelFat16(void)
+{
+    ModelOn("-F 16 -s 4", 512, "30M", 4);
+}
+static void ModelFat12(void)
+{
+    ModelOn("-F 12 -s 16 -r 512", 512, "15M", 5);
+}
+static void ModelSectors4096(void)
+{
+    ModelOn("-F 32 -s 1", 4096, "300M", 6);
+}
 
 // ---- rules
 
@@ -486,9 +532,11 @@ static void SharingAndAccess(void)
     CHECK_EQUAL(FsOpen("/none", FileRead, FileOpenExisting, &a), StatusNotFound);
     CHECK_EQUAL(FsOpen("/none/x", FileRead, FileCreateAlways, &a), StatusPathNotFound);
     CHECK_EQUAL(FsOpen("/", FileRead, FileOpenExisting, &a), StatusIsADirectory);
-    CHECK_EQUAL(FsOpen("/Long File Name.txt", FileRead | FileWrite, FileCreateNew, &a), StatusSuccess);
+    CHECK_EQUAL(FsOpen("/Long File Name.txt", FileRead | FileWrite, FileCreateNew, &a),
+                StatusSuccess);
     CHECK_EQUAL(FsOpen("/LONG FILE name.TXT", FileRead, FileOpenExisting, &b), StatusSuccess);
-    CHECK_EQUAL(FsOpen("/LONGFI~1.TXT", FileRead | FileAppend, FileOpenExisting, &c), StatusSuccess);
+    CHECK_EQUAL(FsOpen("/LONGFI~1.TXT", FileRead | FileAppend, FileOpenExisting, &c),
+                StatusSuccess);
     FsQueryIdentity(a, &identity, &stamp);
     FsQueryIdentity(c, &identity2, &stamp2);
     CHECK_EQUAL(identity, identity2);
@@ -504,7 +552,8 @@ static void SharingAndAccess(void)
     CHECK_EQUAL(FsRead(b, nullptr, text, sizeof(text), &done), StatusEndOfFile);
     CHECK_EQUAL(done, 0);
     CHECK_EQUAL(FsReadToUser(b, (UserPointer)text, 4, &done), StatusEndOfFile);
-    CHECK_EQUAL(FsWriteFromUser(a, 16, 70000, &done), StatusInvalidAddress); // leaves the file as it was
+    CHECK_EQUAL(FsWriteFromUser(a, 16, 70000, &done),
+                StatusInvalidAddress); // leaves the file as it was
     CHECK_EQUAL(done, 0);
     CHECK_EQUAL(FsSeek(b, -5, FileEnd, &position), StatusSuccess);
     CHECK_EQUAL(position, 6);
@@ -512,7 +561,8 @@ static void SharingAndAccess(void)
     CHECK_EQUAL(FsSeek(b, INT64_MAX, FileCurrent, &position), StatusInvalidParameter);
     CHECK_EQUAL(FsDelete("/long file name.txt"), StatusSharingViolation);
     CHECK_EQUAL(FsRename("/LONGFI~1.TXT", "/other"), StatusSharingViolation);
-    CHECK_EQUAL(FsOpen("/long file name.txt", FileWrite, FileCreateAlways, &a), StatusSharingViolation);
+    CHECK_EQUAL(FsOpen("/long file name.txt", FileWrite, FileCreateAlways, &a),
+                StatusSharingViolation);
     CHECK_EQUAL(FsSetSize(b, 1), StatusAccessDenied);
     CHECK_EQUAL(FsSetSize(a, 0x100000000ull), StatusFileTooLarge);
     position = 0xFFFFFFFFull;
@@ -536,7 +586,8 @@ static void SharingAndAccess(void)
     CHECK_EQUAL(FsQueryVolume(&info), StatusSuccess);
     CHECK_TEXT(info.Label, "TESTDISK");
     CHECK(info.FreeBytes < info.TotalBytes && info.TotalBytes < 36 << 20);
-    CHECK_EQUAL(FsOpen("/device/console", FileRead | FileWrite, FileOpenExisting, &a), StatusSuccess);
+    CHECK_EQUAL(FsOpen("/device/console", FileRead | FileWrite, FileOpenExisting, &a),
+                StatusSuccess);
     CHECK_EQUAL(FsWrite(a, nullptr, "x", 1, &done), StatusSuccess);
     CHECK_EQUAL(FsRead(a, nullptr, text, 1, &done), StatusEndOfFile);
     ObDereference(a);
@@ -582,7 +633,8 @@ static void FullDisk(void)
     Finish();
 }
 
-// The dirty mark: set by the first change, gone after a quiet flush, and believed at the next mount.
+// The dirty mark: set by the first change, gone after a quiet flush, and believed at the next
+// mount.
 static void DirtyMark(void)
 {
     FsFile *file;
@@ -612,7 +664,8 @@ static void Pipes(void)
     for (size_t i = 0; i < sizeof(out); i++)
         out[i] = (uint8_t)(i * 7 + i / 251);
     CHECK_EQUAL(FsCreatePipe(&reader, &writer), StatusSuccess);
-    CHECK_EQUAL(FsWrite(writer, nullptr, out, sizeof(out), &done), StatusTerminating); // nobody reads: full
+    CHECK_EQUAL(FsWrite(writer, nullptr, out, sizeof(out), &done),
+                StatusTerminating); // nobody reads: full
     CHECK_EQUAL(done, 65536);
     CHECK_EQUAL(FsRead(reader, nullptr, in, 1000, &done), StatusSuccess);
     CHECK_EQUAL(done, 1000);
@@ -662,7 +715,8 @@ static void FailingDisk(void)
     Disk.FailReads = false;
     CHECK_EQUAL(FsRead(file, &start, back, sizeof(back), &done), StatusSuccess);
     CHECK(memcmp(data, back, sizeof(data)) == 0);
-    // More data than the cache may hold dirty, and no way to write it: an error, no loss of what is there.
+    // More data than the cache may hold dirty, and no way to write it: an error, no loss of what is
+    // there.
     Disk.FailWrites = true;
     Status status = StatusSuccess;
     for (int i = 0; i < 40 && status == StatusSuccess; i++)
@@ -784,7 +838,8 @@ static void DamagedVolumes(void)
                 if (kind == 3) // a FAT entry pointing somewhere
                     *(uint32_t *)(copy + at) = Pick(700);
                 else
-                    copy[at] = Pick(2) ? (uint8_t)UnitRandom(&Seed) : (uint8_t)(copy[at] ^ 1u << Pick(8));
+                    copy[at] =
+                        Pick(2) ? (uint8_t)UnitRandom(&Seed) : (uint8_t)(copy[at] ^ 1u << Pick(8));
             }
             static HostDisk damaged;
             Disk.Bytes = copy; // the registered disk now shows the copy
@@ -859,7 +914,10 @@ static void InChild(void (*run)(void))
 }
 
 #define IN_CHILD(name)                                                                             \
-    static void name##Child(void) { InChild(name); }
+    static void name##Child(void)                                                                  \
+    {                                                                                              \
+        InChild(name);                                                                             \
+    }
 IN_CHILD(PathRules)
 IN_CHILD(SharingAndAccess)
 IN_CHILD(ModelFat32Small)

@@ -17,11 +17,15 @@ static Status Read(void *context, uint64_t sector, void *buffer)
 
 static Status Parse(IopPartition *partitions, size_t *count)
 {
-    IopDisk disk = {.Read = Read, .SectorCount = SECTORS, .SectorSize = SectorSize, .Scratch = Scratch};
+    IopDisk disk = {
+        .Read = Read, .SectorCount = SECTORS, .SectorSize = SectorSize, .Scratch = Scratch};
     return IopReadPartitions(&disk, partitions, 4, count);
 }
 
-static void Put(uint8_t *at, uint64_t value, size_t size) { memcpy(at, &value, size); }
+static void Put(uint8_t *at, uint64_t value, size_t size)
+{
+    memcpy(at, &value, size);
+}
 
 static void SealHeader(uint8_t *header)
 {
@@ -107,8 +111,9 @@ static void GptBounds(void)
     static const struct {
         size_t At, Size;
         uint64_t Value;
-    } bad[] = {{12, 4, 91}, {12, 4, 513}, {24, 8, 2}, {40, 8, SECTORS}, {48, 8, SECTORS}, {72, 8, 1},
-               {72, 8, SECTORS - 3}, {72, 8, UINT64_MAX}, {80, 4, 0}, {80, 4, UINT32_MAX}, {84, 4, 64}, {84, 4, 192},
+    } bad[] = {{12, 4, 91},      {12, 4, 513},        {24, 8, 2},           {40, 8, SECTORS},
+               {48, 8, SECTORS}, {72, 8, 1},          {72, 8, SECTORS - 3}, {72, 8, UINT64_MAX},
+               {80, 4, 0},       {80, 4, UINT32_MAX}, {84, 4, 64},          {84, 4, 192},
                {84, 4, 1024}};
     for (size_t i = 0; i < RTL_COUNT_OF(bad); i++) {
         MakeGpt(512);
@@ -178,14 +183,16 @@ static void Noise(void)
         Status status = Parse(found, &count);
         CHECK(status != StatusSuccess || count <= 4);
         for (size_t i = 0; status == StatusSuccess && i < count; i++)
-            CHECK(found[i].FirstSector < SECTORS && found[i].SectorCount <= SECTORS - found[i].FirstSector);
+            CHECK(found[i].FirstSector < SECTORS &&
+                  found[i].SectorCount <= SECTORS - found[i].FirstSector);
     }
 }
 
 int main(void)
 {
     static const UnitTest tests[] = {
-        {"gpt", Gpt}, {"gpt backup", GptBackup}, {"gpt bounds", GptBounds}, {"mbr and plain", Mbr}, {"noise", Noise},
+        {"gpt", Gpt},           {"gpt backup", GptBackup}, {"gpt bounds", GptBounds},
+        {"mbr and plain", Mbr}, {"noise", Noise},
     };
     return UnitRun(tests, RTL_COUNT_OF(tests));
 }

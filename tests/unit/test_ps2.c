@@ -16,7 +16,8 @@ static const char *Keys(Ps2KeyDecoder *decoder, const char *bytes)
         uint16_t key;
         bool pressed;
         if (Ps2DecodeKey(decoder, byte, &key, &pressed))
-            used += (size_t)snprintf(text + used, sizeof(text) - used, "%c%02X ", pressed ? '+' : '-', key);
+            used += (size_t)snprintf(text + used, sizeof(text) - used, "%c%02X ",
+                                     pressed ? '+' : '-', key);
         while (*end == ' ')
             end++;
     }
@@ -82,8 +83,8 @@ static const char *Packets(const char *bytes)
         Ps2MouseEvent event;
         uint8_t byte = (uint8_t)strtoul(bytes, &end, 16);
         if (Ps2DecodeMouse(&Mouse, byte, Time += 1000000, &event))
-            used += (size_t)snprintf(text + used, sizeof(text) - used, "%d,%d,%d,%u ", event.X, event.Y, event.Wheel,
-                                     event.Buttons);
+            used += (size_t)snprintf(text + used, sizeof(text) - used, "%d,%d,%d,%u ", event.X,
+                                     event.Y, event.Wheel, event.Buttons);
         while (*end == ' ')
             end++;
     }
@@ -119,14 +120,16 @@ static void Noise(void)
         uint16_t key;
         bool pressed;
         Ps2MouseEvent event;
-        if (Ps2DecodeKey(&sets[i & 1], (uint8_t)(random >> 20), &key, &pressed) && (key == KeyNone || key > KeyRightSuper)) {
+        if (Ps2DecodeKey(&sets[i & 1], (uint8_t)(random >> 20), &key, &pressed) &&
+            (key == KeyNone || key > KeyRightSuper)) {
             CHECK(key != KeyNone && key <= KeyRightSuper);
             return;
         }
         if (i % 5000 == 0)
             Mouse = (Ps2MouseDecoder){.Id = (uint8_t)(i / 5000 % 5)};
         if (Ps2DecodeMouse(&Mouse, (uint8_t)(random >> 30), Time += random >> 36, &event) &&
-            (abs(event.X) > 256 || abs(event.Y) > 256 || abs(event.Wheel) > 128 || event.Buttons > 31)) {
+            (abs(event.X) > 256 || abs(event.Y) > 256 || abs(event.Wheel) > 128 ||
+             event.Buttons > 31)) {
             CHECK(false);
             return;
         }
@@ -136,8 +139,12 @@ static void Noise(void)
 int main(void)
 {
     static const UnitTest tests[] = {
-        {"scan code set 1", Set1},     {"scan code set 2", Set2},      {"both sets know the same keys", SetsAgree},
-        {"mouse packets", MousePackets}, {"mouse resync", MouseResync}, {"noise", Noise},
+        {"scan code set 1", Set1},
+        {"scan code set 2", Set2},
+        {"both sets know the same keys", SetsAgree},
+        {"mouse packets", MousePackets},
+        {"mouse resync", MouseResync},
+        {"noise", Noise},
     };
     return UnitRun(tests, sizeof(tests) / sizeof(tests[0]));
 }

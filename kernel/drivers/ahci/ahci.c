@@ -1,29 +1,29 @@
 // ahci.c - SATA disks behind an AHCI 1.3.1 host bus adapter: finding and starting the adapter.
 //
-// How a request travels. IoSubmit puts it on its port's queue; a free command slot takes it: the command
-// FIS and the region descriptors are written into the slot's table, straight to the caller's memory, and
-// the slot is started. The adapter's message interrupt only notes which ports want attention and queues
-// their DPCs; the DPC finds the slots that finished, completes their requests and fills the slots anew.
-// With native command queuing up to 32 commands are under way; a flush is not a queued command and so
-// waits for the others and runs alone.
+// How a request travels. IoSubmit puts it on its port's queue; a free command slot takes it: the
+// command FIS and the region descriptors are written into the slot's table, straight to the
+// caller's memory, and the slot is started. The adapter's message interrupt only notes which ports
+// want attention and queues their DPCs; the DPC finds the slots that finished, completes their
+// requests and fills the slots anew. With native command queuing up to 32 commands are under way; a
+// flush is not a queued command and so waits for the others and runs alone.
 //
-// Errors and time-outs end in port.c's AhciRecoverPort, on a thread of the adapter's own (the system worker
-// may itself be waiting for the disk): the port is reset (COMRESET), and
-// what was under way runs once more, one at a time and unqueued, which tells the command that fails from
-// its innocent neighbours. A port that does not come back fails everything from then on.
+// Errors and time-outs end in port.c's AhciRecoverPort, on a thread of the adapter's own (the
+// system worker may itself be waiting for the disk): the port is reset (COMRESET), and what was
+// under way runs once more, one at a time and unqueued, which tells the command that fails from its
+// innocent neighbours. A port that does not come back fails everything from then on.
 //
 // Without a message interrupt a millisecond timer looks for completions instead.
 //
-// Limits: ATA disks with 48-bit addresses only; ATAPI devices and port multipliers are left alone; no hot
-// plug. Every wait is bounded.
+// Limits: ATA disks with 48-bit addresses only; ATAPI devices and port multipliers are left alone;
+// no hot plug. Every wait is bounded.
 // SPDX-License-Identifier: MIT
 #include "ahci.h"
 
 #include "ps.h"
 
-#define TAG_AHCI MM_TAG('A', 'h', 'c', 'i')
-#define MILLISECOND 1000000ull
-#define ABSENT_AFTER (200 * MILLISECOND) // a port without any sign of a device
+#define TAG_AHCI     MM_TAG('A', 'h', 'c', 'i')
+#define MILLISECOND  1000000ull
+#define ABSENT_AFTER (200 * MILLISECOND)  // a port without any sign of a device
 #define SILENT_AFTER (2000 * MILLISECOND) // a device that never establishes the link
 
 static void HandleInterrupt(void *context)
@@ -56,8 +56,8 @@ static void TakeOwnership(AhciHba *hba)
         AhciWait(&registers->BOHC, BOHC_BB, 0, 2000 * MILLISECOND);
 }
 
-// 10.4.3. *linked are the ports worth waiting for: those where the firmware found something, or all when
-// it did not look.
+// 10.4.3. *linked are the ports worth waiting for: those where the firmware found something, or all
+// when it did not look.
 static Status ResetHba(AhciHba *hba, uint32_t *linked)
 {
     volatile AhciRegisters *registers = hba->Registers;
@@ -141,8 +141,8 @@ static Status StartHba(AhciHba *hba)
         uint32_t i = (uint32_t)__builtin_ctz(left);
         status = AhciStartPort(hba, i, &hba->Ports[i]);
         if (status != StatusSuccess)
-            KeLog(status == StatusNotSupported ? LogDebug : LogWarning, "ahci: port %u left alone, status %u", i,
-                  (unsigned)status);
+            KeLog(status == StatusNotSupported ? LogDebug : LogWarning,
+                  "ahci: port %u left alone, status %u", i, (unsigned)status);
     }
     return StatusSuccess;
 }
@@ -165,7 +165,8 @@ static Status Probe(IoDevice *device)
     hba->Device = device;
     hba->Registers = mapping;
     device->DriverData = hba;
-    return StartHba(hba); // one that fails half-way keeps its memory: the adapter may still write there
+    return StartHba(
+        hba); // one that fails half-way keeps its memory: the adapter may still write there
 }
 
 static void Shutdown(IoDevice *device)

@@ -2,26 +2,26 @@
 // SPDX-License-Identifier: MIT
 #include "ahci.h"
 
-#define TAG_PORT MM_TAG('A', 'h', 'P', 't')
-#define MICROSECOND 1000ull
-#define MILLISECOND 1000000ull
-#define SECOND 1000000000ull
+#define TAG_PORT         MM_TAG('A', 'h', 'P', 't')
+#define MICROSECOND      1000ull
+#define MILLISECOND      1000000ull
+#define SECOND           1000000000ull
 #define TRANSFER_TIMEOUT (10 * SECOND)
-#define FLUSH_TIMEOUT (60 * SECOND)
-#define READY_TIMEOUT (10 * SECOND) // a disk that spins up
-#define WATCH_PERIOD (500 * MILLISECOND)
-#define POLL_PERIOD MILLISECOND
+#define FLUSH_TIMEOUT    (60 * SECOND)
+#define READY_TIMEOUT    (10 * SECOND) // a disk that spins up
+#define WATCH_PERIOD     (500 * MILLISECOND)
+#define POLL_PERIOD      MILLISECOND
 #define MAXIMUM_ATTEMPTS 2u
 
-#define ATA_READ_DMA_EXT 0x25
-#define ATA_WRITE_DMA_EXT 0x35
-#define ATA_READ_FPDMA 0x60
-#define ATA_WRITE_FPDMA 0x61
-#define ATA_FLUSH_EXT 0xEA
-#define ATA_IDENTIFY 0xEC
+#define ATA_READ_DMA_EXT   0x25
+#define ATA_WRITE_DMA_EXT  0x35
+#define ATA_READ_FPDMA     0x60
+#define ATA_WRITE_FPDMA    0x61
+#define ATA_FLUSH_EXT      0xEA
+#define ATA_IDENTIFY       0xEC
 #define FIS_HOST_TO_DEVICE 0x27
-#define FIS_COMMAND 0x80
-#define DEVICE_LBA 0x40
+#define FIS_COMMAND        0x80
+#define DEVICE_LBA         0x40
 
 bool AhciWait(volatile uint32_t *reg, uint32_t mask, uint32_t value, uint64_t time)
 {
@@ -61,7 +61,8 @@ static Status StartEngine(AhciPort *port)
 // ---- commands
 
 // Register FIS, host to device: Serial ATA 3.0, 10.5.5.
-static void BuildFis(uint8_t *fis, uint8_t command, uint64_t sector, uint32_t features, uint32_t count)
+static void BuildFis(uint8_t *fis, uint8_t command, uint64_t sector, uint32_t features,
+                     uint32_t count)
 {
     fis[0] = FIS_HOST_TO_DEVICE;
     fis[1] = FIS_COMMAND;
@@ -90,8 +91,8 @@ static void AddRegion(AhciTable *table, uint32_t *count, PhysicalAddress address
             return;
         }
     }
-    table->PRDT[(*count)++] = (AhciRegion){.DBA = (uint32_t)address, .DBAU = (uint32_t)(address >> 32),
-                                           .DBC = (uint32_t)size - 1};
+    table->PRDT[(*count)++] = (AhciRegion){
+        .DBA = (uint32_t)address, .DBAU = (uint32_t)(address >> 32), .DBC = (uint32_t)size - 1};
 }
 
 // Describes the request's memory; the number of regions.
@@ -104,7 +105,8 @@ static uint32_t BuildRegions(AhciTable *table, const IoRequest *request)
         while (left) {
             uintptr_t direct = (uintptr_t)at - DIRECT_MAP_BASE;
             bool contiguous = direct < DIRECT_MAP_SIZE;
-            size_t part = contiguous ? left : RTL_MIN(left, PAGE_SIZE - ((uintptr_t)at & (PAGE_SIZE - 1)));
+            size_t part =
+                contiguous ? left : RTL_MIN(left, PAGE_SIZE - ((uintptr_t)at & (PAGE_SIZE - 1)));
             AddRegion(table, &count, contiguous ? direct : MmVirtualToPhysical(at), part);
             at += part;
             left -= part;
@@ -123,9 +125,11 @@ static void Issue(AhciPort *port, IoRequest *request, bool queued)
     if (flush)
         BuildFis(table->CFIS, ATA_FLUSH_EXT, 0, 0, 0);
     else if (queued)
-        BuildFis(table->CFIS, write ? ATA_WRITE_FPDMA : ATA_READ_FPDMA, request->Sector, request->Count, slot << 3);
+        BuildFis(table->CFIS, write ? ATA_WRITE_FPDMA : ATA_READ_FPDMA, request->Sector,
+                 request->Count, slot << 3);
     else
-        BuildFis(table->CFIS, write ? ATA_WRITE_DMA_EXT : ATA_READ_DMA_EXT, request->Sector, 0, request->Count);
+        BuildFis(table->CFIS, write ? ATA_WRITE_DMA_EXT : ATA_READ_DMA_EXT, request->Sector, 0,
+                 request->Count);
     uint32_t regions = BuildRegions(table, request);
     header->Flags = HEADER_FIS_DWORDS | (write ? HEADER_WRITE : 0) | regions << 16;
     header->PRDBC = 0;
@@ -154,7 +158,8 @@ static void StartWaiting(AhciPort *port)
     }
     if (port->Issued && !port->TimerArmed) {
         port->TimerArmed = true;
-        KeSetTimer(&port->Timer, port->Hba->HasInterrupt ? WATCH_PERIOD : POLL_PERIOD, 0, &port->WatchDpc);
+        KeSetTimer(&port->Timer, port->Hba->HasInterrupt ? WATCH_PERIOD : POLL_PERIOD, 0,
+                   &port->WatchDpc);
     }
 }
 
@@ -235,8 +240,14 @@ static void Service(AhciPort *port, bool watch)
     CompleteAll(&done, StatusSuccess);
 }
 
-static void ServiceInterrupt(void *context) { Service(context, false); }
-static void ServiceTimer(void *context) { Service(context, true); }
+static void ServiceInterrupt(void *context)
+{
+    Service(context, false);
+}
+static void ServiceTimer(void *context)
+{
+    Service(context, true);
+}
 
 // ---- recovery (6.2.2, 10.4.2)
 
@@ -254,8 +265,8 @@ static Status ResetLink(AhciPort *port)
     return stopped ? StartEngine(port) : StatusDeviceNotReady;
 }
 
-// What was under way goes back to the head of the queue or, tried often enough, to `failed`; from a dead
-// port everything goes there. Lock held.
+// What was under way goes back to the head of the queue or, tried often enough, to `failed`; from a
+// dead port everything goes there. Lock held.
 static void Requeue(AhciPort *port, ListEntry *failed)
 {
     ListEntry pending;
@@ -280,12 +291,14 @@ void AhciRecoverPort(AhciPort *port)
 {
     if (!__atomic_load_n(&port->Recovering, __ATOMIC_ACQUIRE))
         return;
-    if ((port->Errors & (port->Errors - 1)) == 0) // the 1st, 2nd, 4th, ...: a broken disk must not flood the log
-        KeLog(LogWarning, "ahci: %s: error %llu, tfd %04x serr %08x; resetting the port", port->Block.Name,
-              port->Errors, port->Registers->TFD & 0xFFFF, port->Registers->SERR);
+    if ((port->Errors & (port->Errors - 1)) ==
+        0) // the 1st, 2nd, 4th, ...: a broken disk must not flood the log
+        KeLog(LogWarning, "ahci: %s: error %llu, tfd %04x serr %08x; resetting the port",
+              port->Block.Name, port->Errors, port->Registers->TFD & 0xFFFF, port->Registers->SERR);
     Status status = ResetLink(port);
     if (status != StatusSuccess)
-        KeLog(LogError, "ahci: %s: the port does not come back, status %u", port->Block.Name, (unsigned)status);
+        KeLog(LogError, "ahci: %s: the port does not come back, status %u", port->Block.Name,
+              (unsigned)status);
     ListEntry failed;
     RtlInitializeList(&failed);
     KIrql old = KeAcquireSpinLock(&port->Lock);
@@ -305,13 +318,15 @@ static Status Identify(AhciPort *port)
     AhciTable *table = &port->Memory->Tables[0];
     uint32_t regions = 0;
     BuildFis(table->CFIS, ATA_IDENTIFY, 0, 0, 0);
-    AddRegion(table, &regions, port->MemoryPhysical + offsetof(AhciMemory, Identify), sizeof(port->Memory->Identify));
+    AddRegion(table, &regions, port->MemoryPhysical + offsetof(AhciMemory, Identify),
+              sizeof(port->Memory->Identify));
     port->Memory->Headers[0].Flags = HEADER_FIS_DWORDS | regions << 16;
     port->Registers->CI = 1;
     bool done = AhciWait(&port->Registers->CI, 1, 0, 5 * SECOND);
     uint32_t events = port->Registers->IS;
     port->Registers->IS = events;
-    return done && !(events & IS_FAILURES) && !(port->Registers->TFD & TFD_ERR) ? StatusSuccess : StatusIoError;
+    return done && !(events & IS_FAILURES) && !(port->Registers->TFD & TFD_ERR) ? StatusSuccess
+                                                                                : StatusIoError;
 }
 
 static void CopyModel(char model[41], const uint16_t words[256])
@@ -331,7 +346,8 @@ static Status ReadGeometry(AhciPort *port)
     memcpy(words, port->Memory->Identify, sizeof(words));
     if ((words[83] & 0xC400) != 0x4400)
         return StatusNotSupported; // no 48-bit addresses
-    uint64_t sectors = words[100] | (uint64_t)words[101] << 16 | (uint64_t)words[102] << 32 | (uint64_t)words[103] << 48;
+    uint64_t sectors = words[100] | (uint64_t)words[101] << 16 | (uint64_t)words[102] << 32 |
+                       (uint64_t)words[103] << 48;
     uint64_t size = 512;
     if ((words[106] & 0xD000) == 0x5000) // longer logical sectors, in words
         size = 2 * (words[117] | (uint64_t)words[118] << 16);
@@ -344,7 +360,8 @@ static Status ReadGeometry(AhciPort *port)
     port->Block.Context = port;
     port->Block.Submit = Submit;
     uint32_t slots = CAP_NCS(port->Hba->Capabilities);
-    port->Queued = (port->Hba->Capabilities & CAP_SNCQ) && words[76] != 0xFFFF && (words[76] & 1u << 8);
+    port->Queued =
+        (port->Hba->Capabilities & CAP_SNCQ) && words[76] != 0xFFFF && (words[76] & 1u << 8);
     if (port->Queued)
         slots = RTL_MIN(slots, (words[75] & 31u) + 1);
     port->SlotMask = slots >= 32 ? UINT32_MAX : (1u << slots) - 1;
@@ -354,14 +371,15 @@ static Status ReadGeometry(AhciPort *port)
 static Status AllocateMemory(AhciPort *port)
 {
     PhysicalAddress limit = port->Hba->Capabilities & CAP_S64A ? UINT64_MAX : 1ull << 32;
-    Status status = MmAllocateContiguous(PageDevice, sizeof(AhciMemory) / PAGE_SIZE, PAGE_SIZE, limit,
-                                         &port->MemoryPhysical);
+    Status status = MmAllocateContiguous(PageDevice, sizeof(AhciMemory) / PAGE_SIZE, PAGE_SIZE,
+                                         limit, &port->MemoryPhysical);
     if (status != StatusSuccess)
         return status;
     port->Memory = MmPhysicalToVirtual(port->MemoryPhysical);
     memset(port->Memory, 0, sizeof(AhciMemory));
     for (uint32_t i = 0; i < AHCI_MAXIMUM_SLOTS; i++) {
-        PhysicalAddress table = port->MemoryPhysical + offsetof(AhciMemory, Tables) + i * sizeof(AhciTable);
+        PhysicalAddress table =
+            port->MemoryPhysical + offsetof(AhciMemory, Tables) + i * sizeof(AhciTable);
         port->Memory->Headers[i].CTBA = (uint32_t)table;
         port->Memory->Headers[i].CTBAU = (uint32_t)(table >> 32);
     }
@@ -427,8 +445,10 @@ Status AhciStartPort(AhciHba *hba, uint32_t number, AhciPort **result)
     *result = port;
     port->Registers->IS = UINT32_MAX;
     port->Registers->IE = hba->HasInterrupt ? IS_ENABLED : 0;
-    KeLog(LogInfo, "ahci: %s: port %u, %s, %llu MiB, %u-byte sectors, %u %s", port->Block.Name, number, port->Model,
-          (unsigned long long)(port->Block.SectorCount * port->Block.SectorSize >> 20), port->Block.SectorSize,
-          (unsigned)__builtin_popcount(port->SlotMask), port->Queued ? "queued commands" : "slots");
+    KeLog(LogInfo, "ahci: %s: port %u, %s, %llu MiB, %u-byte sectors, %u %s", port->Block.Name,
+          number, port->Model,
+          (unsigned long long)(port->Block.SectorCount * port->Block.SectorSize >> 20),
+          port->Block.SectorSize, (unsigned)__builtin_popcount(port->SlotMask),
+          port->Queued ? "queued commands" : "slots");
     return StatusSuccess;
 }

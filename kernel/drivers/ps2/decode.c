@@ -1,9 +1,10 @@
 // decode.c - what PS/2 keyboards and mice say, as events. Pure.
 //
-// Keyboards: scan code set 1 (what a controller that translates delivers) and set 2 (what keyboards send),
-// as in Microsoft's "Keyboard Scan Code Specification" 1.3a, translated to the usages of MetalKeys.h. The
-// shifts that some keys wrap themselves in (E0 2A and the like) are left out. Mice: 3-byte packets, and the
-// 4-byte ones of the IntelliMouse (id 3) and the IntelliMouse Explorer (id 4).
+// Keyboards: scan code set 1 (what a controller that translates delivers) and set 2 (what keyboards
+// send), as in Microsoft's "Keyboard Scan Code Specification" 1.3a, translated to the usages of
+// MetalKeys.h. The shifts that some keys wrap themselves in (E0 2A and the like) are left out.
+// Mice: 3-byte packets, and the 4-byte ones of the IntelliMouse (id 3) and the IntelliMouse
+// Explorer (id 4).
 // SPDX-License-Identifier: MIT
 #include "decode.h"
 
@@ -69,11 +70,11 @@ static const uint8_t Set2Extended[256] = {
 };
 // clang-format on
 
-#define EXTENDED 0xE0
+#define EXTENDED       0xE0
 #define EXTENDED_PAUSE 0xE1
-#define SET2_RELEASE 0xF0
-#define SET1_RELEASE 0x80
-#define PAUSE_CODES 2 // after E1 come the two codes of Ctrl+NumLock
+#define SET2_RELEASE   0xF0
+#define SET1_RELEASE   0x80
+#define PAUSE_CODES    2 // after E1 come the two codes of Ctrl+NumLock
 
 static bool IsFakeShift(bool set2, uint8_t code)
 {
@@ -93,7 +94,8 @@ static bool Finish(Ps2KeyDecoder *decoder, uint8_t code, uint16_t *key, bool *pr
     }
     if (extended && IsFakeShift(decoder->Set2, code))
         return false;
-    const uint8_t *table = decoder->Set2 ? (extended ? Set2Extended : Set2) : (extended ? Set1Extended : Set1);
+    const uint8_t *table =
+        decoder->Set2 ? (extended ? Set2Extended : Set2) : (extended ? Set1Extended : Set1);
     *key = table[code];
     *pressed = !release;
     return *key != KeyNone;
@@ -125,8 +127,8 @@ bool Ps2DecodeKey(Ps2KeyDecoder *decoder, uint8_t byte, uint16_t *key, bool *pre
 }
 
 #define MOUSE_ALWAYS_ONE 0x08
-#define MOUSE_OVERFLOW 0xC0
-#define MOUSE_GAP 100000000ull // nanoseconds: a packet's bytes come closer together
+#define MOUSE_OVERFLOW   0xC0
+#define MOUSE_GAP        100000000ull // nanoseconds: a packet's bytes come closer together
 
 bool Ps2DecodeMouse(Ps2MouseDecoder *decoder, uint8_t byte, uint64_t time, Ps2MouseEvent *event)
 {

@@ -1,67 +1,67 @@
-// ps2.c - the i8042 keyboard controller with a keyboard and a mouse (IBM PS/2 Hardware Interface Technical
-// Reference, "Keyboard/Auxiliary Device Controller").
+// ps2.c - the i8042 keyboard controller with a keyboard and a mouse (IBM PS/2 Hardware Interface
+// Technical Reference, "Keyboard/Auxiliary Device Controller").
 //
 // Set-up is polled with both ports' interrupts off; each wait is bounded, so a machine without the
-// controller costs a fraction of a second. Afterwards the interrupt handlers of IRQ 1 and 12 empty the
-// output buffer together and report events. The only command sent later sets the keyboard's lights: its
-// bytes go out one at a time, each after the keyboard has acknowledged the one before.
+// controller costs a fraction of a second. Afterwards the interrupt handlers of IRQ 1 and 12 empty
+// the output buffer together and report events. The only command sent later sets the keyboard's
+// lights: its bytes go out one at a time, each after the keyboard has acknowledged the one before.
 //
-// The controller's translation to scan code set 1 is left as the firmware set it up; the keyboard itself is
-// told to use set 2.
+// The controller's translation to scan code set 1 is left as the firmware set it up; the keyboard
+// itself is told to use set 2.
 // SPDX-License-Identifier: MIT
 #include "../drivers.h"
 
 #include "decode.h"
 
-#define DATA_PORT 0x60
-#define STATUS_PORT 0x64
-#define COMMAND_PORT 0x64
+#define DATA_PORT          0x60
+#define STATUS_PORT        0x64
+#define COMMAND_PORT       0x64
 #define STATUS_OUTPUT_FULL 0x01
-#define STATUS_INPUT_FULL 0x02
-#define STATUS_FROM_MOUSE 0x20
+#define STATUS_INPUT_FULL  0x02
+#define STATUS_FROM_MOUSE  0x20
 
-#define READ_CONFIGURATION 0x20
-#define WRITE_CONFIGURATION 0x60
-#define DISABLE_MOUSE_PORT 0xA7
-#define ENABLE_MOUSE_PORT 0xA8
-#define SELF_TEST 0xAA
-#define SELF_TEST_PASSED 0x55
-#define DISABLE_KEYBOARD_PORT 0xAD
-#define ENABLE_KEYBOARD_PORT 0xAE
-#define WRITE_TO_MOUSE 0xD4
-#define CONFIGURATION_INTERRUPTS 0x03
+#define READ_CONFIGURATION         0x20
+#define WRITE_CONFIGURATION        0x60
+#define DISABLE_MOUSE_PORT         0xA7
+#define ENABLE_MOUSE_PORT          0xA8
+#define SELF_TEST                  0xAA
+#define SELF_TEST_PASSED           0x55
+#define DISABLE_KEYBOARD_PORT      0xAD
+#define ENABLE_KEYBOARD_PORT       0xAE
+#define WRITE_TO_MOUSE             0xD4
+#define CONFIGURATION_INTERRUPTS   0x03
 #define CONFIGURATION_KEYBOARD_OFF 0x10
-#define CONFIGURATION_MOUSE_OFF 0x20
-#define CONFIGURATION_TRANSLATE 0x40
+#define CONFIGURATION_MOUSE_OFF    0x20
+#define CONFIGURATION_TRANSLATE    0x40
 
-#define SET_LIGHTS 0xED
+#define SET_LIGHTS     0xED
 #define SET_SCAN_CODES 0xF0
-#define GET_ID 0xF2
-#define SET_RATE 0xF3
-#define ENABLE 0xF4
-#define DISABLE 0xF5
-#define SET_DEFAULTS 0xF6
+#define GET_ID         0xF2
+#define SET_RATE       0xF3
+#define ENABLE         0xF4
+#define DISABLE        0xF5
+#define SET_DEFAULTS   0xF6
 #define SET_RESOLUTION 0xE8
-#define ACKNOWLEDGE 0xFA
-#define RESEND 0xFE
+#define ACKNOWLEDGE    0xFA
+#define RESEND         0xFE
 
-#define MILLISECOND 1000000ull
+#define MILLISECOND        1000000ull
 #define CONTROLLER_TIMEOUT (100 * MILLISECOND)
-#define SELF_TEST_TIMEOUT (500 * MILLISECOND)
-#define DEVICE_TIMEOUT (200 * MILLISECOND)
-#define LIGHTS_TIMEOUT (500 * MILLISECOND)
-#define MAXIMUM_TRIES 3
-#define DRAIN_LIMIT 64 // bytes taken in one go
+#define SELF_TEST_TIMEOUT  (500 * MILLISECOND)
+#define DEVICE_TIMEOUT     (200 * MILLISECOND)
+#define LIGHTS_TIMEOUT     (500 * MILLISECOND)
+#define MAXIMUM_TRIES      3
+#define DRAIN_LIMIT        64 // bytes taken in one go
 
 static struct {
     KSpinLock Lock; // guards everything below, and the ports
     bool HasKeyboard, HasMouse;
     Ps2KeyDecoder Keys;
     Ps2MouseDecoder Mouse;
-    uint8_t Lights[2];     // command and argument under way
-    uint8_t LightsSent;    // bytes sent of them; 0: none under way
+    uint8_t Lights[2];  // command and argument under way
+    uint8_t LightsSent; // bytes sent of them; 0: none under way
     uint8_t LightsTries;
-    bool LightsChanged;    // another setting waits
+    bool LightsChanged; // another setting waits
     uint8_t LightsWanted;
     uint64_t LightsTime;
 } Ps2 = {.Lock = KE_SPIN_LOCK_INIT(LockRankDevice, "i8042")};
@@ -132,12 +132,13 @@ static bool Command2(bool mouse, uint8_t byte, uint8_t argument)
 
 static void ReportKey(uint16_t code, bool pressed)
 {
-    IoInputEvent event = {.Kind = InputKey, .Pressed = pressed, .Code = code, .Time = KeQueryTime()};
+    IoInputEvent event = {
+        .Kind = InputKey, .Pressed = pressed, .Code = code, .Time = KeQueryTime()};
     IoReportInput(&event);
 }
 
-// The next byte of the lights command. Lock held; the controller takes a byte at any time but must have
-// taken the last one, which the keyboard's answer to it proves.
+// The next byte of the lights command. Lock held; the controller takes a byte at any time but must
+// have taken the last one, which the keyboard's answer to it proves.
 static void SendLights(void)
 {
     if (!Ps2.LightsSent) {
@@ -183,8 +184,12 @@ static void TakeByte(uint8_t status, uint8_t byte)
         uint64_t now = KeQueryTime();
         if (!Ps2.HasMouse || !Ps2DecodeMouse(&Ps2.Mouse, byte, now, &mouse))
             return;
-        IoInputEvent event = {.Kind = InputMouseRelative, .X = mouse.X, .Y = mouse.Y, .Wheel = mouse.Wheel,
-                              .Buttons = mouse.Buttons, .Time = now};
+        IoInputEvent event = {.Kind = InputMouseRelative,
+                              .X = mouse.X,
+                              .Y = mouse.Y,
+                              .Wheel = mouse.Wheel,
+                              .Buttons = mouse.Buttons,
+                              .Time = now};
         IoReportInput(&event);
     } else if (Ps2.HasKeyboard && !TakeAnswer(byte)) {
         uint16_t code;
@@ -209,7 +214,8 @@ static void HandleInterrupt(void *context)
 static void SetLights(uint32_t modifiers)
 {
     KIrql old = KeAcquireSpinLockRaiseToHigh(&Ps2.Lock);
-    Ps2.LightsWanted = (modifiers & ModifierNumLock ? 2 : 0) | (modifiers & ModifierCapsLock ? 4 : 0);
+    Ps2.LightsWanted =
+        (modifiers & ModifierNumLock ? 2 : 0) | (modifiers & ModifierCapsLock ? 4 : 0);
     Ps2.LightsChanged = true;
     if (Ps2.LightsSent && KeQueryTime() - Ps2.LightsTime > LIGHTS_TIMEOUT)
         Ps2.LightsSent = 0; // the keyboard never answered
@@ -243,9 +249,11 @@ static Status StartController(uint8_t *configuration)
     if (!WriteConfiguration(*configuration))
         return StatusDeviceNotReady;
     uint8_t answer;
-    if (!Send(COMMAND_PORT, SELF_TEST) || !Receive(&answer, SELF_TEST_TIMEOUT) || answer != SELF_TEST_PASSED)
+    if (!Send(COMMAND_PORT, SELF_TEST) || !Receive(&answer, SELF_TEST_TIMEOUT) ||
+        answer != SELF_TEST_PASSED)
         KeLog(LogWarning, "ps2: the controller's self test did not pass");
-    return WriteConfiguration(*configuration) ? StatusSuccess : StatusDeviceNotReady; // the test may reset it
+    return WriteConfiguration(*configuration) ? StatusSuccess
+                                              : StatusDeviceNotReady; // the test may reset it
 }
 
 static bool StartKeyboard(uint8_t configuration)
@@ -280,10 +288,11 @@ static uint8_t IdentifyMouse(void)
 
 static bool StartMouse(void)
 {
-    if (!Send(COMMAND_PORT, ENABLE_MOUSE_PORT) || !Command(true, DISABLE) || !Command(true, SET_DEFAULTS))
+    if (!Send(COMMAND_PORT, ENABLE_MOUSE_PORT) || !Command(true, DISABLE) ||
+        !Command(true, SET_DEFAULTS))
         return false;
     Ps2.Mouse.Id = IdentifyMouse();
-    Command2(true, SET_RATE, 100);    // packets a second
+    Command2(true, SET_RATE, 100);     // packets a second
     Command2(true, SET_RESOLUTION, 3); // 8 counts per millimetre
     return true;
 }
@@ -305,7 +314,8 @@ static Status Connect(uint8_t configuration)
         Ps2.HasMouse = false;
     if (Ps2.HasKeyboard && !Command(false, ENABLE))
         Ps2.HasKeyboard = false;
-    // Edge-triggered interrupts: a byte that is there already would keep new ones from being noticed.
+    // Edge-triggered interrupts: a byte that is there already would keep new ones from being
+    // noticed.
     if (!WriteConfiguration(configuration))
         return StatusDeviceNotReady;
     HandleInterrupt(nullptr);
@@ -333,8 +343,12 @@ static Status Probe(IoDevice *device)
         return status;
     if (Ps2.HasKeyboard)
         IoRegisterKeyboardLeds(SetLights);
-    KeLog(LogInfo, "ps2: keyboard %s, mouse %s", Ps2.HasKeyboard ? Ps2.Keys.Set2 ? "set 2" : "set 1" : "none",
-          !Ps2.HasMouse ? "none" : Ps2.Mouse.Id == 4 ? "5 buttons" : Ps2.Mouse.Id == 3 ? "wheel" : "plain");
+    KeLog(LogInfo, "ps2: keyboard %s, mouse %s",
+          Ps2.HasKeyboard ? Ps2.Keys.Set2 ? "set 2" : "set 1" : "none",
+          !Ps2.HasMouse       ? "none"
+          : Ps2.Mouse.Id == 4 ? "5 buttons"
+          : Ps2.Mouse.Id == 3 ? "wheel"
+                              : "plain");
     return StatusSuccess;
 }
 
