@@ -233,6 +233,9 @@ void WinSetHandle(WinWindow *window, Handle handle)
         queue->WindowCount++;
         WiDeskAdd(&WiDesktop, &window->View);
         WiPresent();
+        Rect at = window->View.Client;
+        KeLog(LogDebug, "win: opened '%s' at %d,%d %dx%d", window->View.Title, at.Left, at.Top,
+              at.Right - at.Left, at.Bottom - at.Top);
     }
     KeReleaseMutex(&WiMutex);
 }
@@ -244,6 +247,7 @@ static bool Withdraw(WinWindow *window)
         return false;
     WinQueue *queue = PsGetWindowData(window->Process);
     if (window->View.Added) {
+        KeLog(LogDebug, "win: closed '%s'", window->View.Title);
         WiDeskRemove(&WiDesktop, &window->View);
         if (queue != nullptr) {
             queue->WindowCount--;

@@ -10,19 +10,19 @@ class DiskError(Exception):
     """A file could not be moved in or out of an image; the text says why."""
 
 
-def copy_sparse(source, target):
-    """Copies a file, leaving out its holes."""
+def copy_sparse(source, target, offset=0):
+    """Copies a file from offset to its end, leaving out its holes."""
     with open(source, "rb") as src, open(target, "wb") as out:
         size = os.fstat(src.fileno()).st_size
-        os.truncate(out.fileno(), size)
-        position = 0
+        os.truncate(out.fileno(), size - offset)
+        position = offset
         while position < size:
             try:
                 position = os.lseek(src.fileno(), position, os.SEEK_DATA)
             except OSError:  # nothing but a hole is left
                 break
             end = os.lseek(src.fileno(), position, os.SEEK_HOLE)
-            os.lseek(out.fileno(), position, os.SEEK_SET)
+            os.lseek(out.fileno(), position - offset, os.SEEK_SET)
             os.lseek(src.fileno(), position, os.SEEK_SET)
             while position < end:
                 position += os.sendfile(out.fileno(), src.fileno(), None, end - position)
@@ -37,6 +37,7 @@ class Disk:
             offset = gpt.esp_offset(file)
         if offset is None:
             raise DiskError(f"{path} has no EFI system partition")
+        self._offset = offset
         self._volume = f"{self.path}@@{offset}"
 
     def _mtool(self, *command, **options):
@@ -83,3 +84,15 @@ class Disk:
 
     def delete(self, guest):
         self._checked("mdel", self._name(guest))
+
+    def check(self, scratch):
+        """Raises a DiskError with fsck.fat's words unless the volume is clean. scratch: a host file name
+        to use meanwhile."""
+        copy_sparse(self.path, scratch, self._offset)
+        try:
+            result = subprocess.run(["/sbin/fsck.fat", "-n", scratch], stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT, check=False)
+        finally:
+            os.unlink(scratch)
+        if result.returncode:
+            raise DiskError(f"{self.path}: {result.stdout.decode(errors='replace')}")

@@ -1,0 +1,184 @@
+"""The desktop and DOOM as a person uses them: keys and mouse in, pixels out."""
+# SPDX-License-Identifier: MIT
+import os
+import re
+
+import metal
+
+DOOM = "Freedoom: Phase 1"
+SCALE = 2                       # doom.exe's default
+AMMO = (0, 171, 46, 191)        # the status bar's first number, in the game's 320x200 pixels
+VIEW = (16, 14, 304, 150)       # the picture of the level, without border, messages and status bar
+TITLE_HEIGHT = 34
+STARTS = 20
+SAVED_GAME = "/doom/savegames/freedoom1.wad/doomsav0.dsg"
+
+
+class Window:
+    """A window found by the log line of its opening; its client area follows the drags done here."""
+
+    def __init__(self, machine, title, start=0):
+        pattern = re.compile(rf"win: opened '{re.escape(title)}' at (-?\d+),(-?\d+) (\d+)x(\d+)\r?\n")
+        machine.wait_until(lambda: pattern.search(machine.log, start), 60, f"window '{title}'")
+        self.machine, self.title = machine, title
+        self.x, self.y, self.width, self.height = map(int, pattern.search(machine.log, start).groups())
+
+    def box(self, area=None):
+        left, top, right, bottom = (value * SCALE for value in area) if area else (0, 0, self.width, self.height)
+        return self.x + left, self.y + top, self.x + right, self.y + bottom
+
+    def crop(self, area=None):
+        return self.machine.look().crop(*self.box(area))
+
+    def wait_until_differs(self, before, area=None, timeout=30):
+        """Waits until a part of the game's picture is not `before`; returns it."""
+        self.machine.wait_for_screen(lambda screen: screen.crop(*self.box(area)) != before, timeout,
+                                     "change of the picture")
+        return self.crop(area)
+
+    def wait_until_is(self, wanted, area=None, timeout=30):
+        self.machine.wait_for_screen(lambda screen: screen.crop(*self.box(area)) == wanted, timeout,
+                                     "picture seen before")
+
+    def wait_until_still(self, area=None, timeout=30):
+        """Waits until a part of the picture has not changed for five looks; returns it."""
+        seen = []
+
+        def still(screen):
+            seen.append(screen.crop(*self.box(area)))
+            return len(seen) >= 5 and len(set(seen[-5:])) == 1
+        self.machine.wait_for_screen(still, timeout, "still picture")
+        return seen[-1]
+
+    def hold_title(self):
+        """Presses the left button in the middle of the title bar; returns where."""
+        at = self.x + self.width // 2, self.y - TITLE_HEIGHT // 2
+        self.machine.point_at(*at)
+        self.machine.mouse_button("left", True)
+        return at
+
+
+def boot_doom(**options):
+    return metal.boot(options=[("log", "debug"), ("run", "fire.exe"), ("run", "doom.exe -iwad freedoom1.wad")], **options)
+
+
+def start_game(machine, doom):
+    """From the title screen through the menu into the first level."""
+    title = doom.wait_until_still()
+    machine.do("esc")
+    doom.wait_until_differs(title)
+    for _ in ("new game", "chapter", "skill"):
+        machine.do("wait:0.3 ret")
+    # The level stands still until somebody moves, but for the face and, while it lasts, the wipe.
+    doom.wait_until_differs(title, VIEW)
+    machine.do("wait:2")
+    return doom.wait_until_still(AMMO)
+
+
+def act(machine, doom, keys, area):
+    """Does keys until they show in a part of the picture; returns the new part."""
+    before = doom.crop(area)
+    machine.do(keys)
+    return doom.wait_until_differs(before, area)
+
+
+@metal.limit(300)
+def test_a_game_from_menu_to_saved_game():
+    with boot_doom() as machine:
+        doom = Window(machine, DOOM)
+        full = start_game(machine, doom)
+        act(machine, doom, "+up wait:0.7 -up", VIEW)
+        act(machine, doom, "+left wait:0.3 -left", VIEW)
+        act(machine, doom, "+shift +right wait:0.3 -right -shift", VIEW)
+        act(machine, doom, "+alt +right wait:0.3 -right -alt", VIEW)
+        machine.mouse_move(120, 0)
+        act(machine, doom, "move:80,0 wait:0.2", VIEW)
+        shot = act(machine, doom, "+ctrl wait:0.3 -ctrl", AMMO)
+        assert shot != full
+        doom.wait_until_still(AMMO)
+        act(machine, doom, "+button:left wait:0.3 -button:left", AMMO)
+        saved = doom.wait_until_still(AMMO)
+        machine.shoot("game")
+
+        machine.do("f2 wait:0.5 ret wait:0.3 text:first ret wait:0.5")
+        act(machine, doom, "+ctrl wait:0.5 -ctrl", AMMO)
+        later = doom.wait_until_still(AMMO)
+        assert later != saved
+        machine.do("f3 wait:0.5 ret")
+        doom.wait_until_is(saved, AMMO)
+        machine.shoot("loaded")
+
+        # Leave by the menu's question, power off by the launcher: the saved game is on the disk.
+        machine.do("f10 wait:0.5 y")
+        machine.wait_for_log(f"win: closed '{DOOM}'", 30)
+        power_off(machine)
+        save = machine.disk.read(SAVED_GAME)
+        assert save.startswith(b"first\0"), save[:32]
+        machine.disk.check(os.path.join(machine.folder, "volume"))
+
+
+def power_off(machine):
+    machine.do("meta_l wait:0.5 end wait:0.2 +ret")
+    machine.wait_for_end(60)
+    machine.stop()
+
+
+@metal.limit(300)
+def test_drag_across_every_edge_while_fire_burns():
+    with boot_doom() as machine:
+        doom, fire = Window(machine, DOOM), Window(machine, "Fire")
+        start_game(machine, doom)
+        machine.do("pause")
+        paused = doom.wait_until_still()
+        screen = machine.look()
+        edges = {"left": (0, 300), "top": (500, 0), "right": (screen.width - 1, 250),
+                 "bottom": (400, screen.height - 1), "corner": (screen.width - 1, screen.height - 1)}
+        for name, pointer in edges.items():
+            home = doom.hold_title()
+            machine.point_at(*pointer)
+            beyond = machine.shoot(f"drag-{name}")
+            assert beyond.crop(*doom.box()) != paused
+            machine.wait_for_screen(lambda s: s.crop(*fire.box()) != beyond.crop(*fire.box()), 30, "burning fire")
+            machine.point_at(*home)
+            machine.mouse_button("left", False)
+            doom.wait_until_is(paused)
+
+
+def system_information(machine):
+    """What sysinfo.exe, started from the launcher, says: free memory with cache in KiB, processes, windows."""
+    start = len(machine.log)
+    launch(machine, 3)
+    machine.wait_for_log("sysinfo: screen", 60, start)
+    said = machine.log[start:]
+    free, cache = map(int, re.search(r"free (\d+) KiB, cache (\d+) KiB", said).groups())
+    processes, handles, windows = map(int, re.search(r"(\d+) processes, \d+ threads, (\d+) handles, (\d+) windows",
+                                                     said).groups())
+    return free + cache, processes, handles, windows
+
+
+def launch(machine, item):
+    """Opens the launcher and starts its item-th program (1: DOOM, 2: Fire, then by name)."""
+    machine.do(f"meta_l wait:0.5 down*{item} wait:0.1 ret")
+
+
+def start_and_close_doom(machine):
+    start = len(machine.log)
+    launch(machine, 1)
+    machine.wait_until(lambda: re.search("win: opened 'Freedoom", machine.log[start:]), 60, "DOOM's window")
+    title = re.search(r"win: opened '(Freedoom[^']*)'", machine.log[start:]).group(1)
+    Window(machine, title, start).wait_until_still()
+    machine.do("alt-f4 wait:0.7 y")
+    machine.wait_until(lambda: f"win: closed '{title}'" in machine.log[start:], 60, "the end of DOOM")
+
+
+@metal.limit(600)
+def test_twenty_starts_from_the_launcher_leave_nothing_behind():
+    with metal.boot(options=[("log", "debug"), ("run", "fire.exe")]) as machine:
+        Window(machine, "Fire")
+        start_and_close_doom(machine)  # what caches keep is kept from here on
+        before = system_information(machine)
+        for _ in range(STARTS):
+            start_and_close_doom(machine)
+        after = system_information(machine)
+        assert after == before, f"(KiB free, processes, handles, windows) was {before}, is {after}"
+        machine.shoot("end")
