@@ -52,8 +52,11 @@ class Window:
 
     def hold_title(self):
         """Presses the left button in the middle of the title bar; returns where."""
-        at = self.x + self.width // 2, self.y - TITLE_HEIGHT // 2
+        x, y = at = self.x + self.width // 2, self.y - TITLE_HEIGHT // 2
+        pointer = x, y, x + 8, y + 12
+        empty = self.machine.look().crop(*pointer)
         self.machine.point_at(*at)
+        self.machine.wait_for_screen(lambda s: s.crop(*pointer) != empty, 10, "pointer on the title bar")
         self.machine.mouse_button("left", True)
         return at
 
@@ -136,20 +139,21 @@ def test_drag_across_every_edge_while_fire_burns():
         for name, pointer in edges.items():
             home = doom.hold_title()
             machine.point_at(*pointer)
+            machine.wait_for_screen(lambda s: s.crop(*doom.box()) != paused, 10, "window that follows")
             beyond = machine.shoot(f"drag-{name}")
-            assert beyond.crop(*doom.box()) != paused
             machine.wait_for_screen(lambda s: s.crop(*fire.box()) != beyond.crop(*fire.box()), 30, "burning fire")
             machine.point_at(*home)
-            machine.mouse_button("left", False)
             doom.wait_until_is(paused)
+            machine.mouse_button("left", False)
+            machine.point_at(40, 40)  # away, so that the next look finds the pointer coming
 
 
 def system_information(machine):
     """What sysinfo.exe, started from the launcher, says: free memory with cache in KiB, processes, windows."""
-    start = len(machine.log)
+    start = len(machine.output)
     launch(machine, 3)
-    machine.wait_for_log("sysinfo: screen", 60, start)
-    said = machine.log[start:]
+    machine.wait_until(lambda: b"sysinfo: screen" in machine.output[start:], 60, "sysinfo.exe's output")
+    said = machine.output[start:].decode()
     free, cache = map(int, re.search(r"free (\d+) KiB, cache (\d+) KiB", said).groups())
     processes, handles, windows = map(int, re.search(r"(\d+) processes, \d+ threads, (\d+) handles, (\d+) windows",
                                                      said).groups())
