@@ -113,5 +113,8 @@ void IoRegisterKeyboardLeds(void (*set)(uint32_t modifiers)); // by the keyboard
 uint64_t IoGetInputDropped(void);
 
 // ---- ACPI (ports/acpica behind it)
-Status AcpiStart(const LoaderParams *loader); // tables, namespace, SCI, power button
+// Starts ACPI from a thread of its own a moment later: tables, namespace, SCI, power button. StatusNotFound: no tables.
+Status AcpiStart(const LoaderParams *loader);
+// Called at PassiveLevel when the power button is pressed.
+void AcpiRegisterPowerButton(void (*pressed)(void));
 void AcpiPowerOff(void); // returns only when it failed
