@@ -152,6 +152,14 @@ static Status StartInit(const LoaderParams *loader)
     return SysStartInit();
 }
 
+static void PowerButtonPressed(void) { SysRequestShutdown(ShutdownPowerOff, 0); }
+
+static Status StartAcpi(const LoaderParams *loader)
+{
+    AcpiRegisterPowerButton(PowerButtonPressed);
+    return AcpiStart(loader);
+}
+
 // clang-format off: one step a line
 static const StartupStep Steps[] = {
     {"the memory the loader used", FinishMemory, true},
@@ -159,6 +167,7 @@ static const StartupStep Steps[] = {
     {"the kernel's self tests", TestCore, true},
     {"the process manager", StartProcesses, true},
     {"devices", StartDevices, true},
+    {"ACPI", StartAcpi, false},
     {"the boot volume", FsInitialize, true},
     {"the window system", StartWindows, false},
     {"system calls", StartSystemCalls, true},
