@@ -400,7 +400,9 @@ void acpi_os_vprintf(const char *format, va_list arguments)
         }
         line[RTL_MIN(at, sizeof(line) - 1)] = 0;
         length = 0;
-        KeLog(LogInfo, "%s", line);
+        bool note = !strncmp(line, ACPI_MSG_INFO, sizeof(ACPI_MSG_INFO) - 1) && !strstr(line, "error") &&
+                    !strstr(line, "exception") && !strstr(line, "warning");
+        KeLog(note ? LogDebug : LogWarning, "%s", line);
     }
 }
 
