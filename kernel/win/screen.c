@@ -8,6 +8,7 @@ enum {
     HeaderHeight = 92,
     StopGround = 0x101828,
     StopText = 0xE8ECF4,
+    StopAccent = 0xFF8A4C,
     ScratchPixels = 65536
 };
 
@@ -86,6 +87,7 @@ static struct {
     bool Begun;
     WiSurface Screen;
     int32_t X, Y;
+    uint32_t Color; // of the line
 } Stop;
 
 static void BeginStop(void)
@@ -98,7 +100,7 @@ static void BeginStop(void)
     if (WiIsEmpty(screen->Bounds))
         return;
     WiFill(screen, screen->Bounds, OutputColor(StopGround));
-    WiFill(screen, (Rect){0, 0, screen->Bounds.Right, 4}, OutputColor(0xFF8A4C));
+    WiFill(screen, (Rect){0, 0, screen->Bounds.Right, 4}, OutputColor(StopAccent));
     WiDrawText(screen, &WiFontLarge, Margin, 46, 2000, title, sizeof(title) - 1,
                OutputColor(0xFFFFFF), 256);
     WiDrawText(screen, &WiFontText, Margin, 68, 2000, hint, sizeof(hint) - 1, OutputColor(0x8F9BB3),
@@ -119,7 +121,7 @@ static void PutCell(uint32_t c)
     for (int32_t y = 0; y < font->Height; y++)
         for (int32_t x = 0; x < font->Width; x++, coverage++)
             *WiPixel(&Stop.Screen, Stop.X + x, Stop.Y + y) =
-                OutputColor(WiMix(StopGround, StopText, *coverage + (*coverage >> 7)));
+                OutputColor(WiMix(StopGround, Stop.Color, *coverage + (*coverage >> 7)));
 }
 
 // Lines that are too long go on in the next; what does not fit on the screen is not shown.
@@ -130,6 +132,8 @@ void WinPanicText(const char *text, size_t length)
     if (!Stop.Begun)
         BeginStop();
     for (size_t i = 0; i < length; i++) {
+        if (Stop.X == Margin) // the lines that matter begin with stars
+            Stop.Color = text[i] == '*' ? StopAccent : StopText;
         if (text[i] == '\n' || Stop.X + WiFontCell.Width > Stop.Screen.Bounds.Right - Margin / 2) {
             Stop.X = Margin;
             Stop.Y += WiFontCell.Height;

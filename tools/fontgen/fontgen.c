@@ -10,6 +10,7 @@
 // SPDX-License-Identifier: MIT
 #include "fontgen.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -195,6 +196,8 @@ static void WriteCellFont(FILE *out, const char *folder, const char *file, float
             continue;
         float ink = (float)(x1 - x0) * scale, room = (float)cell - 0.6f;
         float scaleX = ink > room ? scale * room / ink : scale;
+        if (isalnum(c + FirstAscii) && ink < 0.55f * room) // narrow letters look lost in their cell
+            scaleX *= fminf(1.3f, 0.55f * room / ink);
         float left = ((float)cell - (float)(x1 - x0) * scaleX) / 2 - (float)x0 * scaleX;
         int shift = (int)floorf(left), bx0, by0, bx1, by1;
         stbtt_GetGlyphBitmapBoxSubpixel(&font, glyph, scaleX, scale, left - (float)shift, 0, &bx0,
