@@ -153,35 +153,39 @@ void WiRoundRect(const WiSurface *to, Rect rect, int32_t radius, uint32_t color,
     WiRoundGradient(to, rect, radius, color, color, alpha);
 }
 
+// The outline inside one radius x radius corner of rect.
+static void FrameCorner(const WiSurface *to, Rect rect, int32_t radius, int32_t left, int32_t top,
+                        uint32_t color, uint32_t alpha)
+{
+    Rect inner = WiInflate(rect, -1);
+    Rect r = WiIntersect(to->Bounds, (Rect){left, top, left + radius, top + radius});
+    for (int32_t y = r.Top; y < r.Bottom; y++)
+        for (int32_t x = r.Left; x < r.Right; x++) {
+            uint32_t outside = CornerCoverage(rect, radius, x, y), inside = 0;
+            if (WiContainsPoint(inner, x, y))
+                inside = radius > 1 ? CornerCoverage(inner, radius - 1, x, y) : 255;
+            uint32_t *p = WiPixel(to, x, y);
+            if (outside > inside)
+                *p = WiMix(*p, color, alpha * (outside - inside) / 255);
+        }
+}
+
 void WiRoundFrame(const WiSurface *to, Rect rect, int32_t radius, uint32_t color, uint32_t alpha)
 {
+    radius = FitRadius(rect, radius);
     if (!WiOverlap(to->Bounds, rect) ||
         WiContains(WiInflate(rect, -RTL_MAX(1, radius)), to->Bounds))
         return;
-    radius = FitRadius(rect, radius);
-    WiTint(to, (Rect){rect.Left + radius, rect.Top, rect.Right - radius, rect.Top + 1}, color,
-           alpha);
-    WiTint(to, (Rect){rect.Left + radius, rect.Bottom - 1, rect.Right - radius, rect.Bottom}, color,
-           alpha);
-    WiTint(to, (Rect){rect.Left, rect.Top + radius, rect.Left + 1, rect.Bottom - radius}, color,
-           alpha);
-    WiTint(to, (Rect){rect.Right - 1, rect.Top + radius, rect.Right, rect.Bottom - radius}, color,
-           alpha);
-    Rect inner = WiInflate(rect, -1);
-    for (int32_t i = 0; i < 4 * radius * radius; i++) {
-        int32_t cx = i % (2 * radius), cy = i / (2 * radius);
-        int32_t x = cx < radius ? rect.Left + cx : rect.Right - 2 * radius + cx;
-        int32_t y = cy < radius ? rect.Top + cy : rect.Bottom - 2 * radius + cy;
-        if (!WiContainsPoint(to->Bounds, x, y))
-            continue;
-        uint32_t outside = CornerCoverage(rect, radius, x, y);
-        uint32_t inside = WiContainsPoint(inner, x, y)
-                              ? (radius > 1 ? CornerCoverage(inner, radius - 1, x, y) : 255)
-                              : 0;
-        uint32_t *p = WiPixel(to, x, y);
-        if (outside > inside)
-            *p = WiMix(*p, color, alpha * (outside - inside) / 255);
-    }
+    int32_t left = rect.Left + radius, right = rect.Right - radius;
+    int32_t top = rect.Top + radius, bottom = rect.Bottom - radius;
+    WiTint(to, (Rect){left, rect.Top, right, rect.Top + 1}, color, alpha);
+    WiTint(to, (Rect){left, rect.Bottom - 1, right, rect.Bottom}, color, alpha);
+    WiTint(to, (Rect){rect.Left, top, rect.Left + 1, bottom}, color, alpha);
+    WiTint(to, (Rect){rect.Right - 1, top, rect.Right, bottom}, color, alpha);
+    FrameCorner(to, rect, radius, rect.Left, rect.Top, color, alpha);
+    FrameCorner(to, rect, radius, right, rect.Top, color, alpha);
+    FrameCorner(to, rect, radius, rect.Left, bottom, color, alpha);
+    FrameCorner(to, rect, radius, right, bottom, color, alpha);
 }
 
 // The blurred box's coverage along one axis, 0..255.
