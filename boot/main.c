@@ -21,6 +21,7 @@
 // The hand-over contract is abi/LoaderParams.h; docs/boot.md tells the whole story.
 // SPDX-License-Identifier: MIT
 #include "boot.h"
+#include "rtl/mark.h"
 
 EFI_HANDLE BootImageHandle;
 EFI_SYSTEM_TABLE *BootSystem;
@@ -113,6 +114,7 @@ static bool Start(uint64_t entryTsc)
 EFI_STATUS EFIAPI EfiMain(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 EFI_STATUS EFIAPI EfiMain(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 {
+    RTL_MARK(MarkLoaderEntry);
     uint64_t entryTsc = CpuReadTsc();
     BootImageHandle = image;
     BootSystem = system;

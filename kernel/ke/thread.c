@@ -2,6 +2,7 @@
 // the reaper calls Cleanup once a thread is off its stack for good.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
+#include "rtl/mark.h"
 
 KProcess KeSystemProcess;
 static ListEntry AllThreads = {&AllThreads, &AllThreads}; // dispatcher lock
@@ -133,5 +134,6 @@ void KeEnterUserMode(uint64_t rip, uint64_t rsp, uint64_t argument1, uint64_t ar
     HalSetUserGsBase(threadBlock);
     while (KiGetPrcb()->Hal.ReturnWork)
         KiReturnToUser();
+    RTL_MARK(MarkEnterUserMode);
     HalEnterUserMode(rip, rsp, argument1, argument2);
 }

@@ -59,6 +59,15 @@ def configure(text, execute=(), options=()):
     return "\n".join(lines) + "\n"
 
 
+def count_instructions(plugin, path):
+    """QEMU arguments that have the plugin of tools/icount write its marks to the file at path.
+
+    The processor is one without fast string instructions, which would make copying look slow: each of their
+    iterations, a byte, counts as one.
+    """
+    return ["-cpu", "max,-erms,-fsrm", "-plugin", f"{plugin.replace(',', ',,')},output={path.replace(',', ',,')}"]
+
+
 def _die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
