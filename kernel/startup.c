@@ -21,6 +21,7 @@ typedef struct StartupStep {
     const char *Name; // completes "cannot start ..."
     Status (*Run)(const LoaderParams *loader);
     bool Required;
+    const char *Needs; // for the person who reads that it failed; may be nullptr
 } StartupStep;
 
 void KiSystemStartup(const LoaderParams *loader)
@@ -63,8 +64,8 @@ static Status StartClock(const LoaderParams *loader)
 
 static const StartupStep EarlySteps[] = {
     {"memory management", StartMemory, true},
-    {"interrupts (a local APIC and a MADT are needed)", StartInterrupts, true},
-    {"the clock (no time source answers)", StartClock, true},
+    {"interrupts", StartInterrupts, true, "a local APIC and an ACPI MADT are needed"},
+    {"the clock", StartClock, true, "no time source answers"},
 };
 
 // ---------------------------------------------------------------------------------- later steps
@@ -178,22 +179,39 @@ static const StartupStep Steps[] = {
 
 // ------------------------------------------------------------------------------------- the order
 
+static const char *Describe(Status status)
+{
+    switch (status) {
+#define STATUS_TEXT(name, value, text)                                                             \
+    case name:                                                                                     \
+        return text;
+        METALOS_STATUS_LIST(STATUS_TEXT)
+#undef STATUS_TEXT
+    }
+    return "unknown status";
+}
+
+static void Report(const StartupStep *step, Status status)
+{
+    char message[160];
+    RtlFormat(message, sizeof(message), "MetalOS cannot start %s: %s%s%s%s", step->Name,
+              Describe(status), step->Needs != nullptr ? " (" : "",
+              step->Needs != nullptr ? step->Needs : "", step->Needs != nullptr ? ")" : "");
+    if (step->Required)
+        KeBugCheckFrame(BugCheckInitialization, (uint64_t)step->Run, status, 0, 0, message,
+                        nullptr);
+    KeLog(LogWarning, "%s", message);
+}
+
 static void RunSteps(const StartupStep *steps, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         uint64_t start = KeQueryTime();
         Status status = steps[i].Run(Loader);
-        if (status == StatusSuccess) {
+        if (status != StatusSuccess)
+            Report(&steps[i], status);
+        else
             KeLog(LogDebug, "started %s in %llu us", steps[i].Name, (KeQueryTime() - start) / 1000);
-            continue;
-        }
-        if (steps[i].Required) {
-            char message[128];
-            RtlFormat(message, sizeof(message), "MetalOS cannot start %s: status %u.",
-                      steps[i].Name, status);
-            KeBugCheckFrame(BugCheckInitialization, i, status, 0, 0, message, nullptr);
-        }
-        KeLog(LogWarning, "cannot start %s: status %u", steps[i].Name, status);
     }
 }
 
