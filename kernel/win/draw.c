@@ -188,6 +188,8 @@ void WiRoundFrame(const WiSurface *to, Rect rect, int32_t radius, uint32_t color
     FrameCorner(to, rect, radius, right, bottom, color, alpha);
 }
 
+enum { ShadowColumns = 128 }; // worked on at once
+
 // The blurred box's coverage along one axis, 0..255.
 static uint32_t ShadowAt(int32_t at, int32_t low, int32_t high)
 {
@@ -195,18 +197,29 @@ static uint32_t ShadowAt(int32_t at, int32_t low, int32_t high)
     return d < 0 ? 0 : WiShadowProfile[RTL_MIN(d, 2 * WI_SHADOW_RADIUS - 1)];
 }
 
-static void ShadowPiece(const WiSurface *to, Rect r, Rect box, uint32_t strength)
+// At most ShadowColumns wide.
+static void ShadowStrip(const WiSurface *to, Rect r, Rect box, uint32_t strength)
 {
+    uint8_t columns[ShadowColumns];
+    int32_t width = WiWidth(r);
+    for (int32_t x = 0; x < width; x++)
+        columns[x] = (uint8_t)ShadowAt(r.Left + x, box.Left, box.Right);
     for (int32_t y = r.Top; y < r.Bottom; y++) {
         uint32_t row = ShadowAt(y, box.Top, box.Bottom) * strength >> 8;
         uint32_t *p = WiPixel(to, r.Left, y);
-        if (row == 0)
-            continue;
-        for (int32_t x = r.Left; x < r.Right; x++, p++) {
-            uint32_t keep = 256 - (ShadowAt(x, box.Left, box.Right) * row >> 8);
-            *p =
-                ((*p & 0xFF00FF) * keep >> 8 & 0xFF00FF) | ((*p & 0x00FF00) * keep >> 8 & 0x00FF00);
+        for (int32_t x = 0; x < width && row != 0; x++) {
+            uint32_t keep = 256 - (columns[x] * row >> 8);
+            p[x] = ((p[x] & 0xFF00FF) * keep >> 8 & 0xFF00FF) |
+                   ((p[x] & 0x00FF00) * keep >> 8 & 0x00FF00);
         }
+    }
+}
+
+static void ShadowPiece(const WiSurface *to, Rect r, Rect box, uint32_t strength)
+{
+    for (int32_t left = r.Left; left < r.Right; left += ShadowColumns) {
+        int32_t right = RTL_MIN(r.Right, left + ShadowColumns);
+        ShadowStrip(to, (Rect){left, r.Top, right, r.Bottom}, box, strength);
     }
 }
 

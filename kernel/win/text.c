@@ -81,7 +81,9 @@ void WiDrawText(const WiSurface *to, const WiFont *font, int32_t x, int32_t base
         return;
     size_t dots = FindGlyph(font, Ellipsis);
     int32_t limit = RTL_MIN(width, 65536) * 64;
-    bool cut = WiMeasureText(font, text, length) > width;
+    // No character is wider than twice the ascent: short texts need not be measured.
+    bool fits = length <= (size_t)(width / (2 * font->Ascent));
+    bool cut = !fits && WiMeasureText(font, text, length) > width;
     if (cut)
         limit -= font->Glyphs[dots * Phases].Advance;
     Pen pen = {.Font = font, .Text = text, .Length = length, .Previous = SIZE_MAX};
