@@ -35,8 +35,7 @@ struct Library { // all fields: loader lock
     uint32_t TlsSlot;
     size_t ImportCount;
     struct Library *Imports[MaximumImports];
-    const char *Name; // last part of Path
-    char Path[MaximumPath];
+    char Name[256]; // of the file, as it was asked for, with its suffix
 };
 typedef struct Library Library;
 
@@ -121,8 +120,8 @@ static Status NewLibrary(const char *path, void *base, Library **result)
     Library *library = calloc(1, sizeof *library);
     if (!library)
         return StatusNoMemory;
-    snprintf(library->Path, sizeof library->Path, "%s", path);
-    library->Name = LastPart(library->Path);
+    const char *name = LastPart(path);
+    snprintf(library->Name, sizeof library->Name, "%s%s", name, strchr(name, '.') ? "" : ".dll");
     library->Base = base;
     library->Users = 1;
     library->TlsSlot = NoTlsSlot;
@@ -378,36 +377,10 @@ static Status Attach(Library *library)
 }
 
 // ---- finding and loading
-// The places a name without '/' is looked up in, in this order.
-static Status MapByName(const char *name, char path[MaximumPath], AbiImageInfo *info)
-{
-    const char *program = RtGetProcess()->ProgramPath;
-    int directory = (int)(LastPart(program) - program);
-    bool hasPath = LastPart(name) != name;
-    const char *dot = strrchr(LastPart(name), '.'), *suffix = dot ? "" : ".dll";
-    if (strlen(name) + sizeof "/system/.dll" > MaximumPath)
-        return StatusNameTooLong;
-    const char *prefixes[] = {"", "/apps/", "/system/"};
-    for (size_t i = 0; i <= (hasPath ? 0 : RT_COUNT_OF(prefixes)); i++) {
-        if (hasPath)
-            snprintf(path, MaximumPath, "%s%s", name, suffix);
-        else if (i == 0) {
-            if (snprintf(path, MaximumPath, "%.*s%s%s", directory, program, name, suffix) >= MaximumPath)
-                continue;
-        } else
-            snprintf(path, MaximumPath, "%s%s%s", prefixes[i - 1], name, suffix);
-        Status status = SysMapImage(path, info);
-        if (status != StatusNotFound && status != StatusPathNotFound)
-            return status;
-    }
-    return StatusNotFound;
-}
-
 static Status LoadNew(const char *name, Library **result)
 {
-    char path[MaximumPath];
     AbiImageInfo info;
-    Status status = MapByName(name, path, &info);
+    Status status = SysMapImage(name, &info); // which looks in the usual places
     if (status != StatusSuccess)
         return status;
     Library *library = info.Shared ? FindByBase((void *)info.Base) : nullptr;
@@ -417,14 +390,14 @@ static Status LoadNew(const char *name, Library **result)
         *result = library;
         return StatusSuccess;
     }
-    status = NewLibrary(path, (void *)info.Base, &library);
+    status = NewLibrary(name, (void *)info.Base, &library);
     if (status != StatusSuccess) {
         (void)SysUnmapImage(info.Base);
         return status;
     }
     status = Attach(library);
     if (status != StatusSuccess) {
-        library->Name = ""; // a library that imports it back may keep it, but nobody finds it any more
+        library->Name[0] = 0; // a library that imports it back may keep it, but nobody finds it any more
         Release(library);
         return status;
     }
@@ -436,7 +409,7 @@ static Status LoadByName(const char *name, Library **result)
 {
     char withSuffix[MaximumPath];
     if (LastPart(name) == name) {
-        snprintf(withSuffix, sizeof withSuffix, strchr(name, '.') ? "%s" : "%s.dll", name);
+        snprintf(withSuffix, sizeof withSuffix, "%s%s", name, strchr(name, '.') ? "" : ".dll");
         Library *library = FindByName(withSuffix);
         if (library) {
             library->Users++;

@@ -1,0 +1,146 @@
+// memory.c - VirtualAlloc, VirtualFree, VirtualProtect, VirtualQuery.
+// SPDX-License-Identifier: MIT
+#include "test.h"
+
+#include <string.h>
+
+constexpr size_t Page = 4096;
+
+static bool IsZero(const uint8_t *at, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (at[i])
+            return false;
+    return true;
+}
+
+static void TestAllocation(void)
+{
+    void *base = nullptr, *other = nullptr;
+    MemoryInfo info;
+    OK(VirtualAlloc(&base, 10 * Page + 1, MemoryReadWrite));
+    EQUAL((uintptr_t)base % Page, 0);
+    CHECK(IsZero(base, 11 * Page));
+    memset(base, 0xAA, 11 * Page);
+    OK(VirtualQuery((char *)base + 5 * Page + 123, &info));
+    EQUAL(info.Base, (uintptr_t)base);
+    EQUAL(info.Size, 11 * Page);
+    EQUAL(info.Protection, MemoryReadWrite);
+    EQUAL(info.Kind, 1);
+    other = base;
+    STATUS(VirtualAlloc(&other, Page, MemoryReadWrite), StatusConflict);
+    other = (char *)base + 10 * Page;
+    STATUS(VirtualAlloc(&other, Page, MemoryReadWrite), StatusConflict);
+    STATUS(VirtualFree((char *)base + Page), StatusNotFound);
+    OK(VirtualFree(base));
+    STATUS(VirtualFree(base), StatusNotFound);
+    OK(VirtualQuery(base, &info));
+    EQUAL(info.Kind, 0);
+    other = base; // there again, and zero again
+    if (OK(VirtualAlloc(&other, 2 * Page, MemoryReadWrite))) {
+        CHECK(other == base && IsZero(other, 2 * Page));
+        OK(VirtualFree(other));
+    }
+}
+
+static void TestAllocationErrors(void)
+{
+    void *base = nullptr;
+    STATUS(VirtualAlloc(&base, 0, MemoryReadWrite), StatusInvalidParameter);
+    STATUS(VirtualAlloc(&base, Page, (MemoryProtection)7), StatusInvalidParameter); // writable and executable
+    STATUS(VirtualAlloc(&base, Page, (MemoryProtection)2), StatusInvalidParameter);
+    STATUS(VirtualAlloc(&base, Page, (MemoryProtection)99), StatusInvalidParameter);
+    Status status = VirtualAlloc(&base, 1ull << 46, MemoryReadWrite);
+    CHECK(status == StatusNoMemory || status == StatusNoAddressSpace);
+    status = VirtualAlloc(&base, SIZE_MAX, MemoryReadWrite);
+    CHECK(status == StatusNoMemory || status == StatusNoAddressSpace || status == StatusInvalidParameter);
+    void *places[] = {(void *)0x12345, LOW_ADDRESS, KERNEL_ADDRESS, NON_CANONICAL_ADDRESS, (void *)(uintptr_t)-4096,
+                      (void *)0x00007FFFFFFFF000ull};
+    for (size_t i = 0; i < COUNT_OF(places); i++) {
+        base = places[i];
+        CHECK(VirtualAlloc(&base, 2 * Page, MemoryReadWrite) != StatusSuccess);
+    }
+    void *values[] = {nullptr, LOW_ADDRESS, KERNEL_ADDRESS, NON_CANONICAL_ADDRESS, (void *)&base, (void *)TestMemory};
+    for (size_t i = 0; i < COUNT_OF(values); i++)
+        CHECK(VirtualFree(values[i]) != StatusSuccess);
+}
+
+static void TestProtection(void)
+{
+    void *base = nullptr;
+    MemoryInfo info;
+    OK(VirtualAlloc(&base, 4 * Page, MemoryReadWrite));
+    memset(base, 1, 4 * Page);
+    OK(VirtualProtect((char *)base + Page, Page, MemoryRead));
+    EQUAL(((char *)base)[Page], 1);
+    OK(VirtualQuery((char *)base + Page, &info));
+    EQUAL(info.Protection, MemoryRead);
+    OK(VirtualQuery(base, &info));
+    EQUAL(info.Protection, MemoryReadWrite);
+    // The kernel does not write there either.
+    STATUS(GetRandomBytes((char *)base + Page, 16), StatusInvalidAddress);
+    OK(VirtualProtect((char *)base + Page, Page, MemoryNoAccess));
+    STATUS(GetRandomBytes((char *)base + Page, 16), StatusInvalidAddress);
+    OK(VirtualProtect((char *)base + Page, Page, MemoryReadWrite));
+    EQUAL(((char *)base)[Page], 1); // contents survive
+    STATUS(VirtualProtect((char *)base + 1, Page, MemoryRead), StatusInvalidParameter);
+    STATUS(VirtualProtect(base, 0, MemoryRead), StatusInvalidParameter);
+    CHECK(VirtualProtect(base, 4 * Page, (MemoryProtection)7) != StatusSuccess);
+    CHECK(VirtualProtect(base, 64ull << 30, MemoryRead) != StatusSuccess);
+    CHECK(VirtualProtect(KERNEL_ADDRESS, Page, MemoryReadWrite) != StatusSuccess);
+    CHECK(VirtualProtect((void *)((uintptr_t)TestMemory & ~(Page - 1)), Page, (MemoryProtection)7) != StatusSuccess);
+    // Code can be made: written first, then executable.
+    static const unsigned char code[] = {0xB8, 0x2A, 0, 0, 0, 0xC3}; // mov eax, 42; ret
+    memcpy(base, code, sizeof code);
+    OK(VirtualProtect(base, Page, MemoryReadExecute));
+    EQUAL(((int (*)(void))base)(), 42);
+    OK(VirtualFree(base));
+}
+
+static void TestQuery(void)
+{
+    MemoryInfo info;
+    int local;
+    OK(VirtualQuery((void *)TestMemory, &info));
+    EQUAL(info.Kind, 2);
+    EQUAL(info.Protection, MemoryReadExecute);
+    OK(VirtualQuery(&local, &info));
+    EQUAL(info.Kind, 4);
+    OK(VirtualQuery(LOW_ADDRESS, &info));
+    EQUAL(info.Kind, 0);
+    CHECK(VirtualQuery(KERNEL_ADDRESS, &info) != StatusSuccess || info.Kind == 0);
+    CHECK(VirtualQuery(NON_CANONICAL_ADDRESS, &info) != StatusSuccess || info.Kind == 0);
+}
+
+// More memory than there is, in pieces: an error, and all of it comes back.
+static void TestExhaustion(void)
+{
+    static void *pieces[4096];
+    constexpr size_t Piece = 8 << 20;
+    size_t count = 0;
+    Status status = StatusSuccess;
+    while (count < COUNT_OF(pieces)) {
+        pieces[count] = nullptr;
+        status = VirtualAlloc(&pieces[count], Piece, MemoryReadWrite);
+        if (status != StatusSuccess)
+            break;
+        count++;
+    }
+    CHECK(count > 0);
+    CHECK(status == StatusSuccess || status == StatusNoMemory || status == StatusNoAddressSpace || status == StatusLimitReached);
+    for (size_t i = 0; i < count; i++)
+        if (!OK(VirtualFree(pieces[i])))
+            break;
+    void *base = nullptr;
+    OK(VirtualAlloc(&base, Piece, MemoryReadWrite));
+    OK(VirtualFree(base));
+}
+
+void TestMemory(void)
+{
+    TestAllocation();
+    TestAllocationErrors();
+    TestProtection();
+    TestQuery();
+    TestExhaustion();
+}

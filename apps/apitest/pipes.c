@@ -1,0 +1,175 @@
+// pipes.c - pipes, and the console.
+// SPDX-License-Identifier: MIT
+#include "test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+constexpr size_t PipeSize = 65536;
+
+static void TestBasics(void)
+{
+    Handle read, write;
+    char buffer[32] = {};
+    size_t moved = 99;
+    FileInfo info;
+    OK(CreatePipe(&read, &write));
+    CHECK(read != write);
+    OK(WriteFile(write, "pipe", 4, &moved));
+    OK(ReadFile(read, buffer, sizeof buffer, &moved)); // what there is, without waiting for more
+    EQUAL(moved, 4);
+    TEXT(buffer, "pipe");
+    STATUS(ReadFile(write, buffer, 1, &moved), StatusAccessDenied);
+    STATUS(WriteFile(read, buffer, 1, &moved), StatusAccessDenied);
+    OK(GetFileInfo(read, &info));
+    EQUAL(info.Kind, 1);
+    CHECK(SetFilePointer(read, 0, FileBegin, nullptr) != StatusSuccess);
+    CHECK(SetFileSize(write, 10) != StatusSuccess);
+    OK(WriteFile(write, "last", 4, &moved));
+    OK(CloseHandle(write));
+    OK(ReadFile(read, buffer, 2, &moved)); // the rest is still there
+    EQUAL(moved, 2);
+    OK(ReadFile(read, buffer, 20, &moved));
+    EQUAL(moved, 2);
+    STATUS(ReadFile(read, buffer, 1, &moved), StatusEndOfFile);
+    EQUAL(moved, 0);
+    OK(CloseHandle(read));
+    OK(CreatePipe(&read, &write));
+    OK(CloseHandle(read));
+    STATUS(WriteFile(write, "x", 1, &moved), StatusPipeBroken);
+    OK(CloseHandle(write));
+}
+
+static uint8_t Pattern(size_t at) { return (uint8_t)(at * 31 + (at >> 8)); }
+
+typedef struct Writer {
+    Handle Write;
+    size_t Size;
+    Status Result;
+    size_t Moved;
+} Writer;
+
+static uint32_t WritePattern(void *argument)
+{
+    Writer *writer = argument;
+    uint8_t *data = malloc(writer->Size);
+    for (size_t i = 0; i < writer->Size; i++)
+        data[i] = Pattern(i);
+    writer->Result = WriteFile(writer->Write, data, writer->Size, &writer->Moved);
+    (void)CloseHandle(writer->Write);
+    free(data);
+    return 1;
+}
+
+// Far more than the pipe holds, written in one call by a thread and read in odd pieces.
+static void TestLargeTransfer(void)
+{
+    Handle read, thread;
+    Writer writer = {.Size = 10 * PipeSize + 4321};
+    OK(CreatePipe(&read, &writer.Write));
+    OK(CreateThread(WritePattern, &writer, 0, &thread));
+    static uint8_t buffer[10007];
+    size_t total = 0, moved, wrong = 0, request = 1;
+    while (ReadFile(read, buffer, request, &moved) == StatusSuccess) {
+        for (size_t i = 0; i < moved; i++)
+            wrong += buffer[i] != Pattern(total + i);
+        total += moved;
+        request = request * 3 % sizeof buffer + 1;
+    }
+    EQUAL(total, writer.Size);
+    EQUAL(wrong, 0);
+    OK(WaitForSingleObject(thread, 10000));
+    OK(writer.Result);
+    EQUAL(writer.Moved, writer.Size);
+    OK(CloseHandle(thread));
+    OK(CloseHandle(read));
+}
+
+// The reader goes away while a writer waits for room.
+static void TestBrokenWrite(void)
+{
+    Handle read, thread;
+    Writer writer = {.Size = 2 * PipeSize};
+    OK(CreatePipe(&read, &writer.Write));
+    OK(CreateThread(WritePattern, &writer, 0, &thread));
+    Sleep(50);
+    OK(CloseHandle(read));
+    OK(WaitForSingleObject(thread, 10000));
+    STATUS(writer.Result, StatusPipeBroken);
+    EQUAL(writer.Moved, PipeSize);
+    OK(CloseHandle(thread));
+}
+
+static uint32_t CloseLater(void *argument)
+{
+    Sleep(50);
+    (void)CloseHandle((Handle)(uintptr_t)argument);
+    return 0;
+}
+
+// The writer goes away while a reader waits.
+static void TestBrokenRead(void)
+{
+    Handle read, write, thread;
+    char byte;
+    size_t moved;
+    OK(CreatePipe(&read, &write));
+    OK(CreateThread(CloseLater, (void *)(uintptr_t)write, 0, &thread));
+    STATUS(ReadFile(read, &byte, 1, &moved), StatusEndOfFile);
+    OK(WaitForSingleObject(thread, 10000));
+    OK(CloseHandle(thread));
+    OK(CloseHandle(read));
+}
+
+// 200 KB through two pipes and another process, both ways at once.
+static void TestThroughChild(void)
+{
+    Handle inputRead, outputRead, outputWrite, process, thread;
+    Writer writer = {.Size = 200000};
+    OK(CreatePipe(&inputRead, &writer.Write));
+    OK(CreatePipe(&outputRead, &outputWrite));
+    OK(StartChild("copy", inputRead, outputWrite, InvalidHandle, &process));
+    OK(CloseHandle(inputRead));
+    OK(CloseHandle(outputWrite));
+    OK(CreateThread(WritePattern, &writer, 0, &thread));
+    static uint8_t buffer[3000];
+    size_t total = 0, moved, wrong = 0;
+    while (ReadFile(outputRead, buffer, sizeof buffer, &moved) == StatusSuccess) {
+        for (size_t i = 0; i < moved; i++)
+            wrong += buffer[i] != Pattern(total + i);
+        total += moved;
+    }
+    EQUAL(total, writer.Size);
+    EQUAL(wrong, 0);
+    EQUAL(EndChild(process), 0);
+    OK(WaitForSingleObject(thread, 10000));
+    OK(CloseHandle(thread));
+    OK(CloseHandle(outputRead));
+}
+
+void TestPipes(void)
+{
+    TestBasics();
+    TestLargeTransfer();
+    TestBrokenWrite();
+    TestBrokenRead();
+    TestThroughChild();
+}
+
+void TestConsole(void)
+{
+    Handle console;
+    FileInfo info;
+    size_t moved;
+    OK(CreateFile("/device/console", FileWrite, FileOpenExisting, &console));
+    OK(GetFileInfo(console, &info));
+    EQUAL(info.Kind, 2);
+    OK(WriteFile(console, "apitest: console\n", 17, &moved));
+    EQUAL(moved, 17);
+    OK(FlushFile(console));
+    CHECK(SetFilePointer(console, 0, FileBegin, nullptr) != StatusSuccess);
+    CHECK(SetFileSize(console, 0) != StatusSuccess);
+    OK(CloseHandle(console));
+    CHECK(DeleteFile("/device/console") != StatusSuccess);
+    CHECK(CreateFile("/device/none", FileRead, FileOpenExisting, &console) != StatusSuccess);
+}
