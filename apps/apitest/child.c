@@ -91,7 +91,7 @@ static int OverflowStack(int depth)
     volatile char frame[8192];
     frame[0] = (char)depth;
     frame[sizeof frame - 1] = (char)depth;
-    return OverflowStack(depth + 1) + frame[0];
+    return depth < 0 ? 0 : OverflowStack(depth + 1) + frame[0];
 }
 
 __attribute__((noinline)) static int SmashStack(const char *text)

@@ -168,7 +168,7 @@ static void TestNames(void)
             OK(DeleteFile(path));
         }
     }
-    static const char *const bad[] = {"a<b", "a>b", "a:b", "a\"b", "a|b", "a?b", "a*b", "a\x01" "b", "\xFF\xFE", "\xC3", "\xED\xA0\x80"};
+    static const char *const bad[] = {"a<b", "a>b", "a:b", "a\"b", "a|b", "a?b", "a*b", "a\001b", "\xFF\xFE", "\xC3", "\xED\xA0\x80"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         snprintf(path, sizeof path, FOLDER "/%s", bad[i]);
         TestStatus(CreateFile(path, FileWrite, FileCreateNew, &file), StatusInvalidName, __FILE__, __LINE__, bad[i]);

@@ -30,8 +30,10 @@ def words(folders):
 
 
 def defined(nm, libraries):
-    text = subprocess.run([nm, '--defined-only', '--extern-only', *libraries], check=True, capture_output=True, text=True).stdout
-    return {line.split()[-1] for line in text.splitlines() if len(line.split()) == 3}
+    """Names with an address, and weak ones: musl's aliases, which COFF writes as undefined with a default."""
+    text = subprocess.run([nm, '--extern-only', *libraries], check=True, capture_output=True, text=True).stdout
+    lines = [line.split() for line in text.splitlines()]
+    return {words[-1] for words in lines if len(words) > 1 and words[-2] != 'U'}
 
 
 def main():
@@ -45,4 +47,5 @@ def main():
     pathlib.Path(output).write_text('LIBRARY mosrt.dll\nEXPORTS\n' + '\n'.join(lines) + '\n')
 
 
-main()
+if __name__ == '__main__':
+    main()
