@@ -1,10 +1,10 @@
 // thread.c - threads of processes and of the kernel.
 //
-// A user thread has a kernel stack, an FPU area, a user stack with a guard page below it and its
-// ThreadBlock in a page of its own. It starts in the kernel, on its own page tables, fills in its
-// block and drops to ring 3. Everything but the object is given back when it ends: user memory by
-// the thread itself (unless the whole address space goes anyway), the rest by the reaper, which
-// runs when nobody is on its stack.
+// A user thread has a kernel stack, an FPU area, a user stack with a guard page below it and, above
+// it, its ThreadBlock in a page of its own. It starts in the kernel, on its own page tables, fills
+// in its block and drops to ring 3. Everything but the object is given back when it ends: user
+// memory by the thread itself (unless the whole address space goes anyway), the rest by the reaper,
+// which runs when nobody is on its stack.
 //
 // A thread that runs holds one reference to itself, given back by the reaper, and one to its
 // process.
@@ -124,7 +124,7 @@ static void DeleteThread(void *body)
         ObDereference(thread->Process);
 }
 
-// The user stack, its guard page included, and the page of the ThreadBlock.
+// One region: a guard page, the stack, the page of the ThreadBlock.
 static Status AllocateUserParts(PsThread *thread, uint64_t stackSize)
 {
     if (stackSize == 0)
@@ -132,28 +132,21 @@ static Status AllocateUserParts(PsThread *thread, uint64_t stackSize)
     if (stackSize > STACK_MAXIMUM)
         return StatusInvalidParameter;
     stackSize = RTL_ALIGN_UP(RTL_MAX(stackSize, STACK_MINIMUM), PAGE_SIZE);
-    MmAddressSpace *space = thread->Process->Space;
-    Status status =
-        MmAllocateVirtual(space, &thread->BlockBase, PAGE_SIZE, MemoryReadWrite, RegionPrivate);
-    if (status == StatusSuccess)
-        status = MmAllocateVirtual(space, &thread->UserStack, stackSize + PAGE_SIZE,
-                                   MemoryReadWrite, RegionStack);
+    Status status = MmAllocateVirtual(thread->Process->Space, &thread->UserStack,
+                                      stackSize + 2 * PAGE_SIZE, MemoryReadWrite, RegionStack);
     if (status != StatusSuccess)
         return status;
     thread->UserStackLimit = thread->UserStack + PAGE_SIZE;
-    thread->UserStackTop = thread->UserStack + PAGE_SIZE + stackSize;
+    thread->UserStackTop = thread->UserStackLimit + stackSize;
+    thread->BlockBase = thread->UserStackTop;
     return StatusSuccess;
 }
 
 void PsiDiscardThread(PsThread *thread)
 {
-    MmAddressSpace *space = thread->Process->Space;
-    // The program may have freed the regions itself: then there is nothing to give back.
-    if (thread->UserStack != 0 && MmFreeVirtual(space, thread->UserStack) != StatusSuccess)
+    // The program may have freed the region itself: then there is nothing to give back.
+    if (MmFreeVirtual(thread->Process->Space, thread->UserStack) != StatusSuccess)
         KeLog(LogDebug, "ps: thread %llu freed its own stack", thread->Id);
-    if (thread->BlockBase != 0 && MmFreeVirtual(space, thread->BlockBase) != StatusSuccess)
-        KeLog(LogDebug, "ps: thread %llu freed its own block", thread->Id);
-    thread->UserStack = thread->BlockBase = 0;
 }
 
 static Status WriteThreadBlock(const PsThread *thread)
@@ -194,7 +187,6 @@ Status PsiCreateUserThread(PsProcess *process, const AbiCreateThread *parameters
     thread->Argument2 = parameters->Argument2;
     status = AllocateUserParts(thread, parameters->StackSize);
     if (status != StatusSuccess) {
-        PsiDiscardThread(thread);
         ObDereference(thread);
         return status;
     }
