@@ -9,9 +9,9 @@
 
 #include <efi.h>
 
-#define BOOT_PAGE_SIZE 4096ull
+#define BOOT_PAGE_SIZE       4096ull
 #define BOOT_LARGE_PAGE_SIZE 0x200000ull
-#define BOOT_HUGE_PAGE_SIZE 0x40000000ull
+#define BOOT_HUGE_PAGE_SIZE  0x40000000ull
 
 // Set first thing in main.c.
 extern EFI_HANDLE BootImageHandle;
@@ -60,14 +60,20 @@ typedef struct BootRange { // physical, whole pages
 // RAM as ascending, disjoint ranges; returns their number, at most one per descriptor.
 size_t BootCollectRam(const BootMemoryMap *map, BootRange *ranges);
 
-// ---- files.c: files of the volume the loader came from. A size of 0 is possible; Data has a NUL after it.
+// ---- files.c: files of the volume the loader came from. A size of 0 is possible; Data has a NUL
+// after it.
 typedef struct BootFile {
     const char *Path;
     uint8_t *Data;
     uint64_t Size;
     uint64_t Pages;
 } BootFile;
-typedef enum BootFileResult { BootFileRead, BootFileMissing, BootFileUnreadable, BootFileTooLarge } BootFileResult;
+typedef enum BootFileResult {
+    BootFileRead,
+    BootFileMissing,
+    BootFileUnreadable,
+    BootFileTooLarge
+} BootFileResult;
 bool BootOpenVolume(void);
 BootFileResult BootReadFile(const char *path, uint64_t limit, BootFile *file);
 const char *BootDescribeFileResult(BootFileResult result);
@@ -106,8 +112,10 @@ typedef struct BootTables {
 } BootTables;
 // Empties the pool.
 void BootClearTables(BootTables *tables);
-// Maps whole pages, in the largest size up to largest that fits. Mapping a 4 KiB page again replaces it.
-void BootMap(BootTables *tables, uint64_t virtual, uint64_t physical, uint64_t size, uint64_t flags, uint64_t largest);
+// Maps whole pages, in the largest size up to largest that fits. Mapping a 4 KiB page again
+// replaces it.
+void BootMap(BootTables *tables, uint64_t virtual, uint64_t physical, uint64_t size, uint64_t flags,
+             uint64_t largest);
 // Upper bound of the tables that BootMap takes for size bytes.
 uint64_t BootCountTables(uint64_t size, uint64_t largest);
 
@@ -116,7 +124,8 @@ uint64_t BootCountTables(uint64_t size, uint64_t largest);
 void BootPlaceRuntimeAreas(BootMemoryMap *map);
 void BootMapRuntimeAreas(BootTables *tables, const BootMemoryMap *map);
 uint64_t BootCountRuntimeTables(const BootMemoryMap *map);
-// After boot services have ended: moves the firmware. Returns the services' virtual address, 0 when it refused.
+// After boot services have ended: moves the firmware. Returns the services' virtual address, 0 when
+// it refused.
 uint64_t BootMoveRuntimeServices(const BootMemoryMap *map, uint8_t *scratch);
 
 // ---- handover.c

@@ -1,4 +1,5 @@
-// console.c - what the loader says: every line on COM1, and what a person must know on the screen too.
+// console.c - what the loader says: every line on COM1, and what a person must know on the screen
+// too.
 // SPDX-License-Identifier: MIT
 #include "boot.h"
 
@@ -40,14 +41,18 @@ void BootInitializeConsole(void)
     CpuOut8(ComModemControl, 0x03);
 }
 
-void BootForgetFirmwareConsole(void) { screenUsable = false; }
+void BootForgetFirmwareConsole(void)
+{
+    screenUsable = false;
+}
 
 static void WriteSerial(const char *text)
 {
     if (!serialPresent)
         return;
     for (; *text != 0; text++) {
-        for (int spin = 0; spin < ComTransmitSpins && !(CpuIn8(ComLineStatus) & ComTransmitterEmpty); spin++)
+        for (int spin = 0;
+             spin < ComTransmitSpins && !(CpuIn8(ComLineStatus) & ComTransmitterEmpty); spin++)
             ;
         CpuOut8(Com1, (uint8_t)*text);
     }

@@ -51,9 +51,9 @@ static inline uint64_t CpuReadCr4(void)
 }
 
 #define CPU_CR0_WRITE_PROTECT (1ull << 16)
-#define CPU_CR4_LA57 (1ull << 12)
-#define CPU_MSR_EFER 0xC0000080u
-#define CPU_EFER_NXE (1ull << 11)
+#define CPU_CR4_LA57          (1ull << 12)
+#define CPU_MSR_EFER          0xC0000080u
+#define CPU_EFER_NXE          (1ull << 11)
 
 static inline uint64_t CpuReadCr0(void)
 {
@@ -76,7 +76,10 @@ static inline uint64_t CpuReadMsr(uint32_t number)
 
 static inline void CpuWriteMsr(uint32_t number, uint64_t value)
 {
-    __asm__ volatile("wrmsr" : : "c"(number), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
+    __asm__ volatile("wrmsr"
+                     :
+                     : "c"(number), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+                     : "memory");
 }
 
 static inline void CpuDisableInterrupts(void)
@@ -84,11 +87,11 @@ static inline void CpuDisableInterrupts(void)
     __asm__ volatile("cli" : : : "memory");
 }
 
-// Switches to the tables at root and the stack at stack, and enters the kernel with argument in rcx. The
-// caller's code must be mapped at the same address in both sets of tables; the return address that the
-// kernel sees is whatever stack points to (zero: the end of every stack walk).
-__attribute__((noreturn)) static inline void CpuEnterKernel(uint64_t root, uint64_t stack, uint64_t entry,
-                                                            uint64_t argument)
+// Switches to the tables at root and the stack at stack, and enters the kernel with argument in
+// rcx. The caller's code must be mapped at the same address in both sets of tables; the return
+// address that the kernel sees is whatever stack points to (zero: the end of every stack walk).
+__attribute__((noreturn)) static inline void CpuEnterKernel(uint64_t root, uint64_t stack,
+                                                            uint64_t entry, uint64_t argument)
 {
     __asm__ volatile("mov %[root], %%cr3\n\t"
                      "mov %[stack], %%rsp\n\t"

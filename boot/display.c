@@ -1,8 +1,8 @@
 // display.c - the screen: which output, which mode.
 //
-// Only linear 32-bit modes are of use, blue or red in the low byte. Wanted, in this order: the mode that
-// option `resolution` names; 1280x800; the mode the firmware chose, if it is at least 800x600 (a real
-// panel's own size, usually); the largest mode up to 1920x1200; any.
+// Only linear 32-bit modes are of use, blue or red in the low byte. Wanted, in this order: the mode
+// that option `resolution` names; 1280x800; the mode the firmware chose, if it is at least 800x600
+// (a real panel's own size, usually); the largest mode up to 1920x1200; any.
 // SPDX-License-Identifier: MIT
 #include "boot.h"
 
@@ -10,9 +10,12 @@ typedef EFI_GRAPHICS_OUTPUT_PROTOCOL Gop;
 typedef EFI_GRAPHICS_OUTPUT_MODE_INFORMATION GopMode;
 
 enum {
-    DefaultWidth = 1280, DefaultHeight = 800,
-    SmallestWidth = 800, SmallestHeight = 600,
-    LargestWidth = 1920, LargestHeight = 1200,
+    DefaultWidth = 1280,
+    DefaultHeight = 800,
+    SmallestWidth = 800,
+    SmallestHeight = 600,
+    LargestWidth = 1920,
+    LargestHeight = 1200,
     ExtentLimit = 16384, // pixels a side; beyond it a mode description is nonsense
 };
 
@@ -20,7 +23,8 @@ static bool IsUsable(const GopMode *mode, LoaderPixelFormat *format)
 {
     if (mode->HorizontalResolution == 0 || mode->HorizontalResolution > ExtentLimit ||
         mode->VerticalResolution == 0 || mode->VerticalResolution > ExtentLimit ||
-        mode->PixelsPerScanLine < mode->HorizontalResolution || mode->PixelsPerScanLine > 2 * ExtentLimit)
+        mode->PixelsPerScanLine < mode->HorizontalResolution ||
+        mode->PixelsPerScanLine > 2 * ExtentLimit)
         return false;
     const EFI_PIXEL_BITMASK *mask = &mode->PixelInformation;
     bool masks = mode->PixelFormat == PixelBitMask && mask->GreenMask == 0x00FF00;
@@ -57,7 +61,8 @@ static Gop *FindOutput(void)
 {
     EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
     Gop *gop;
-    if (!EFI_ERROR(BootServices->HandleProtocol(BootSystem->ConsoleOutHandle, &guid, (void **)&gop)) ||
+    if (!EFI_ERROR(
+            BootServices->HandleProtocol(BootSystem->ConsoleOutHandle, &guid, (void **)&gop)) ||
         !EFI_ERROR(BootServices->LocateProtocol(&guid, nullptr, (void **)&gop)))
         return gop->Mode != nullptr ? gop : nullptr;
     return nullptr;
@@ -92,7 +97,8 @@ static void ChooseMode(Gop *gop, uint32_t width, uint32_t height)
         UINTN size;
         if (EFI_ERROR(gop->QueryMode(gop, i, &size, &mode)))
             continue;
-        uint64_t rating = size >= sizeof *mode ? RateMode(mode, i == gop->Mode->Mode, width, height) : 0;
+        uint64_t rating =
+            size >= sizeof *mode ? RateMode(mode, i == gop->Mode->Mode, width, height) : 0;
         BootServices->FreePool(mode);
         if (rating > best) {
             best = rating;
@@ -120,7 +126,8 @@ void BootSetDisplay(const char *options, LoaderDisplay *display)
     const GopMode *mode = gop->Mode->Info;
     LoaderPixelFormat format;
     uint64_t size = (uint64_t)mode->PixelsPerScanLine * mode->VerticalResolution * 4;
-    if (!IsUsable(mode, &format) || gop->Mode->FrameBufferBase == 0 || gop->Mode->FrameBufferSize < size) {
+    if (!IsUsable(mode, &format) || gop->Mode->FrameBufferBase == 0 ||
+        gop->Mode->FrameBufferSize < size) {
         BootLog("no linear 32-bit graphics mode");
         return;
     }
@@ -134,6 +141,6 @@ void BootSetDisplay(const char *options, LoaderDisplay *display)
         .Stride = mode->PixelsPerScanLine,
         .Format = format,
     };
-    BootLog("display %ux%u, stride %u, %s at %llx", display->Width, display->Height, display->Stride,
-            format == LoaderPixelBgrx ? "BGRX" : "RGBX", display->Physical);
+    BootLog("display %ux%u, stride %u, %s at %llx", display->Width, display->Height,
+            display->Stride, format == LoaderPixelBgrx ? "BGRX" : "RGBX", display->Physical);
 }

@@ -10,11 +10,13 @@ bool BootOpenVolume(void)
     EFI_GUID loadedImageGuid = LOADED_IMAGE_PROTOCOL, fileSystemGuid = SIMPLE_FILE_SYSTEM_PROTOCOL;
     EFI_LOADED_IMAGE *image;
     EFI_FILE_IO_INTERFACE *fileSystem;
-    if (EFI_ERROR(BootServices->HandleProtocol(BootImageHandle, &loadedImageGuid, (void **)&image)) ||
+    if (EFI_ERROR(
+            BootServices->HandleProtocol(BootImageHandle, &loadedImageGuid, (void **)&image)) ||
         image->DeviceHandle == nullptr)
         return BootFail("the firmware does not say which volume the loader came from.");
     volumeDevice = image->DeviceHandle;
-    if (EFI_ERROR(BootServices->HandleProtocol(volumeDevice, &fileSystemGuid, (void **)&fileSystem)) ||
+    if (EFI_ERROR(
+            BootServices->HandleProtocol(volumeDevice, &fileSystemGuid, (void **)&fileSystem)) ||
         EFI_ERROR(fileSystem->OpenVolume(fileSystem, &root)))
         return BootFail("the firmware cannot open the volume the loader came from.");
     return true;
@@ -99,8 +101,14 @@ void BootFreeFile(BootFile *file)
 
 void BootFindPartition(uint8_t guid[16])
 {
-    enum { MediaType = 4, HardDriveSubtype = 1, EndType = 0x7F, HardDriveLength = 42, SignatureGuid = 2,
-           MaximumNodes = 64 };
+    enum {
+        MediaType = 4,
+        HardDriveSubtype = 1,
+        EndType = 0x7F,
+        HardDriveLength = 42,
+        SignatureGuid = 2,
+        MaximumNodes = 64
+    };
     EFI_GUID pathGuid = EFI_DEVICE_PATH_PROTOCOL_GUID;
     const uint8_t *node;
     memset(guid, 0, 16);

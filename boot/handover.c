@@ -1,12 +1,13 @@
-// handover.c - the last part: everything the kernel will stand on, the end of boot services, the jump.
+// handover.c - the last part: everything the kernel will stand on, the end of boot services, the
+// jump.
 // SPDX-License-Identifier: MIT
 #include "boot.h"
 
 enum {
     StackPages = 16,
-    SparePoolPages = 64,      // for what the kernel maps before it has a page allocator
-    ExitAttempts = 8,         // each failure means that the map changed in between
-    HomeSpace = 32 + 8,       // of the kernel's entry: argument area and return address, all zero
+    SparePoolPages = 64, // for what the kernel maps before it has a page allocator
+    ExitAttempts = 8,    // each failure means that the map changed in between
+    HomeSpace = 32 + 8,  // of the kernel's entry: argument area and return address, all zero
 };
 
 typedef struct HandOver {
@@ -42,7 +43,8 @@ static bool CheckProcessor(bool *hugePages)
     CpuLeaf leaf = CpuId(0x80000000).Eax >= extended ? CpuId(extended) : (CpuLeaf){};
     *hugePages = (leaf.Edx & hasHugePages) != 0;
     if (!(leaf.Edx & noExecute))
-        return BootFail("this processor has no no-execute pages, or the firmware has turned them off.");
+        return BootFail(
+            "this processor has no no-execute pages, or the firmware has turned them off.");
     if (CpuReadCr4() & CPU_CR4_LA57)
         return BootFail("the firmware runs with five-level paging; turn it off in its set-up.");
     return true;
@@ -70,7 +72,8 @@ static bool AllocatePfnDatabase(HandOver *state)
     state->FrameCount = state->Ranges[count - 1].End / BOOT_PAGE_SIZE;
     uint64_t size = RTL_ALIGN_UP(state->FrameCount * PAGE_FRAME_SIZE, BOOT_PAGE_SIZE);
     state->PfnPages = size / BOOT_PAGE_SIZE;
-    state->PfnDatabase = BootAllocate(state->PfnPages, size < BOOT_LARGE_PAGE_SIZE ? BOOT_PAGE_SIZE : BOOT_LARGE_PAGE_SIZE);
+    state->PfnDatabase = BootAllocate(
+        state->PfnPages, size < BOOT_LARGE_PAGE_SIZE ? BOOT_PAGE_SIZE : BOOT_LARGE_PAGE_SIZE);
     return state->PfnDatabase != nullptr ||
            BootFail("there is no memory for the page frame database (%llu KiB).", size / 1024);
 }
@@ -88,7 +91,8 @@ static bool AllocateTables(HandOver *state, const BootState *boot)
     state->Tables.Pool = BootAllocate(pages, BOOT_PAGE_SIZE);
     state->Tables.PoolPages = pages;
     return state->Tables.Pool != nullptr ||
-           BootFail("there is no memory for page tables (%llu KiB).", pages * BOOT_PAGE_SIZE / 1024);
+           BootFail("there is no memory for page tables (%llu KiB).",
+                    pages * BOOT_PAGE_SIZE / 1024);
 }
 
 static void MapKernel(BootTables *tables, const BootKernel *kernel)
@@ -99,7 +103,8 @@ static void MapKernel(BootTables *tables, const BootKernel *kernel)
     for (size_t i = 0; i < kernel->Image.SectionCount; i++) {
         PeSection section = PeGetSection(&kernel->Image, i);
         BootMap(tables, base + section.Rva, physical + section.Rva, section.MappedSize,
-                BootMapGlobal | (section.Writable ? BootMapWrite : 0) | (section.Executable ? 0 : BootMapNoExecute),
+                BootMapGlobal | (section.Writable ? BootMapWrite : 0) |
+                    (section.Executable ? 0 : BootMapNoExecute),
                 BOOT_PAGE_SIZE);
     }
 }
@@ -114,8 +119,8 @@ static void BuildTables(HandOver *state, const BootState *boot)
     for (size_t i = 0; i < count; i++)
         BootMap(tables, DIRECT_MAP_BASE + state->Ranges[i].Start, state->Ranges[i].Start,
                 state->Ranges[i].End - state->Ranges[i].Start, data, BOOT_HUGE_PAGE_SIZE);
-    BootMap(tables, PFN_DATABASE_BASE, (uint64_t)state->PfnDatabase, state->PfnPages * BOOT_PAGE_SIZE, data,
-            BOOT_HUGE_PAGE_SIZE);
+    BootMap(tables, PFN_DATABASE_BASE, (uint64_t)state->PfnDatabase,
+            state->PfnPages * BOOT_PAGE_SIZE, data, BOOT_HUGE_PAGE_SIZE);
     BootMapRuntimeAreas(tables, &state->Map);
     MapKernel(tables, &boot->Kernel);
     BootMap(tables, boot->LoaderImage.Start, boot->LoaderImage.Start,
@@ -173,7 +178,8 @@ bool BootHandOver(BootState *boot)
     FillParams(&state, boot);
     LoaderParams *params = boot->Params;
     BootLog("RAM up to %llu MiB, page tables %llu KiB, leaving boot services",
-            state.FrameCount * BOOT_PAGE_SIZE >> 20, state.Tables.PoolPages * BOOT_PAGE_SIZE / 1024);
+            state.FrameCount * BOOT_PAGE_SIZE >> 20,
+            state.Tables.PoolPages * BOOT_PAGE_SIZE / 1024);
     if (!ExitBootServices(&state, boot))
         return false;
 
@@ -186,5 +192,6 @@ bool BootHandOver(BootState *boot)
     CpuWriteCr0(CpuReadCr0() | CPU_CR0_WRITE_PROTECT);
     params->KernelEntryTsc = CpuReadTsc();
     CpuEnterKernel(params->Pml4Physical, params->BootStackBase - HomeSpace,
-                   boot->Kernel.Image.Base + boot->Kernel.Image.EntryPoint, DIRECT_MAP_BASE + (uint64_t)params);
+                   boot->Kernel.Image.Base + boot->Kernel.Image.EntryPoint,
+                   DIRECT_MAP_BASE + (uint64_t)params);
 }

@@ -1,4 +1,5 @@
-// image.c - moskrnl.exe in memory: checked, laid out, moved to its random base, its stack cookie set.
+// image.c - moskrnl.exe in memory: checked, laid out, moved to its random base, its stack cookie
+// set.
 // SPDX-License-Identifier: MIT
 #include "boot.h"
 
@@ -32,8 +33,8 @@ bool BootLoadKernel(const BootFile *file, bool slide, BootKernel *kernel)
     PeImage image;
     if (PeOpen(&image, file->Data, file->Size, PeLayoutFile) != StatusSuccess)
         return BootFail("%s %s (%llu bytes).", file->Path, DescribeBadImage(file), file->Size);
-    if (image.Base != KERNEL_IMAGE_BASE || image.Subsystem != SubsystemNative || image.EntryPoint == 0 ||
-        image.RelocationsStripped)
+    if (image.Base != KERNEL_IMAGE_BASE || image.Subsystem != SubsystemNative ||
+        image.EntryPoint == 0 || image.RelocationsStripped)
         return BootFail("%s is a program, but not a MetalOS kernel.", file->Path);
 
     kernel->Pages = image.SizeOfImage / BOOT_PAGE_SIZE;
@@ -43,7 +44,8 @@ bool BootLoadKernel(const BootFile *file, bool slide, BootKernel *kernel)
     uint64_t base = ChooseBase(image.SizeOfImage, slide);
     uint32_t cookie;
     if (PeLayOut(&image, kernel->Memory, image.SizeOfImage) != StatusSuccess ||
-        PeOpen(&kernel->Image, kernel->Memory, image.SizeOfImage, PeLayoutMapped) != StatusSuccess ||
+        PeOpen(&kernel->Image, kernel->Memory, image.SizeOfImage, PeLayoutMapped) !=
+            StatusSuccess ||
         PeRelocate(&kernel->Image, base) != StatusSuccess)
         return BootFail("%s has damaged relocations.", file->Path);
     switch (PeGetSecurityCookie(&kernel->Image, &cookie)) {

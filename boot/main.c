@@ -1,22 +1,25 @@
 // main.c - BOOTX64.EFI: from firmware to moskrnl.exe.
 //
-// The firmware starts EfiMain with its identity-mapped memory, its console and its file system. The loader
-//   1. reads /metalos.cfg, /system/moskrnl.exe and /system/moskrnl.pdb from its own volume (files.c);
-//   2. lays the kernel out in contiguous memory, moves it to a random base and gives it a random stack
-//      cookie (image.c, lib/pe);
+// The firmware starts EfiMain with its identity-mapped memory, its console and its file system. The
+// loader
+//   1. reads /metalos.cfg, /system/moskrnl.exe and /system/moskrnl.pdb from its own volume
+//      (files.c);
+//   2. lays the kernel out in contiguous memory, moves it to a random base and gives it a random
+//      stack cookie (image.c, lib/pe);
 //   3. sets a graphics mode (display.c);
-//   4. allocates what the kernel will stand on - page tables, page frame database, stack - and maps it all
-//      (handover.c, paging.c, runtime.c);
+//   4. allocates what the kernel will stand on - page tables, page frame database, stack - and maps
+//      it all (handover.c, paging.c, runtime.c);
 //   5. leaves boot services, tells the runtime services their new addresses, and jumps.
 //
-// Everything that can fail does so before step 5, with one sentence on the screen and COM1 (BootFail) and
-// a return to the firmware, which goes on with its next boot option. Memory is EfiLoaderData and may lie
-// anywhere, above 4 GiB too; the firmware's tables map all of it, ours map RAM in the direct map.
+// Everything that can fail does so before step 5, with one sentence on the screen and COM1
+// (BootFail) and a return to the firmware, which goes on with its next boot option. Memory is
+// EfiLoaderData and may lie anywhere, above 4 GiB too; the firmware's tables map all of it, ours
+// map RAM in the direct map.
 //
 // Step 5 is a loop: the page tables follow from the memory map, and the map may change until
-// ExitBootServices accepts its key. Tables come from a pool allocated before, so that building them calls
-// no firmware and leaves the key valid; when the key is refused, the map is read and the tables are built
-// again.
+// ExitBootServices accepts its key. Tables come from a pool allocated before, so that building them
+// calls no firmware and leaves the key valid; when the key is refused, the map is read and the
+// tables are built again.
 //
 // The hand-over contract is abi/LoaderParams.h; docs/boot.md tells the whole story.
 // SPDX-License-Identifier: MIT
@@ -61,7 +64,8 @@ static bool LoadKernel(const char *options, BootKernel *kernel)
     BootFileResult result = BootReadFile(path, kernelLimit, &file);
     if (result != BootFileRead)
         return BootFail("%s %s.", path, BootDescribeFileResult(result));
-    bool slide = !RtlFindOption(options, "slide", 0, text, sizeof text) || RtlCompareNoCase(text, "off") != 0;
+    bool slide = !RtlFindOption(options, "slide", 0, text, sizeof text) ||
+                 RtlCompareNoCase(text, "off") != 0;
     bool loaded = BootLoadKernel(&file, slide, kernel);
     BootFreeFile(&file);
     return loaded;
@@ -70,10 +74,12 @@ static bool LoadKernel(const char *options, BootKernel *kernel)
 // The kernel's symbols only serve its crash reports: without them the boot goes on.
 static void LoadPdb(BootFile *file)
 {
-    static const char path[] = "/system/moskrnl.pdb", magic[] = "Microsoft C/C++ MSF 7.00\r\n\x1A" "DS";
+    static const char path[] = "/system/moskrnl.pdb", magic[] = "Microsoft C/C++ MSF 7.00\r\n\x1A"
+                                                                "DS";
     BootFileResult result = BootReadFile(path, pdbLimit, file);
     if (result != BootFileRead) {
-        BootNote("%s %s; crash reports will name no functions.", path, BootDescribeFileResult(result));
+        BootNote("%s %s; crash reports will name no functions.", path,
+                 BootDescribeFileResult(result));
         return;
     }
     if (file->Size < sizeof magic || memcmp(file->Data, magic, sizeof magic) != 0) {
@@ -96,7 +102,8 @@ static bool FindLoaderImage(BootRange *range)
 static bool Start(uint64_t entryTsc)
 {
     static BootState state;
-    LoaderParams *params = BootAllocate((sizeof *params + BOOT_PAGE_SIZE - 1) / BOOT_PAGE_SIZE, BOOT_PAGE_SIZE);
+    LoaderParams *params =
+        BootAllocate((sizeof *params + BOOT_PAGE_SIZE - 1) / BOOT_PAGE_SIZE, BOOT_PAGE_SIZE);
     if (params == nullptr)
         return BootFail("there is no memory.");
     state.Params = params;

@@ -6,7 +6,8 @@ void *BootAllocate(uint64_t pages, uint64_t alignment)
 {
     uint64_t extra = alignment / BOOT_PAGE_SIZE - 1;
     EFI_PHYSICAL_ADDRESS block;
-    if (EFI_ERROR(BootServices->AllocatePages(AllocateAnyPages, EfiLoaderData, pages + extra, &block)))
+    if (EFI_ERROR(
+            BootServices->AllocatePages(AllocateAnyPages, EfiLoaderData, pages + extra, &block)))
         return nullptr;
     EFI_PHYSICAL_ADDRESS start = RTL_ALIGN_UP(block, alignment);
     uint64_t before = (start - block) / BOOT_PAGE_SIZE;
@@ -27,20 +28,24 @@ void BootFree(void *memory, uint64_t pages)
 bool BootReadMemoryMap(BootMemoryMap *map)
 {
     map->Size = map->Capacity;
-    EFI_STATUS status = BootServices->GetMemoryMap(&map->Size, (EFI_MEMORY_DESCRIPTOR *)map->Descriptors,
-                                                   &map->Key, &map->DescriptorSize, &map->Version);
+    EFI_STATUS status =
+        BootServices->GetMemoryMap(&map->Size, (EFI_MEMORY_DESCRIPTOR *)map->Descriptors, &map->Key,
+                                   &map->DescriptorSize, &map->Version);
     return !EFI_ERROR(status) && map->DescriptorSize >= sizeof(EFI_MEMORY_DESCRIPTOR) &&
            map->DescriptorSize % 8 == 0;
 }
 
 bool BootAllocateMemoryMap(BootMemoryMap *map)
 {
-    enum { RoomToGrow = 64 }; // descriptors: our own allocations split a few areas, event handlers others
+    enum {
+        RoomToGrow = 64
+    }; // descriptors: our own allocations split a few areas, event handlers others
     *map = (BootMemoryMap){};
     BootReadMemoryMap(map); // only says how large it is
     if (map->Size == 0 || map->DescriptorSize < sizeof(EFI_MEMORY_DESCRIPTOR))
         return false;
-    UINTN pages = (map->Size + RoomToGrow * map->DescriptorSize + BOOT_PAGE_SIZE - 1) / BOOT_PAGE_SIZE;
+    UINTN pages =
+        (map->Size + RoomToGrow * map->DescriptorSize + BOOT_PAGE_SIZE - 1) / BOOT_PAGE_SIZE;
     map->Descriptors = BootAllocate(pages, BOOT_PAGE_SIZE);
     map->Capacity = pages * BOOT_PAGE_SIZE;
     return map->Descriptors != nullptr && BootReadMemoryMap(map);
@@ -49,7 +54,8 @@ bool BootAllocateMemoryMap(BootMemoryMap *map)
 bool BootIsRam(const EFI_MEMORY_DESCRIPTOR *descriptor)
 {
     uint64_t bytes = descriptor->NumberOfPages * BOOT_PAGE_SIZE;
-    if (descriptor->NumberOfPages == 0 || descriptor->NumberOfPages > DIRECT_MAP_SIZE / BOOT_PAGE_SIZE ||
+    if (descriptor->NumberOfPages == 0 ||
+        descriptor->NumberOfPages > DIRECT_MAP_SIZE / BOOT_PAGE_SIZE ||
         descriptor->PhysicalStart > DIRECT_MAP_SIZE - bytes)
         return false;
     switch (descriptor->Type) {

@@ -1,4 +1,5 @@
-// paging.c - page tables from a pool of zeroed pages. Intel SDM 3A, 4.5: four levels of 512 entries.
+// paging.c - page tables from a pool of zeroed pages. Intel SDM 3A, 4.5: four levels of 512
+// entries.
 // SPDX-License-Identifier: MIT
 #include "boot.h"
 
@@ -49,7 +50,8 @@ static uint64_t *FindEntry(BootTables *tables, uint64_t virtual, int level)
     }
 }
 
-void BootMap(BootTables *tables, uint64_t virtual, uint64_t physical, uint64_t size, uint64_t flags, uint64_t largest)
+void BootMap(BootTables *tables, uint64_t virtual, uint64_t physical, uint64_t size, uint64_t flags,
+             uint64_t largest)
 {
     if (!tables->HugePages)
         largest = RTL_MIN(largest, BOOT_LARGE_PAGE_SIZE);
@@ -78,8 +80,8 @@ void BootMap(BootTables *tables, uint64_t virtual, uint64_t physical, uint64_t s
 
 uint64_t BootCountTables(uint64_t size, uint64_t largest)
 {
-    // A range of n bytes touches at most n / span + 2 tables of each span; tables that large pages make
-    // unnecessary remain at its two ends only.
+    // A range of n bytes touches at most n / span + 2 tables of each span; tables that large pages
+    // make unnecessary remain at its two ends only.
     constexpr uint64_t spanOfPdpt = BOOT_HUGE_PAGE_SIZE << TableShift;
     uint64_t pageTables = largest >= BOOT_LARGE_PAGE_SIZE ? 2 : size / BOOT_LARGE_PAGE_SIZE + 2;
     uint64_t directories = largest >= BOOT_HUGE_PAGE_SIZE ? 2 : size / BOOT_HUGE_PAGE_SIZE + 2;

@@ -1,7 +1,7 @@
-// runtime.c - UEFI runtime services for the kernel: their memory at RUNTIME_SERVICES_BASE + physical
-// address, so that distances inside the firmware stay what they are, with the protection that the Memory
-// Attributes Table asks for. Firmware without that table gets its code areas writable and executable,
-// since it may keep data in them.
+// runtime.c - UEFI runtime services for the kernel: their memory at RUNTIME_SERVICES_BASE +
+// physical address, so that distances inside the firmware stay what they are, with the protection
+// that the Memory Attributes Table asks for. Firmware without that table gets its code areas
+// writable and executable, since it may keep data in them.
 // SPDX-License-Identifier: MIT
 #include "boot.h"
 
@@ -18,7 +18,8 @@ enum { MaximumEntries = 4096 };
 
 static const MemoryAttributesTable *FindAttributes(void)
 {
-    const EFI_GUID guid = {0xDCFA911D, 0x26EB, 0x469F, {0xA2, 0x20, 0x38, 0xB7, 0xDC, 0x46, 0x12, 0x20}};
+    const EFI_GUID guid = {
+        0xDCFA911D, 0x26EB, 0x469F, {0xA2, 0x20, 0x38, 0xB7, 0xDC, 0x46, 0x12, 0x20}};
     const MemoryAttributesTable *table = BootFindConfigurationTable(&guid);
     if (table == nullptr || table->Version == 0 || table->Version > 2 ||
         table->DescriptorSize < sizeof(EFI_MEMORY_DESCRIPTOR) || table->DescriptorSize > 256 ||
@@ -48,19 +49,21 @@ static void MapArea(BootTables *tables, const EFI_MEMORY_DESCRIPTOR *area, uint6
     bool cached = (area->Attribute & EFI_MEMORY_WB) || area->Type == EfiRuntimeServicesCode ||
                   area->Type == EfiRuntimeServicesData;
     BootMap(tables, RUNTIME_SERVICES_BASE + area->PhysicalStart, area->PhysicalStart,
-            area->NumberOfPages * BOOT_PAGE_SIZE, flags | BootMapGlobal | (cached ? 0 : BootMapUncached),
-            BOOT_PAGE_SIZE);
+            area->NumberOfPages * BOOT_PAGE_SIZE,
+            flags | BootMapGlobal | (cached ? 0 : BootMapUncached), BOOT_PAGE_SIZE);
 }
 
 // The area of the map that holds all of part.
-static const EFI_MEMORY_DESCRIPTOR *FindArea(const BootMemoryMap *map, const EFI_MEMORY_DESCRIPTOR *part)
+static const EFI_MEMORY_DESCRIPTOR *FindArea(const BootMemoryMap *map,
+                                             const EFI_MEMORY_DESCRIPTOR *part)
 {
     for (size_t i = 0; i < BootCountDescriptors(map); i++) {
         const EFI_MEMORY_DESCRIPTOR *area = BootDescriptor(map, i);
         uint64_t pages = area->NumberOfPages;
         if (IsRuntimeArea(area) && part->PhysicalStart >= area->PhysicalStart &&
             part->PhysicalStart % BOOT_PAGE_SIZE == 0 && part->NumberOfPages <= pages &&
-            (part->PhysicalStart - area->PhysicalStart) / BOOT_PAGE_SIZE <= pages - part->NumberOfPages)
+            (part->PhysicalStart - area->PhysicalStart) / BOOT_PAGE_SIZE <=
+                pages - part->NumberOfPages)
             return area;
     }
     return nullptr;
@@ -78,7 +81,8 @@ void BootMapRuntimeAreas(BootTables *tables, const BootMemoryMap *map)
     }
     for (size_t i = 0; attributes != nullptr && i < attributes->NumberOfEntries; i++) {
         EFI_MEMORY_DESCRIPTOR part;
-        memcpy(&part, (const uint8_t *)(attributes + 1) + i * attributes->DescriptorSize, sizeof part);
+        memcpy(&part, (const uint8_t *)(attributes + 1) + i * attributes->DescriptorSize,
+               sizeof part);
         const EFI_MEMORY_DESCRIPTOR *area = FindArea(map, &part);
         if (area == nullptr)
             continue;
@@ -112,11 +116,12 @@ uint64_t BootMoveRuntimeServices(const BootMemoryMap *map, uint8_t *scratch)
         memcpy(scratch + size, area, map->DescriptorSize);
         size += map->DescriptorSize;
         uint64_t offset = (uint64_t)services - area->PhysicalStart;
-        if ((uint64_t)services >= area->PhysicalStart && offset < area->NumberOfPages * BOOT_PAGE_SIZE)
+        if ((uint64_t)services >= area->PhysicalStart &&
+            offset < area->NumberOfPages * BOOT_PAGE_SIZE)
             covered = true;
     }
-    if (!covered || EFI_ERROR(services->SetVirtualAddressMap(size, map->DescriptorSize, map->Version,
-                                                             (EFI_MEMORY_DESCRIPTOR *)scratch)))
+    if (!covered || EFI_ERROR(services->SetVirtualAddressMap(
+                        size, map->DescriptorSize, map->Version, (EFI_MEMORY_DESCRIPTOR *)scratch)))
         return 0;
     return RUNTIME_SERVICES_BASE + (uint64_t)services;
 }

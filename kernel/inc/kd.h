@@ -4,22 +4,27 @@
 
 #include "LoaderParams.h"
 #include "ke.h"
+#include "pe/pe.h"
 
-// Remembers where the kernel image and its PDB lie; parses nothing yet. Registers the bugcheck reporter.
+// Remembers where the kernel image and its PDB lie; parses nothing yet. Registers the bugcheck
+// reporter.
 void KdInitialize(const LoaderParams *loader);
 // Where the report is painted besides COM1 (win registers its panic text).
 void KdRegisterScreen(void (*print)(const char *text, size_t length));
 // How user modules are found: ps registers its look-up.
-void KdRegisterModuleFinder(bool (*find)(uint64_t address, char *name, size_t size, uint64_t *base));
-// What the report calls the current process ("doom.exe (7)"): ps registers it; false for the kernel's own.
-// Called in a crash: no locks, no waiting.
+// image gives the kernel's own view of the module's bytes, for unwinding and export names; nullptr:
+// none.
+void KdRegisterModuleFinder(bool (*find)(uint64_t address, char *name, size_t size, uint64_t *base),
+                            const PeImage *(*image)(uint64_t address));
+// What the report calls the current process ("doom.exe (7)"): ps registers it; false for the
+// kernel's own. Called in a crash: no locks, no waiting.
 void KdRegisterProcessNamer(bool (*name)(char *text, size_t size));
 
 typedef struct KdSymbol {
     char Module[32];
-    char Function[96];  // "" when unknown
-    uint32_t Offset;    // bytes from the function's start
-    char File[128];     // "" when unknown
+    char Function[96]; // "" when unknown
+    uint32_t Offset;   // bytes from the function's start
+    char File[128];    // "" when unknown
     uint32_t Line;
 } KdSymbol;
 bool KdLookupSymbol(uint64_t address, KdSymbol *symbol);
@@ -30,6 +35,6 @@ void KdPrintStack(const KTrapFrame *frame, RtlSink *sink, void *context);
 
 // Adds a crash to those of crash.c, for subsystems above kd; start-up only, at most 8.
 void KdRegisterCrash(const char *name, void (*routine)(void));
-// For tests: boot option `crash = NAME` (crash.c has the names) stops the machine in that way; without the
-// option nothing happens.
+// For tests: boot option `crash = NAME` (crash.c has the names) stops the machine in that way;
+// without the option nothing happens.
 void KdCrash(const char *options);

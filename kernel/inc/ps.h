@@ -70,6 +70,8 @@ Status PsUnmapImage(uint64_t base);
 uint64_t PsGetFirstUserStamp(void);
 // Finds the user module and offset of an address in the current process, for reports.
 bool PsFindUserModule(uint64_t address, char *name, size_t size, uint64_t *base);
+// The image of that module as the kernel sees it; nullptr: none. For reports.
+const struct PeImage *PsFindUserImage(uint64_t address);
 // "name (id)" of the current process, for reports; false for the system's own. Takes no locks.
 bool PsNameCurrentProcess(char *text, size_t size);
 // A kernel thread at PassiveLevel.

@@ -1,26 +1,36 @@
 // crash.c - deliberate crashes, for the tests of the crash report: boot option `crash = NAME`.
 //
-// Each has a chain of functions of its own, CrashOuter -> CrashMiddle -> ..., that the report must show.
+// Each has a chain of functions of its own, CrashOuter -> CrashMiddle -> ..., that the report must
+// show.
 // SPDX-License-Identifier: MIT
 #include "kdi.h"
 
 // Keeps the call a call and the caller on the stack: something remains to be done after it.
 #define NOT_LAST() __asm__ volatile("" : : : "memory")
-#define CRASH __attribute__((noinline)) static void
+#define CRASH      __attribute__((noinline)) static void
 
 static volatile uint64_t *volatile badPointer;
 static void (*volatile badFunction)(void);
 static volatile uint32_t zero, depth;
 static volatile bool wait = true;
 
-CRASH CrashReadNull(void) { depth += (uint32_t)badPointer[1]; }
-CRASH CrashWriteNull(void) { badPointer[1] = 1; }
+CRASH CrashReadNull(void)
+{
+    depth += (uint32_t)badPointer[1];
+}
+CRASH CrashWriteNull(void)
+{
+    badPointer[1] = 1;
+}
 CRASH CrashCallNull(void)
 {
     badFunction();
     NOT_LAST();
 }
-CRASH CrashWriteCode(void) { *(volatile uint8_t *)CrashReadNull = 0xCC; }
+CRASH CrashWriteCode(void)
+{
+    *(volatile uint8_t *)CrashReadNull = 0xCC;
+}
 CRASH CrashExecuteData(void)
 {
     static uint8_t code[] = {0xC3};
@@ -28,8 +38,14 @@ CRASH CrashExecuteData(void)
     badFunction();
     NOT_LAST();
 }
-CRASH CrashNonCanonical(void) { depth += *(volatile uint32_t *)0x8000000000000000ull; }
-CRASH CrashDivide(void) { depth = 100 / zero; }
+CRASH CrashNonCanonical(void)
+{
+    depth += *(volatile uint32_t *)0x8000000000000000ull;
+}
+CRASH CrashDivide(void)
+{
+    depth = 100 / zero;
+}
 CRASH CrashUndefined(void)
 {
     __asm__ volatile("ud2");
@@ -106,7 +122,8 @@ CRASH CrashInInterrupt(void)
 {
     uint64_t address;
     uint32_t data;
-    KE_ASSERT(HalConnectMessageInterrupt(CrashInInterruptRoutine, nullptr, &address, &data) == StatusSuccess);
+    KE_ASSERT(HalConnectMessageInterrupt(CrashInInterruptRoutine, nullptr, &address, &data) ==
+              StatusSuccess);
     HalRequestInterrupt(KeGetCurrentProcessorNumber(), (uint8_t)data);
     CrashSpin();
     NOT_LAST();
@@ -144,8 +161,14 @@ static void ArmProgramCrash(bool systemCall)
     KeSetTimer(&timer, period, period, &dpc);
 }
 
-static void CrashInProgram(void) { ArmProgramCrash(false); }
-static void CrashInSystemCall(void) { ArmProgramCrash(true); }
+static void CrashInProgram(void)
+{
+    ArmProgramCrash(false);
+}
+static void CrashInSystemCall(void)
+{
+    ArmProgramCrash(true);
+}
 
 typedef struct Crash {
     const char *Name;

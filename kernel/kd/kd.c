@@ -1,18 +1,20 @@
 // kd.c - seeing what the kernel does: symbols, stack walks, the crash report.
 //
 // The loader left moskrnl.pdb in memory. Nothing is parsed until somebody asks for a name, which is
-// normally never: a boot pays for a few stores here. Then lib/pdb looks up each address on its own, in
-// the raw file. Stacks are walked by lib/unwind with the unwind data of the images themselves, so that no
-// frame pointers are needed and hand-written entry code is crossed like any other, as long as it carries
-// its unwind directives.
+// normally never: a boot pays for a few stores here. Then lib/pdb looks up each address on its own,
+// in the raw file. Stacks are walked by lib/unwind with the unwind data of the images themselves,
+// so that no frame pointers are needed and hand-written entry code is crossed like any other, as
+// long as it carries its unwind directives.
 //
-// All of it must work when the kernel does not: with any lock held, a broken heap, a wild stack pointer, no
-// room left on the stack. So nothing here allocates, takes a lock or waits; every byte of memory that a
-// pointer from the crashed state leads to is read through KdiReadMemory, which cannot fault (read.c); and
-// the report runs on a stack of its own (report.c). The kernel image and its PDB are read in place.
+// All of it must work when the kernel does not: with any lock held, a broken heap, a wild stack
+// pointer, no room left on the stack. So nothing here allocates, takes a lock or waits; every byte
+// of memory that a pointer from the crashed state leads to is read through KdiReadMemory, which
+// cannot fault (read.c); and the report runs on a stack of its own (report.c). The kernel image and
+// its PDB are read in place.
 //
-// Locking: none. What Kd... functions use is constant after KdInitialize and the Register calls of start-up.
-// Limits: user frames are named by module and offset only.
+// Locking: none. What Kd... functions use is constant after KdInitialize and the Register calls of
+// start-up. Limits: functions of programs and their libraries have names only where they are
+// exported.
 // SPDX-License-Identifier: MIT
 #include "kdi.h"
 
@@ -21,13 +23,16 @@ static UnwindModule kernelModule;
 static const void *pdbBytes;
 static size_t pdbSize;
 static bool (*findUserModule)(uint64_t address, char *name, size_t size, uint64_t *base);
+static const PeImage *(*findUserImage)(uint64_t address);
 
 void KdInitialize(const LoaderParams *loader)
 {
     KdiInitializeReader(loader);
-    if (PeOpen(&kernelImage, (const void *)loader->KernelBase, loader->KernelSize, PeLayoutMapped) == StatusSuccess) {
+    if (PeOpen(&kernelImage, (const void *)loader->KernelBase, loader->KernelSize,
+               PeLayoutMapped) == StatusSuccess) {
         PeDirectory table = kernelImage.Directories[PeDirectoryException];
-        kernelModule = (UnwindModule){loader->KernelBase, kernelImage.SizeOfImage, table.Rva, table.Size};
+        kernelModule =
+            (UnwindModule){loader->KernelBase, kernelImage.SizeOfImage, table.Rva, table.Size};
     }
     if (loader->KernelPdbPhysical != 0) {
         pdbBytes = (const void *)(DIRECT_MAP_BASE + loader->KernelPdbPhysical);
@@ -36,33 +41,35 @@ void KdInitialize(const LoaderParams *loader)
     KeRegisterBugCheckReporter(KdiReport);
 }
 
-void KdRegisterModuleFinder(bool (*find)(uint64_t address, char *name, size_t size, uint64_t *base))
+void KdRegisterModuleFinder(bool (*find)(uint64_t address, char *name, size_t size, uint64_t *base),
+                            const PeImage *(*image)(uint64_t address))
 {
     findUserModule = find;
+    findUserImage = image;
 }
 
-// Opens the PDB; false: missing, damaged, or of another build than this kernel. Costs a few thousand
-// instructions, which is little beside the look-up it is for, and leaves nothing to guard.
+// Opens the PDB; false: missing, damaged, or of another build than this kernel. Costs a few
+// thousand instructions, which is little beside the look-up it is for, and leaves nothing to guard.
 static bool OpenPdb(PdbFile *pdb)
 {
     PeDebugId id;
     return pdbBytes != nullptr && PdbOpen(pdb, pdbBytes, pdbSize) == StatusSuccess &&
-           PeGetDebugId(&kernelImage, &id) == StatusSuccess && memcmp(id.Guid, pdb->Guid, sizeof id.Guid) == 0;
+           PeGetDebugId(&kernelImage, &id) == StatusSuccess &&
+           memcmp(id.Guid, pdb->Guid, sizeof id.Guid) == 0;
 }
 
 static bool FindUserModule(uint64_t address, KdiModule *module)
 {
-    // Room for the headers that lld-link makes; larger ones only cost the unwind data.
-    uint8_t headers[1024];
-    PeImage image;
     uint64_t base;
-    if (findUserModule == nullptr || !findUserModule(address, module->Name, sizeof module->Name, &base))
+    if (findUserModule == nullptr ||
+        !findUserModule(address, module->Name, sizeof module->Name, &base))
         return false;
+    const PeImage *image = findUserImage(address);
     module->Unwind = (UnwindModule){.Base = base, .Size = PE_MAXIMUM_IMAGE_SIZE};
-    if (KdiReadMemory(nullptr, base, headers, sizeof headers) &&
-        PeOpenHeaders(&image, headers, sizeof headers, UINT64_MAX) == StatusSuccess) {
-        PeDirectory table = image.Directories[PeDirectoryException];
-        module->Unwind = (UnwindModule){base, image.SizeOfImage, table.Rva, table.Size};
+    if (image != nullptr) {
+        PeDirectory table = image->Directories[PeDirectoryException];
+        module->Unwind = (UnwindModule){base, image->SizeOfImage, table.Rva, table.Size};
+        module->Image = image;
     }
     return true;
 }
@@ -75,13 +82,15 @@ bool KdiFindModule(uint64_t address, KdiModule *module)
             return false;
         module->Unwind = kernelModule;
         module->Kernel = true;
+        module->Image = &kernelImage;
         RtlCopyString(module->Name, sizeof module->Name, "moskrnl");
         return true;
     }
     return FindUserModule(address, module);
 }
 
-// The source path from the top of the tree: the build takes everything above that away and puts "X:" there.
+// The source path from the top of the tree: the build takes everything above that away and puts
+// "X:" there.
 static void CopySourcePath(char *to, size_t size, const char *path)
 {
     if (path[0] == 'X' && path[1] == ':' && path[2] == '\\')
@@ -90,6 +99,46 @@ static void CopySourcePath(char *to, size_t size, const char *path)
     for (; *to != 0; to++) {
         if (*to == '\\')
             *to = '/';
+    }
+}
+
+bool KdiReadModule(void *context, uint64_t address, void *buffer, size_t size)
+{
+    const KdiModule *module = context;
+    uint64_t rva = address - module->Unwind.Base;
+    if (!module->Kernel && module->Image != nullptr && rva < module->Unwind.Size) {
+        const void *bytes =
+            size <= UINT32_MAX ? PeAt(module->Image, (uint32_t)rva, (uint32_t)size) : nullptr;
+        return bytes != nullptr && KdiReadMemory(nullptr, (uint64_t)bytes, buffer, size);
+    }
+    return KdiReadMemory(nullptr, address, buffer, size);
+}
+
+// The export at whose first instruction the function around rva begins. Stubs without unwind data
+// are known by lying right behind their beginning.
+static void NameByExport(const KdiModule *module, uint32_t rva, KdSymbol *symbol)
+{
+    constexpr uint32_t longestStub = 32;
+    UnwindFunction function;
+    const char *name;
+    PeExport export;
+    if (module->Image == nullptr)
+        return;
+    Status found =
+        UnwindFindFunction(&module->Unwind, rva, KdiReadModule, (void *)module, &function);
+    if (found != StatusSuccess && found != StatusNotFound)
+        return;
+    for (size_t i = 0;; i++) {
+        Status status = PeGetNamedExport(module->Image, i, &name, &export);
+        if (status == StatusNoMoreEntries || status == StatusBadImage)
+            return;
+        bool match =
+            found == StatusSuccess ? export.Rva == function.Begin : rva - export.Rva < longestStub;
+        if (status == StatusSuccess && match &&
+            (symbol->Function[0] == 0 || rva - export.Rva < symbol->Offset)) {
+            RtlCopyString(symbol->Function, sizeof symbol->Function, name);
+            symbol->Offset = rva - export.Rva;
+        }
     }
 }
 
@@ -104,7 +153,12 @@ bool KdiLookup(uint64_t address, bool returnAddress, KdSymbol *symbol)
     uint32_t rva = (uint32_t)(address - module.Unwind.Base);
     RtlCopyString(symbol->Module, sizeof symbol->Module, module.Name);
     symbol->Offset = rva;
-    if (!module.Kernel || !OpenPdb(&pdb) || PdbLookup(&pdb, rva - (returnAddress ? 1 : 0), &location) != StatusSuccess)
+    if (!module.Kernel) {
+        NameByExport(&module, rva, symbol);
+        return true;
+    }
+    if (!OpenPdb(&pdb) ||
+        PdbLookup(&pdb, rva - (returnAddress ? 1 : 0), &location) != StatusSuccess)
         return true;
     if (location.Function[0] != 0) {
         RtlCopyString(symbol->Function, sizeof symbol->Function, location.Function);
@@ -115,4 +169,7 @@ bool KdiLookup(uint64_t address, bool returnAddress, KdSymbol *symbol)
     return true;
 }
 
-bool KdLookupSymbol(uint64_t address, KdSymbol *symbol) { return KdiLookup(address, false, symbol); }
+bool KdLookupSymbol(uint64_t address, KdSymbol *symbol)
+{
+    return KdiLookup(address, false, symbol);
+}

@@ -10,17 +10,21 @@
 
 // Limits of physical memory, for KdiReadMemory's checks.
 void KdiInitializeReader(const LoaderParams *loader);
-// Copies size bytes at a kernel or user address of the current address space; false: not all of them are
-// present. Never faults. An UnwindReader.
+// Copies size bytes at a kernel or user address of the current address space; false: not all of
+// them are present. Never faults. An UnwindReader.
 bool KdiReadMemory(void *context, uint64_t address, void *buffer, size_t size);
 
 // The module of a code address, for unwinding and for names.
 typedef struct KdiModule {
-    UnwindModule Unwind; // TableSize 0: no unwind data at hand
+    UnwindModule Unwind;  // TableSize 0: no unwind data at hand
+    const PeImage *Image; // laid out; nullptr: none
     char Name[32];
     bool Kernel;
 } KdiModule;
 bool KdiFindModule(uint64_t address, KdiModule *module);
+// As KdiReadMemory, for a step through the module that is the context: a program's image is read in
+// the kernel's view of it, which is complete where the program's own pages may not be there yet.
+bool KdiReadModule(void *context, uint64_t address, void *buffer, size_t size);
 
 typedef struct KdiStackFrame {
     uint64_t Address;
@@ -38,5 +42,6 @@ bool KdiLookup(uint64_t address, bool returnAddress, KdSymbol *symbol);
 
 // The bugcheck reporter, for ke.
 void KdiReport(const KBugCheck *bugCheck);
-// Whether an address is in the code between a program's system call and the kernel function it calls.
+// Whether an address is in the code between a program's system call and the kernel function it
+// calls.
 bool KdiIsSystemCallEntry(uint64_t address);

@@ -1,5 +1,5 @@
-// loadconfig.c - the image's load configuration directory: tells the loader where the stack cookie is, so
-// that it starts with a random one. lld-link takes the symbol's name for the directory.
+// loadconfig.c - the image's load configuration directory: tells the loader where the stack cookie
+// is, so that it starts with a random one. lld-link takes the symbol's name for the directory.
 // SPDX-License-Identifier: MIT
 #include "ke.h"
 
@@ -14,4 +14,5 @@ static_assert(offsetof(LoadConfig, SecurityCookie) == 88, "PE Format, load confi
 
 uint64_t __security_cookie = 0x00002B992DDFA232; // the compiler's -fstack-protector reads it
 extern const LoadConfig _load_config_used;
-const LoadConfig _load_config_used = {.Size = sizeof(LoadConfig), .SecurityCookie = &__security_cookie};
+const LoadConfig _load_config_used = {.Size = sizeof(LoadConfig),
+                                      .SecurityCookie = &__security_cookie};

@@ -1,5 +1,5 @@
-// read.c - memory reads that cannot fault: each page is looked up in the page tables first, and read
-// through the direct map, so that neither a bad pointer nor SMAP gets in the way.
+// read.c - memory reads that cannot fault: each page is looked up in the page tables first, and
+// read through the direct map, so that neither a bad pointer nor SMAP gets in the way.
 // SPDX-License-Identifier: MIT
 #include "kdi.h"
 
@@ -11,7 +11,10 @@ enum : uint64_t {
 
 static uint64_t physicalLimit; // of RAM; page tables and what they map must lie below
 
-void KdiInitializeReader(const LoaderParams *loader) { physicalLimit = loader->PageFrameCount * PAGE_SIZE; }
+void KdiInitializeReader(const LoaderParams *loader)
+{
+    physicalLimit = loader->PageFrameCount * PAGE_SIZE;
+}
 
 // The physical address behind address; false: not present, or not RAM.
 static bool Translate(uint64_t address, uint64_t *physical)
@@ -22,7 +25,8 @@ static bool Translate(uint64_t address, uint64_t *physical)
     for (int shift = 39;; shift -= 9) {
         if (table >= physicalLimit)
             return false;
-        uint64_t entry = ((const volatile uint64_t *)(DIRECT_MAP_BASE + table))[address >> shift & 511];
+        uint64_t entry =
+            ((const volatile uint64_t *)(DIRECT_MAP_BASE + table))[address >> shift & 511];
         if (!(entry & EntryPresent))
             return false;
         uint64_t page = 1ull << shift;

@@ -1,9 +1,9 @@
-// report.c - the crash report: what happened, where, in whose name, and how it came there, on COM1 and on
-// the screen.
+// report.c - the crash report: what happened, where, in whose name, and how it came there, on COM1
+// and on the screen.
 //
-// ke calls the reporter once, with interrupts off and the other processors stopped. It moves to a stack of
-// its own, since the one it is on may be what broke. COM1 is written first, line by line: a fault in the
-// report itself ends it, but what was found out until then is there.
+// ke calls the reporter once, with interrupts off and the other processors stopped. It moves to a
+// stack of its own, since the one it is on may be what broke. COM1 is written first, line by line:
+// a fault in the report itself ends it, but what was found out until then is there.
 // SPDX-License-Identifier: MIT
 #include "kdi.h"
 
@@ -18,8 +18,14 @@ static struct {
     UnwindFrame Start;
 } report; // there is one report in a kernel's life
 
-void KdRegisterScreen(void (*print)(const char *text, size_t length)) { printScreen = print; }
-void KdRegisterProcessNamer(bool (*name)(char *text, size_t size)) { nameProcess = name; }
+void KdRegisterScreen(void (*print)(const char *text, size_t length))
+{
+    printScreen = print;
+}
+void KdRegisterProcessNamer(bool (*name)(char *text, size_t size))
+{
+    nameProcess = name;
+}
 
 __attribute__((format(printf, 1, 2))) static void Print(const char *format, ...)
 {
@@ -39,17 +45,24 @@ typedef struct CodeText {
     const char *Name, *Hint;
 } CodeText;
 static const CodeText codeTexts[] = {
-    {BugCheckIrqlNotLessOrEqual, "IRQL_NOT_LESS_OR_EQUAL", "Pageable or missing memory was touched at a raised level."},
+    {BugCheckIrqlNotLessOrEqual, "IRQL_NOT_LESS_OR_EQUAL",
+     "Pageable or missing memory was touched at a raised level."},
     {BugCheckHeapCorrupt, "HEAP_CORRUPT", "A kernel heap block was overwritten, or freed twice."},
-    {BugCheckUnhandledException, "UNHANDLED_EXCEPTION", "The processor refused an instruction of the kernel."},
-    {BugCheckPageFault, "PAGE_FAULT", "The kernel touched memory that is not there, or not for that use."},
-    {BugCheckNoBootDevice, "NO_BOOT_DEVICE", "The volume that the system started from was not found."},
-    {BugCheckProcessorTrap, "PROCESSOR_TRAP", "A fault that handlers cannot take; a double fault is usually a full stack."},
+    {BugCheckUnhandledException, "UNHANDLED_EXCEPTION",
+     "The processor refused an instruction of the kernel."},
+    {BugCheckPageFault, "PAGE_FAULT",
+     "The kernel touched memory that is not there, or not for that use."},
+    {BugCheckNoBootDevice, "NO_BOOT_DEVICE",
+     "The volume that the system started from was not found."},
+    {BugCheckProcessorTrap, "PROCESSOR_TRAP",
+     "A fault that handlers cannot take; a double fault is usually a full stack."},
     {BugCheckHardware, "HARDWARE", "The processor reported an error of its own or of the memory."},
-    {BugCheckBadHeapCaller, "BAD_HEAP_CALLER", "A heap function was called with what is no heap block."},
+    {BugCheckBadHeapCaller, "BAD_HEAP_CALLER",
+     "A heap function was called with what is no heap block."},
     {BugCheckManual, "MANUAL", "Somebody asked for this."},
     {BugCheckSecurity, "SECURITY", "A stack cookie or a list was overwritten."},
-    {BugCheckCriticalProcess, "CRITICAL_PROCESS", "A program that the system cannot go on without has ended."},
+    {BugCheckCriticalProcess, "CRITICAL_PROCESS",
+     "A program that the system cannot go on without has ended."},
     {BugCheckAssertion, "ASSERTION", "Something the kernel takes for granted is not so."},
     {BugCheckLockRank, "LOCK_RANK", "A lock was taken out of order, which can deadlock."},
     {BugCheckInitialization, "INITIALIZATION", "A step of the start-up failed."},
@@ -70,9 +83,14 @@ static void PrintParameters(const KBugCheck *bugCheck)
 {
     const uint64_t *p = bugCheck->Parameters;
     Print("parameters %016llx %016llx %016llx %016llx\n", p[0], p[1], p[2], p[3]);
-    if (bugCheck->Frame != nullptr && bugCheck->Frame->Vector == 14) { // SDM 3A, 4.7: page fault error code
+    if (bugCheck->Frame != nullptr &&
+        bugCheck->Frame->Vector == 14) { // SDM 3A, 4.7: page fault error code
         uint64_t error = bugCheck->Frame->ErrorCode;
-        Print("%s of address %016llx: %s\n", error & 16 ? "execution" : error & 2 ? "write" : "read", HalReadCr2(),
+        Print("%s of address %016llx: %s\n",
+              error & 16  ? "execution"
+              : error & 2 ? "write"
+                          : "read",
+              HalReadCr2(),
               error & 8   ? "a reserved bit is set in a page table"
               : error & 1 ? "the page does not allow it"
                           : "no page is there");
@@ -90,28 +108,34 @@ static void PrintWho(void)
             name[i] = copy.Name[i] < ' ' || copy.Name[i] > '~' ? 0 : copy.Name[i];
         name[sizeof copy.Name] = 0;
     }
-    Print("processor %u (%s), thread %016llx \"%s\"", KeGetCurrentProcessorNumber(), HalGetProcessorName(),
-          (uint64_t)thread, name);
+    Print("processor %u (%s), thread %016llx \"%s\"", KeGetCurrentProcessorNumber(),
+          HalGetProcessorName(), (uint64_t)thread, name);
     Print("\n");
     char process[96];
     if (nameProcess == nullptr || !nameProcess(process, sizeof process))
         RtlCopyString(process, sizeof process, "system");
     Print("process %s", process);
     if (readable)
-        Print(", kernel stack %016llx-%016llx", (uint64_t)copy.KernelStackLimit, copy.KernelStackTop);
+        Print(", kernel stack %016llx-%016llx", (uint64_t)copy.KernelStackLimit,
+              copy.KernelStackTop);
     Print("\n");
 }
 
 static void PrintRegisters(const KTrapFrame *frame)
 {
-    Print("rip %016llx  rsp %016llx  rflags %08llx  cs %02llx  ss %02llx  vector %llu  error %llx\n", frame->Rip,
-          frame->Rsp, frame->Rflags, frame->Cs, frame->Ss, frame->Vector, frame->ErrorCode);
-    Print("rax %016llx  rbx %016llx  rcx %016llx  rdx %016llx\n", frame->Rax, frame->Rbx, frame->Rcx, frame->Rdx);
-    Print("rsi %016llx  rdi %016llx  rbp %016llx  r8  %016llx\n", frame->Rsi, frame->Rdi, frame->Rbp, frame->R8);
-    Print("r9  %016llx  r10 %016llx  r11 %016llx  r12 %016llx\n", frame->R9, frame->R10, frame->R11, frame->R12);
+    Print(
+        "rip %016llx  rsp %016llx  rflags %08llx  cs %02llx  ss %02llx  vector %llu  error %llx\n",
+        frame->Rip, frame->Rsp, frame->Rflags, frame->Cs, frame->Ss, frame->Vector,
+        frame->ErrorCode);
+    Print("rax %016llx  rbx %016llx  rcx %016llx  rdx %016llx\n", frame->Rax, frame->Rbx,
+          frame->Rcx, frame->Rdx);
+    Print("rsi %016llx  rdi %016llx  rbp %016llx  r8  %016llx\n", frame->Rsi, frame->Rdi,
+          frame->Rbp, frame->R8);
+    Print("r9  %016llx  r10 %016llx  r11 %016llx  r12 %016llx\n", frame->R9, frame->R10, frame->R11,
+          frame->R12);
     Print("r13 %016llx  r14 %016llx  r15 %016llx\n", frame->R13, frame->R14, frame->R15);
-    Print("cr0 %016llx  cr2 %016llx  cr3 %016llx  cr4 %016llx\n", HalReadCr0(), HalReadCr2(), HalReadCr3(),
-          HalReadCr4());
+    Print("cr0 %016llx  cr2 %016llx  cr3 %016llx  cr4 %016llx\n", HalReadCr0(), HalReadCr2(),
+          HalReadCr3(), HalReadCr4());
 }
 
 static void PrintStack(void)

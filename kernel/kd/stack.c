@@ -1,5 +1,6 @@
-// stack.c - walking stacks: from a trap frame or from here, through traps and the system call entry, to the
-// start of the thread, and on into user mode as far as modules and their unwind data reach.
+// stack.c - walking stacks: from a trap frame or from here, through traps and the system call
+// entry, to the start of the thread, and on into user mode as far as modules and their unwind data
+// reach.
 // SPDX-License-Identifier: MIT
 #include "kdi.h"
 
@@ -7,8 +8,9 @@ UnwindFrame KdiFrameFromTrap(const KTrapFrame *trap)
 {
     return (UnwindFrame){
         .Rip = trap->Rip,
-        .Registers = {trap->Rax, trap->Rcx, trap->Rdx, trap->Rbx, trap->Rsp, trap->Rbp, trap->Rsi, trap->Rdi,
-                      trap->R8, trap->R9, trap->R10, trap->R11, trap->R12, trap->R13, trap->R14, trap->R15},
+        .Registers = {trap->Rax, trap->Rcx, trap->Rdx, trap->Rbx, trap->Rsp, trap->Rbp, trap->Rsi,
+                      trap->Rdi, trap->R8, trap->R9, trap->R10, trap->R11, trap->R12, trap->R13,
+                      trap->R14, trap->R15},
         .CodeSegment = trap->Cs,
         .Interrupted = true,
     };
@@ -27,7 +29,8 @@ static bool ReturnFromNowhere(UnwindFrame *frame)
 }
 
 // Adds address; false: no room.
-static bool AddFrame(KdiStackFrame *frames, size_t capacity, size_t *count, uint64_t address, bool isReturn)
+static bool AddFrame(KdiStackFrame *frames, size_t capacity, size_t *count, uint64_t address,
+                     bool isReturn)
 {
     KdiStackFrame *last = *count > 0 ? &frames[*count - 1] : nullptr;
     if (last != nullptr && last->Address == address && last->Return == isReturn) {
@@ -54,7 +57,7 @@ size_t KdiWalk(UnwindFrame frame, KdiStackFrame *frames, size_t capacity)
             if (!ReturnFromNowhere(&frame))
                 break;
         } else if (module.Unwind.TableSize == 0 ||
-                   UnwindStep(&module.Unwind, KdiReadMemory, nullptr, &frame) != StatusSuccess) {
+                   UnwindStep(&module.Unwind, KdiReadModule, &module, &frame) != StatusSuccess) {
             break;
         }
     }
@@ -68,9 +71,10 @@ bool KdiIsSystemCallEntry(uint64_t address)
     KdiModule module;
     UnwindFunction function;
     return KdiFindModule(entry, &module) && module.Kernel &&
-           UnwindFindFunction(&module.Unwind, (uint32_t)(entry - module.Unwind.Base), KdiReadMemory, nullptr,
-                              &function) == StatusSuccess &&
-           address >= module.Unwind.Base + function.Begin && address < module.Unwind.Base + function.End;
+           UnwindFindFunction(&module.Unwind, (uint32_t)(entry - module.Unwind.Base), KdiReadMemory,
+                              nullptr, &function) == StatusSuccess &&
+           address >= module.Unwind.Base + function.Begin &&
+           address < module.Unwind.Base + function.End;
 }
 
 // This function's own state, for a walk that starts in it. Its caller's state follows by unwinding.
@@ -98,11 +102,12 @@ __attribute__((noinline)) void KdiCapture(UnwindFrame *caller)
     *caller = (UnwindFrame){.Interrupted = true};
     CAPTURE(caller);
     if (!KdiFindModule(caller->Rip, &module) ||
-        UnwindStep(&module.Unwind, KdiReadMemory, nullptr, caller) != StatusSuccess)
+        UnwindStep(&module.Unwind, KdiReadModule, &module, caller) != StatusSuccess)
         *caller = (UnwindFrame){};
 }
 
-__attribute__((noinline)) size_t KdWalkStack(const KTrapFrame *frame, uint64_t *addresses, size_t capacity)
+__attribute__((noinline)) size_t KdWalkStack(const KTrapFrame *frame, uint64_t *addresses,
+                                             size_t capacity)
 {
     KdiStackFrame frames[KDI_MAXIMUM_FRAMES];
     UnwindFrame start;
@@ -128,8 +133,8 @@ void KdiFormatFrame(const KdiStackFrame *frame, char *text, size_t size)
         RtlFormat(text, size, "%016llx", frame->Address);
         return;
     }
-    size_t length = RtlFormat(text, size, "%s%s%s+0x%x", symbol.Module, symbol.Function[0] != 0 ? "!" : "",
-                              symbol.Function, symbol.Offset);
+    size_t length = RtlFormat(text, size, "%s%s%s+0x%x", symbol.Module,
+                              symbol.Function[0] != 0 ? "!" : "", symbol.Function, symbol.Offset);
     if (symbol.Line != 0 && length < size)
         length += RtlFormat(text + length, size - length, "  %s:%u", symbol.File, symbol.Line);
     if (frame->Count > 1 && length < size)

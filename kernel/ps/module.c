@@ -4,6 +4,7 @@
 // changed only by who holds the Structure mutex as well, which makes mapping an image once for two
 // threads one thing.
 // SPDX-License-Identifier: MIT
+#include "pe/pe.h"
 #include "psi.h"
 
 #define MODULES_PER_PROCESS 512u
@@ -118,22 +119,26 @@ Status PsUnmapImage(uint64_t base)
     return status;
 }
 
-static bool FindAddress(const PsProcess *process, uint64_t address, char *name, size_t size,
-                        uint64_t *base)
+static const LdrModule *FindAddress(const PsProcess *process, uint64_t address)
 {
     RTL_FOR_EACH (entry, &process->Modules) {
         const LdrModule *module = RTL_CONTAINER_OF(entry, LdrModule, Link);
-        if (address - module->Base >= module->Size)
-            continue;
-        const char *file = module->Path;
-        for (const char *at = module->Path; *at != '\0'; at++)
-            if (*at == '/')
-                file = at + 1;
-        RtlCopyString(name, size, file);
-        *base = module->Base;
-        return true;
+        if (address - module->Base < module->Size)
+            return module;
     }
-    return false;
+    return nullptr;
+}
+
+// In a crash report everything stands still, and a lock might never come free.
+static KIrql LockModules(PsProcess *process)
+{
+    return KeGetCurrentIrql() == HighLevel ? HighLevel : KeAcquireSpinLock(&process->Lock);
+}
+
+static void UnlockModules(PsProcess *process, KIrql old)
+{
+    if (old != HighLevel)
+        KeReleaseSpinLock(&process->Lock, old);
 }
 
 bool PsFindUserModule(uint64_t address, char *name, size_t size, uint64_t *base)
@@ -141,13 +146,30 @@ bool PsFindUserModule(uint64_t address, char *name, size_t size, uint64_t *base)
     PsProcess *process = PsGetCurrentProcess();
     if (process == nullptr)
         return false;
-    // In a crash report everything stands still, and a lock might never come free.
-    if (KeGetCurrentIrql() == HighLevel)
-        return FindAddress(process, address, name, size, base);
-    KIrql old = KeAcquireSpinLock(&process->Lock);
-    bool found = FindAddress(process, address, name, size, base);
-    KeReleaseSpinLock(&process->Lock, old);
-    return found;
+    KIrql old = LockModules(process);
+    const LdrModule *module = FindAddress(process, address);
+    if (module != nullptr) {
+        const char *file = module->Path;
+        for (const char *at = module->Path; *at != '\0'; at++)
+            if (*at == '/')
+                file = at + 1;
+        RtlCopyString(name, size, file);
+        *base = module->Base;
+    }
+    UnlockModules(process, old);
+    return module != nullptr;
+}
+
+const PeImage *PsFindUserImage(uint64_t address)
+{
+    PsProcess *process = PsGetCurrentProcess();
+    if (process == nullptr)
+        return nullptr;
+    KIrql old = LockModules(process);
+    const LdrModule *module = FindAddress(process, address);
+    const PeImage *image = module != nullptr ? LdrGetPe(module->Image) : nullptr;
+    UnlockModules(process, old);
+    return image;
 }
 
 bool PsNameCurrentProcess(char *text, size_t size)

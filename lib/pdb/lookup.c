@@ -1,8 +1,9 @@
 // lookup.c - from an address to its function and line.
 //
-// The address becomes section:offset by the section headers the PDB carries. The section contributions
-// name the module (object file) it came from; that module's stream has the procedure records and the line
-// tables. Assembly code may have neither: then the nearest public symbol before the address serves.
+// The address becomes section:offset by the section headers the PDB carries. The section
+// contributions name the module (object file) it came from; that module's stream has the procedure
+// records and the line tables. Assembly code may have neither: then the nearest public symbol
+// before the address serves.
 // SPDX-License-Identifier: MIT
 #include "pdbp.h"
 
@@ -32,12 +33,14 @@ typedef struct Module {
 
 static bool FindPlace(const PdbFile *pdb, uint32_t rva, Place *place)
 {
-    for (uint32_t i = 0; i < MaximumSections && (i + 1) * SectionHeaderSize <= pdb->Sections.Size; i++) {
+    for (uint32_t i = 0; i < MaximumSections && (i + 1) * SectionHeaderSize <= pdb->Sections.Size;
+         i++) {
         uint32_t sizes[2]; // virtual size and address
         if (!PdbRead(pdb, pdb->Sections, i * SectionHeaderSize + 8, sizes, sizeof sizes))
             return false;
         if (rva >= sizes[1] && rva - sizes[1] < sizes[0]) {
-            *place = (Place){.Rva = rva, .Offset = rva - sizes[1], .Section = i + 1, .SectionRva = sizes[1]};
+            *place = (Place){
+                .Rva = rva, .Offset = rva - sizes[1], .Section = i + 1, .SectionRva = sizes[1]};
             return true;
         }
     }
@@ -56,8 +59,8 @@ static bool FindModuleIndex(const PdbFile *pdb, const Place *place, uint32_t *in
     uint32_t total = pdb->ContributionsSize / sizeof entries[0];
     for (uint32_t done = 0; done < total;) {
         uint32_t count = RTL_MIN(total - done, (uint32_t)RTL_COUNT_OF(entries));
-        if (!PdbRead(pdb, pdb->Dbi, pdb->Contributions + (uint64_t)done * sizeof entries[0], entries,
-                     count * sizeof entries[0]))
+        if (!PdbRead(pdb, pdb->Dbi, pdb->Contributions + (uint64_t)done * sizeof entries[0],
+                     entries, count * sizeof entries[0]))
             return false;
         for (uint32_t i = 0; i < count; i++) {
             if (entries[i].Section == place->Section && place->Offset >= entries[i].Offset &&
@@ -116,7 +119,8 @@ static bool FindModule(const PdbFile *pdb, uint32_t index, Module *module)
     return false;
 }
 
-static bool FindProcedure(const PdbFile *pdb, const Module *module, const Place *place, PdbLocation *location)
+static bool FindProcedure(const PdbFile *pdb, const Module *module, const Place *place,
+                          PdbLocation *location)
 {
     enum { NameField = 39, FirstSymbol = 4 };
     struct {
@@ -130,13 +134,15 @@ static bool FindProcedure(const PdbFile *pdb, const Module *module, const Place 
         if (!PdbRead(pdb, module->Stream, at, &record, 4) || record.Length < 2)
             return false;
         uint64_t next = at + 2 + record.Length;
-        bool procedure = record.Kind == SymbolLocalProcedure || record.Kind == SymbolGlobalProcedure ||
-                         record.Kind == SymbolLocalProcedureId || record.Kind == SymbolGlobalProcedureId;
+        bool procedure =
+            record.Kind == SymbolLocalProcedure || record.Kind == SymbolGlobalProcedure ||
+            record.Kind == SymbolLocalProcedureId || record.Kind == SymbolGlobalProcedureId;
         if (procedure && PdbRead(pdb, module->Stream, at, &record, recordSize)) {
             if (record.Section == place->Section && place->Offset >= record.Offset &&
                 place->Offset - record.Offset < record.CodeSize) {
                 location->FunctionRva = place->SectionRva + record.Offset;
-                return PdbReadString(pdb, module->Stream, at + NameField, location->Function, sizeof location->Function);
+                return PdbReadString(pdb, module->Stream, at + NameField, location->Function,
+                                     sizeof location->Function);
             }
             if (record.End > at && record.End < module->SymbolsSize)
                 next = record.End; // skips what is inside the procedure
@@ -147,7 +153,8 @@ static bool FindProcedure(const PdbFile *pdb, const Module *module, const Place 
 }
 
 // The name of the file whose checksum entry is at offset of the file subsection at files.
-static void ReadFileName(const PdbFile *pdb, const Module *module, uint64_t files, uint32_t offset, PdbLocation *location)
+static void ReadFileName(const PdbFile *pdb, const Module *module, uint64_t files, uint32_t offset,
+                         PdbLocation *location)
 {
     uint32_t name;
     if (!PdbRead(pdb, module->Stream, files + offset, &name, sizeof name))
@@ -161,16 +168,16 @@ static void ReadFileName(const PdbFile *pdb, const Module *module, uint64_t file
 }
 
 typedef struct LineMatch {
-    uint32_t Offset; // of the line's code in the section
+    uint32_t Offset;     // of the line's code in the section
     uint32_t Line, File; // File: offset of its checksum entry
     bool Found;
 } LineMatch;
 
 // One block of lines of a single file; base: what its offsets start from.
-static void SearchLineBlock(const PdbFile *pdb, const Module *module, uint64_t at, uint32_t count, uint32_t base,
-                            uint32_t file, const Place *place, LineMatch *match)
+static void SearchLineBlock(const PdbFile *pdb, const Module *module, uint64_t at, uint32_t count,
+                            uint32_t base, uint32_t file, const Place *place, LineMatch *match)
 {
-    constexpr uint32_t lineMask = 0xFFFFFF, noLine = 0xF00F00, noStep = 0xFEEFEE; // compiler-made code
+    constexpr uint32_t lineMask = 0xFFFFFF, noLine = 0xF00F00, noStep = 0xFEEFEE;
     uint32_t lines[32][2];
     for (uint32_t done = 0; done < count;) {
         uint32_t group = RTL_MIN(count - done, (uint32_t)RTL_COUNT_OF(lines));
@@ -178,21 +185,22 @@ static void SearchLineBlock(const PdbFile *pdb, const Module *module, uint64_t a
             return;
         for (uint32_t i = 0; i < group; i++) {
             uint32_t offset = base + lines[i][0], line = lines[i][1] & lineMask;
-            // Of several lines for the same code the first is the way in, the last what the code does.
+            // Of several lines for the same code the first is the way in, the last what the code
+            // does.
             bool later = !match->Found || offset > match->Offset ||
                          (offset == match->Offset && offset != place->Offset);
-            if (offset <= place->Offset && later) {
-                bool real = line != noLine && line != noStep;
-                *match = (LineMatch){.Offset = offset, .Line = real ? line : 0, .File = file, .Found = true};
-            }
+            // Code of the compiler's own belongs to the line before it.
+            bool real = line != 0 && line != noLine && line != noStep;
+            if (offset <= place->Offset && later && real)
+                *match = (LineMatch){.Offset = offset, .Line = line, .File = file, .Found = true};
         }
         done += group;
     }
 }
 
 // A lines subsection: one function's, usually.
-static void SearchLines(const PdbFile *pdb, const Module *module, uint64_t at, uint32_t size, const Place *place,
-                        LineMatch *match)
+static void SearchLines(const PdbFile *pdb, const Module *module, uint64_t at, uint32_t size,
+                        const Place *place, LineMatch *match)
 {
     struct {
         uint32_t Offset;
@@ -203,20 +211,24 @@ static void SearchLines(const PdbFile *pdb, const Module *module, uint64_t at, u
         uint32_t File, LineCount, Size;
     } block;
     uint64_t end = at + size;
-    if (!PdbRead(pdb, module->Stream, at, &header, sizeof header) || header.Section != place->Section ||
-        place->Offset < header.Offset || place->Offset - header.Offset >= header.CodeSize)
+    if (!PdbRead(pdb, module->Stream, at, &header, sizeof header) ||
+        header.Section != place->Section || place->Offset < header.Offset ||
+        place->Offset - header.Offset >= header.CodeSize)
         return;
     for (at += sizeof header; at + sizeof block <= end; at += block.Size) {
         if (!PdbRead(pdb, module->Stream, at, &block, sizeof block) || block.Size < sizeof block ||
             block.Size > end - at || block.LineCount > (block.Size - sizeof block) / 8)
             return;
-        SearchLineBlock(pdb, module, at + sizeof block, block.LineCount, header.Offset, block.File, place, match);
+        SearchLineBlock(pdb, module, at + sizeof block, block.LineCount, header.Offset, block.File,
+                        place, match);
     }
 }
 
-static void FindLine(const PdbFile *pdb, const Module *module, const Place *place, PdbLocation *location)
+static void FindLine(const PdbFile *pdb, const Module *module, const Place *place,
+                     PdbLocation *location)
 {
-    uint64_t start = (uint64_t)module->SymbolsSize + module->OldLinesSize, end = start + module->LinesSize;
+    uint64_t start = (uint64_t)module->SymbolsSize + module->OldLinesSize,
+             end = start + module->LinesSize;
     uint64_t files = 0;
     LineMatch match = {};
     for (uint64_t at = start; at + 8 <= end;) {
@@ -229,7 +241,7 @@ static void FindLine(const PdbFile *pdb, const Module *module, const Place *plac
             SearchLines(pdb, module, at + 8, header[1], place, &match);
         at += 8 + RTL_ALIGN_UP(header[1], 4);
     }
-    if (!match.Found || match.Line == 0)
+    if (!match.Found)
         return;
     location->Line = match.Line;
     if (files != 0)
@@ -244,16 +256,17 @@ typedef struct PublicSymbol {
 enum { PublicNameField = 14 };
 
 // The n-th public symbol in order of address; *at: its record in the symbol stream.
-static bool ReadPublic(const PdbFile *pdb, uint64_t map, uint32_t index, PublicSymbol *symbol, uint32_t *at)
+static bool ReadPublic(const PdbFile *pdb, uint64_t map, uint32_t index, PublicSymbol *symbol,
+                       uint32_t *at)
 {
     return PdbRead(pdb, pdb->Publics, map + (uint64_t)index * 4, at, 4) &&
            PdbRead(pdb, pdb->Symbols, *at, symbol, PublicNameField) && symbol->Kind == SymbolPublic;
 }
 
-// The last public function at or before the address, in its section.
+// The last public symbol at or before the address, in its section.
 static bool FindPublic(const PdbFile *pdb, const Place *place, PdbLocation *location)
 {
-    enum { HeaderSize = 28, IsFunction = 2 };
+    enum { HeaderSize = 28 };
     uint32_t sizes[2]; // of the hash table and of the address map behind it
     if (!PdbRead(pdb, pdb->Publics, 0, sizes, sizeof sizes))
         return false;
@@ -264,21 +277,18 @@ static bool FindPublic(const PdbFile *pdb, const Place *place, PdbLocation *loca
         uint32_t middle = low + (high - low) / 2;
         if (!ReadPublic(pdb, map, middle, &symbol, &at))
             return false;
-        if (symbol.Section < place->Section || (symbol.Section == place->Section && symbol.Offset <= place->Offset))
+        if (symbol.Section < place->Section ||
+            (symbol.Section == place->Section && symbol.Offset <= place->Offset))
             low = middle + 1;
         else
             high = middle;
     }
-    for (; low > 0; low--) {
-        if (!ReadPublic(pdb, map, low - 1, &symbol, &at) || symbol.Section != place->Section)
-            return false;
-        if (!(symbol.Flags & IsFunction))
-            continue; // data in a code section
-        location->FunctionRva = place->SectionRva + symbol.Offset;
-        return PdbReadString(pdb, pdb->Symbols, (uint64_t)at + PublicNameField, location->Function,
-                             sizeof location->Function);
-    }
-    return false;
+    if (low == 0 || !ReadPublic(pdb, map, low - 1, &symbol, &at) ||
+        symbol.Section != place->Section)
+        return false;
+    location->FunctionRva = place->SectionRva + symbol.Offset;
+    return PdbReadString(pdb, pdb->Symbols, (uint64_t)at + PublicNameField, location->Function,
+                         sizeof location->Function);
 }
 
 Status PdbLookup(const PdbFile *pdb, uint32_t rva, PdbLocation *location)

@@ -1,5 +1,5 @@
-// msf.c - the container of a PDB: a file of blocks in which each stream is a list of blocks, and the
-// streams that say what is in the others.
+// msf.c - the container of a PDB: a file of blocks in which each stream is a list of blocks, and
+// the streams that say what is in the others.
 // SPDX-License-Identifier: MIT
 #include "pdbp.h"
 
@@ -23,7 +23,8 @@ static const uint8_t *BlockAt(const PdbFile *pdb, uint32_t block, uint32_t offse
 }
 
 // Copies size bytes at offset of something whose n-th block number blockOf gives.
-static bool ReadBlocks(const PdbFile *pdb, bool (*blockOf)(const PdbFile *, uint32_t, uint32_t, uint32_t *),
+static bool ReadBlocks(const PdbFile *pdb,
+                       bool (*blockOf)(const PdbFile *, uint32_t, uint32_t, uint32_t *),
                        uint32_t context, uint64_t offset, void *buffer, size_t size)
 {
     uint8_t *to = buffer;
@@ -96,14 +97,16 @@ PdbStream PdbFindStream(const PdbFile *pdb, uint32_t index)
         if (size == deleted || size > pdb->Size)
             size = 0; // not there, or larger than its own file
         if (i == index)
-            return blocks <= pdb->DirectorySize ? (PdbStream){size, (uint32_t)blocks} : (PdbStream){};
+            return blocks <= pdb->DirectorySize ? (PdbStream){size, (uint32_t)blocks}
+                                                : (PdbStream){};
         blocks += ((uint64_t)size + pdb->BlockSize - 1) / pdb->BlockSize * 4;
     }
 }
 
 static bool ParseSuperBlock(PdbFile *pdb)
 {
-    uint32_t fields[6]; // block size, free map, blocks, directory bytes, unknown, directory block list
+    uint32_t
+        fields[6]; // block size, free map, blocks, directory bytes, unknown, directory block list
     if (pdb->Size < sizeof magic + sizeof fields || memcmp(pdb->Bytes, magic, 29) != 0)
         return false;
     memcpy(fields, pdb->Bytes + sizeof magic, sizeof fields);
@@ -111,7 +114,8 @@ static bool ParseSuperBlock(PdbFile *pdb)
     pdb->BlockCount = fields[2];
     pdb->DirectorySize = fields[3];
     pdb->DirectoryBlocks = fields[5];
-    if (pdb->BlockSize < 512 || pdb->BlockSize > 65536 || (pdb->BlockSize & (pdb->BlockSize - 1)) != 0 ||
+    if (pdb->BlockSize < 512 || pdb->BlockSize > 65536 ||
+        (pdb->BlockSize & (pdb->BlockSize - 1)) != 0 ||
         pdb->BlockCount > pdb->Size / pdb->BlockSize)
         return false;
     return ReadDirectory(pdb, 0, &pdb->StreamCount, 4) && pdb->StreamCount <= MaximumStreams;
@@ -130,7 +134,8 @@ static PdbStream FindNamedStream(const PdbFile *pdb, PdbStream info, const char 
     for (uint32_t i = 0; i < count && i < MaximumNamedStreams; i++, at += 8) {
         char text[16];
         uint32_t key = PdbRead32(pdb, info, at, UINT32_MAX);
-        if (key < stringsSize && PdbReadString(pdb, info, strings + (uint64_t)key, text, sizeof text) &&
+        if (key < stringsSize &&
+            PdbReadString(pdb, info, strings + (uint64_t)key, text, sizeof text) &&
             strcmp(text, name) == 0)
             return PdbFindStream(pdb, PdbRead32(pdb, info, at + 4, UINT32_MAX));
     }
@@ -142,8 +147,8 @@ static bool ParseDbi(PdbFile *pdb)
     struct { // the debug information stream's header
         uint32_t Signature, Version, Age;
         uint16_t GlobalStream, BuildNumber, PublicStream, DllVersion, SymbolStream, DllRebuild;
-        uint32_t ModulesSize, ContributionsSize, SectionMapSize, SourceInfoSize, TypeServerMapSize, TypeServer,
-            DebugHeaderSize, EcSize;
+        uint32_t ModulesSize, ContributionsSize, SectionMapSize, SourceInfoSize, TypeServerMapSize,
+            TypeServer, DebugHeaderSize, EcSize;
         uint16_t Flags, Machine;
         uint32_t Padding;
     } header;

@@ -1,7 +1,7 @@
-// pdb.h - finds the function, file and line of a code address in a PDB, reading only what the question
-// needs. Nothing is allocated or cached, the bytes are never trusted: every offset is checked, and a
-// damaged PDB costs the answer, not more. Safe in a crash.
-// Source: LLVM, "The PDB File Format" and its reader; the CodeView record layouts of cvinfo.h.
+// pdb.h - finds the function, file and line of a code address in a PDB, reading only what the
+// question needs. Nothing is allocated or cached, the bytes are never trusted: every offset is
+// checked, and a damaged PDB costs the answer, not more. Safe in a crash. Source: LLVM, "The PDB
+// File Format" and its reader; the CodeView record layouts of cvinfo.h.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -24,8 +24,9 @@ typedef struct PdbFile {
     uint8_t Guid[16]; // of the image it belongs to
     uint32_t Age;
     PdbStream Dbi, Symbols, Publics, Sections, Names; // Size 0: missing
-    uint32_t Contributions, ContributionsSize; // in Dbi: which module each piece of the image is from
-    uint32_t Modules, ModulesSize;             // in Dbi
+    uint32_t Contributions,
+        ContributionsSize;         // in Dbi: which module each piece of the image is from
+    uint32_t Modules, ModulesSize; // in Dbi
 } PdbFile;
 
 // StatusCorrupt: not a PDB, or one without what look-ups need.
@@ -34,8 +35,8 @@ Status PdbOpen(PdbFile *pdb, const void *bytes, size_t size);
 typedef struct PdbLocation {
     char Function[96];    // truncated when longer
     uint32_t FunctionRva; // its start
-    char File[160];       // as recorded when it was compiled; "" when unknown. Truncated at its front
-    uint32_t Line;        // 0: unknown
+    char File[160]; // as recorded when it was compiled; "" when unknown. Truncated at its front
+    uint32_t Line;  // 0: unknown
 } PdbLocation;
 
 // The innermost not inlined function around rva. StatusNotFound: no code there that the PDB knows.

@@ -12,7 +12,8 @@ PdbStream PdbFindStream(const PdbFile *pdb, uint32_t index);
 // Copies the NUL-terminated string at offset, truncated to size.
 bool PdbReadString(const PdbFile *pdb, PdbStream stream, uint64_t offset, char *text, size_t size);
 
-static inline uint32_t PdbRead32(const PdbFile *pdb, PdbStream stream, uint64_t offset, uint32_t otherwise)
+static inline uint32_t PdbRead32(const PdbFile *pdb, PdbStream stream, uint64_t offset,
+                                 uint32_t otherwise)
 {
     uint32_t value;
     return PdbRead(pdb, stream, offset, &value, sizeof value) ? value : otherwise;

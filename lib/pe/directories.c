@@ -1,8 +1,10 @@
-// directories.c - what an image exports and imports, and its debug, TLS and load configuration data.
+// directories.c - what an image exports and imports, and its debug, TLS and load configuration
+// data.
 // SPDX-License-Identifier: MIT
 #include "pep.h"
 
-// ------------------------------------------------------------------------------------------ exports
+// ------------------------------------------------------------------------------------------
+// exports
 typedef struct ExportTable { // offsets are those of IMAGE_EXPORT_DIRECTORY
     uint32_t Name, OrdinalBase, FunctionCount, NameCount;
     uint32_t Functions, Names, NameOrdinals; // RVAs
@@ -31,7 +33,8 @@ static Status ReadExportTable(const PeImage *image, ExportTable *table)
     return StatusSuccess;
 }
 
-static Status GetExportByIndex(const PeImage *image, const ExportTable *table, uint32_t index, PeExport *export)
+static Status GetExportByIndex(const PeImage *image, const ExportTable *table, uint32_t index,
+                               PeExport *export)
 {
     PeDirectory directory = image->Directories[PeDirectoryExport];
     if (index >= table->FunctionCount)
@@ -93,13 +96,32 @@ Status PeFindExportByOrdinal(const PeImage *image, uint32_t ordinal, PeExport *e
     return GetExportByIndex(image, &table, ordinal - table.OrdinalBase, export);
 }
 
+Status PeGetNamedExport(const PeImage *image, size_t index, const char **name, PeExport *export)
+{
+    ExportTable table;
+    Status status = ReadExportTable(image, &table);
+    if (status != StatusSuccess)
+        return status == StatusNotFound ? StatusNoMoreEntries : status;
+    if (index >= table.NameCount)
+        return StatusNoMoreEntries;
+    const uint8_t *names = PeAt(image, table.Names, table.NameCount * 4);
+    const uint8_t *ordinals = PeAt(image, table.NameOrdinals, table.NameCount * 2);
+    if (names == nullptr || ordinals == nullptr)
+        return StatusBadImage;
+    *name = PeStringAt(image, Read32(names + index * 4));
+    return *name != nullptr ? GetExportByIndex(image, &table, Read16(ordinals + index * 2), export)
+                            : StatusBadImage;
+}
+
 const char *PeGetExportLibraryName(const PeImage *image)
 {
     ExportTable table;
-    return ReadExportTable(image, &table) == StatusSuccess ? PeStringAt(image, table.Name) : nullptr;
+    return ReadExportTable(image, &table) == StatusSuccess ? PeStringAt(image, table.Name)
+                                                           : nullptr;
 }
 
-// ------------------------------------------------------------------------------------------ imports
+// ------------------------------------------------------------------------------------------
+// imports
 Status PeGetImportLibrary(const PeImage *image, size_t index, PeImportLibrary *library)
 {
     enum { ImportDescriptorSize = 20, MaximumLibraries = 1024 };
@@ -109,7 +131,8 @@ Status PeGetImportLibrary(const PeImage *image, size_t index, PeImportLibrary *l
     if (index >= MaximumLibraries)
         return StatusBadImage;
     uint64_t rva = (uint64_t)directory.Rva + index * ImportDescriptorSize;
-    const uint8_t *at = rva > UINT32_MAX ? nullptr : PeAt(image, (uint32_t)rva, ImportDescriptorSize);
+    const uint8_t *at =
+        rva > UINT32_MAX ? nullptr : PeAt(image, (uint32_t)rva, ImportDescriptorSize);
     if (at == nullptr)
         return StatusBadImage;
     uint32_t lookup = Read32(at), name = Read32(at + 12), address = Read32(at + 16);
@@ -123,13 +146,15 @@ Status PeGetImportLibrary(const PeImage *image, size_t index, PeImportLibrary *l
     return library->Name != nullptr && address != 0 ? StatusSuccess : StatusBadImage;
 }
 
-Status PeGetImport(const PeImage *image, const PeImportLibrary *library, size_t index, PeImport *import)
+Status PeGetImport(const PeImage *image, const PeImportLibrary *library, size_t index,
+                   PeImport *import)
 {
     constexpr uint64_t byOrdinal = 1ull << 63;
     enum { MaximumImports = 0x10000 };
     if (index >= MaximumImports)
         return StatusBadImage;
-    uint64_t lookup = library->Lookup + (uint64_t)index * 8, slot = library->Address + (uint64_t)index * 8;
+    uint64_t lookup = library->Lookup + (uint64_t)index * 8,
+             slot = library->Address + (uint64_t)index * 8;
     if (lookup > UINT32_MAX || slot > UINT32_MAX)
         return StatusBadImage;
     const uint8_t *at = PeAt(image, (uint32_t)lookup, 8);
@@ -151,7 +176,8 @@ Status PeGetImport(const PeImage *image, const PeImportLibrary *library, size_t 
     return import->Name != nullptr ? StatusSuccess : StatusBadImage;
 }
 
-// ------------------------------------------------------------------------ debug, TLS, load configuration
+// ------------------------------------------------------------------------ debug, TLS, load
+// configuration
 Status PeGetDebugId(const PeImage *image, PeDebugId *id)
 {
     enum { DebugEntrySize = 28, DebugCodeView = 2, CodeViewHeader = 24 };
@@ -168,7 +194,8 @@ Status PeGetDebugId(const PeImage *image, PeDebugId *id)
             continue;
         uint32_t rva = Read32(entry + 20);
         const uint8_t *record = PeAt(image, rva, CodeViewHeader);
-        const char *path = rva > UINT32_MAX - CodeViewHeader ? nullptr : PeStringAt(image, rva + CodeViewHeader);
+        const char *path =
+            rva > UINT32_MAX - CodeViewHeader ? nullptr : PeStringAt(image, rva + CodeViewHeader);
         if (record == nullptr || path == nullptr || Read32(record) != rsds)
             return StatusBadImage;
         memcpy(id->Guid, record + 4, sizeof id->Guid);
@@ -188,7 +215,8 @@ Status PeGetTls(const PeImage *image, PeTls *tls)
     const uint8_t *at = PeAt(image, directory.Rva, TlsDirectorySize);
     if (at == nullptr)
         return StatusBadImage;
-    uint64_t start = Read64(at), end = Read64(at + 8), index = Read64(at + 16), callbacks = Read64(at + 24);
+    uint64_t start = Read64(at), end = Read64(at + 8), index = Read64(at + 16),
+             callbacks = Read64(at + 24);
     *tls = (PeTls){.ZeroFill = Read32(at + 32)};
     if (end < start || end - start > image->SizeOfImage || tls->ZeroFill > PE_MAXIMUM_IMAGE_SIZE)
         return StatusBadImage;
@@ -217,7 +245,8 @@ Status PeGetTlsCallback(const PeImage *image, const PeTls *tls, size_t index, ui
     if (address == 0)
         return StatusNoMoreEntries;
     PeSection section;
-    if (!AddressToRva(image, address, rva) || !PeFindSection(image, *rva, &section) || !section.Executable)
+    if (!AddressToRva(image, address, rva) || !PeFindSection(image, *rva, &section) ||
+        !section.Executable)
         return StatusBadImage;
     return StatusSuccess;
 }
@@ -240,8 +269,9 @@ Status PeGetSecurityCookie(const PeImage *image, uint32_t *rva)
     if (address == 0)
         return StatusNotFound;
     PeSection section;
-    if (!AddressToRva(image, address, rva) || !PeFindSection(image, *rva, &section) || !section.Writable ||
-        section.Rva + section.MappedSize - *rva < CookieSize || *rva % CookieSize != 0)
+    if (!AddressToRva(image, address, rva) || !PeFindSection(image, *rva, &section) ||
+        !section.Writable || section.Rva + section.MappedSize - *rva < CookieSize ||
+        *rva % CookieSize != 0)
         return StatusBadImage;
     return StatusSuccess;
 }

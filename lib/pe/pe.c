@@ -1,4 +1,5 @@
-// pe.c - opening an image: the headers and sections, checked once; access by RVA; laying a file out.
+// pe.c - opening an image: the headers and sections, checked once; access by RVA; laying a file
+// out.
 // SPDX-License-Identifier: MIT
 #include "pep.h"
 
@@ -52,7 +53,8 @@ static Status ParseHeaders(PeImage *image, size_t available)
     if (Read32(bytes + nt) != NtSignature || Read16(file) != MachineAmd64)
         return StatusBadImage;
     uint16_t optionalSize = Read16(file + 16), flags = Read16(file + 18);
-    if (optionalSize < OptionalFixedSize || Read16(optional) != OptionalMagic || !(flags & FileExecutable))
+    if (optionalSize < OptionalFixedSize || Read16(optional) != OptionalMagic ||
+        !(flags & FileExecutable))
         return StatusBadImage;
     image->SectionCount = Read16(file + 2);
     image->TimeDateStamp = Read32(file + 4);
@@ -128,9 +130,9 @@ static Status CheckSections(const PeImage *image, uint64_t fileSize)
             return StatusBadImage;
         if (section.Writable && section.Executable)
             return StatusBadImage;
-        if (section.FileSize != 0 && (section.FileOffset < image->SizeOfHeaders ||
-                                      section.FileOffset > fileSize ||
-                                      section.FileSize > fileSize - section.FileOffset))
+        if (section.FileSize != 0 &&
+            (section.FileOffset < image->SizeOfHeaders || section.FileOffset > fileSize ||
+             section.FileSize > fileSize - section.FileOffset))
             return StatusBadImage;
         if (section.Executable && image->EntryPoint >= section.Rva &&
             image->EntryPoint - section.Rva < section.VirtualSize)

@@ -1,16 +1,17 @@
-// pe.h - reads x64 PE32+ images, untrusted bytes included: the loader, the kernel's image loader, mosrt.dll
-// and the crash report all look at images through this.
+// pe.h - reads x64 PE32+ images, untrusted bytes included: the loader, the kernel's image loader,
+// mosrt.dll and the crash report all look at images through this.
 //
-// An image is looked at in one of two layouts: as a file, or mapped (headers at 0, each section at its
-// RVA). Addresses inside an image are RVAs; every access goes through PeAt, which hands out a pointer
-// only when the whole range lies inside the headers or inside one section's bytes. PeOpen checks once
-// what everybody relies on: machine, alignment, sections in order and without overlap, inside the image
-// and the file, and never writable and executable at once. Directories are checked when they are used.
+// An image is looked at in one of two layouts: as a file, or mapped (headers at 0, each section at
+// its RVA). Addresses inside an image are RVAs; every access goes through PeAt, which hands out a
+// pointer only when the whole range lies inside the headers or inside one section's bytes. PeOpen
+// checks once what everybody relies on: machine, alignment, sections in order and without overlap,
+// inside the image and the file, and never writable and executable at once. Directories are checked
+// when they are used.
 //
-// Nothing is allocated or cached: a PeImage is a view, valid as long as the bytes are, and the bytes must
-// not change meanwhile except through PeRelocate and a binder's writes to import slots. All functions
-// return StatusBadImage for what a malformed image can cause, unless they say otherwise.
-// Source: Microsoft, "PE Format", and winnt.h for names.
+// Nothing is allocated or cached: a PeImage is a view, valid as long as the bytes are, and the
+// bytes must not change meanwhile except through PeRelocate and a binder's writes to import slots.
+// All functions return StatusBadImage for what a malformed image can cause, unless they say
+// otherwise. Source: Microsoft, "PE Format", and winnt.h for names.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -19,8 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PE_PAGE_SIZE 4096u
-#define PE_MAXIMUM_SECTIONS 96u
+#define PE_PAGE_SIZE          4096u
+#define PE_MAXIMUM_SECTIONS   96u
 #define PE_MAXIMUM_IMAGE_SIZE 0x10000000u // 256 MiB
 
 typedef enum PeLayout { PeLayoutFile, PeLayoutMapped } PeLayout;
@@ -46,11 +47,11 @@ typedef struct PeImage {
     size_t Size; // of Bytes
     PeLayout Layout;
     uint64_t Base; // what addresses stored in the image's data are relative to; moved by PeRelocate
-    uint32_t SizeOfImage;   // whole pages
+    uint32_t SizeOfImage; // whole pages
     uint32_t SizeOfHeaders;
-    uint32_t EntryPoint;    // RVA inside an executable section, 0: none
-    uint32_t SectionTable;  // offset in the headers
-    uint32_t NtHeaders;     // offset of the "PE" signature
+    uint32_t EntryPoint;   // RVA inside an executable section, 0: none
+    uint32_t SectionTable; // offset in the headers
+    uint32_t NtHeaders;    // offset of the "PE" signature
     uint32_t TimeDateStamp;
     uint16_t SectionCount;
     uint16_t Subsystem;
@@ -66,15 +67,15 @@ typedef struct PeSection {
     uint32_t VirtualSize; // bytes in use, never 0
     uint32_t MappedSize;  // VirtualSize in whole pages
     uint32_t FileOffset;
-    uint32_t FileSize;    // initialised bytes, <= VirtualSize; the rest is zero
+    uint32_t FileSize; // initialised bytes, <= VirtualSize; the rest is zero
     bool Readable, Writable, Executable, Discardable;
 } PeSection;
 
 // Opens an image over size bytes. Mapped: size must cover SizeOfImage.
 Status PeOpen(PeImage *image, const void *bytes, size_t size, PeLayout layout);
-// Opens a file of fileSize bytes of which only the first headerSize are at hand: sections can be listed,
-// everything else fails until the image is opened again, laid out. StatusBufferTooSmall: the headers
-// are longer than headerSize; image->SizeOfHeaders says how long.
+// Opens a file of fileSize bytes of which only the first headerSize are at hand: sections can be
+// listed, everything else fails until the image is opened again, laid out. StatusBufferTooSmall:
+// the headers are longer than headerSize; image->SizeOfHeaders says how long.
 Status PeOpenHeaders(PeImage *image, const void *headers, size_t headerSize, uint64_t fileSize);
 
 // Section index < SectionCount.
@@ -86,16 +87,17 @@ const void *PeAt(const PeImage *image, uint32_t rva, uint32_t size);
 // The NUL-terminated string at rva, or nullptr.
 const char *PeStringAt(const PeImage *image, uint32_t rva);
 
-// Copies a file's headers and sections to where they belong in the SizeOfImage bytes at to, and zeroes
-// the rest. StatusBufferTooSmall.
+// Copies a file's headers and sections to where they belong in the SizeOfImage bytes at to, and
+// zeroes the rest. StatusBufferTooSmall.
 Status PeLayOut(const PeImage *file, void *to, size_t size);
 
-// Calls visit with the RVA of each 8-byte address that moves with the image; each lies in one section.
-// Two of them may overlap in a hostile image. visit returns false to stop (StatusCancelled).
+// Calls visit with the RVA of each 8-byte address that moves with the image; each lies in one
+// section. Two of them may overlap in a hostile image. visit returns false to stop
+// (StatusCancelled).
 typedef bool PeRelocationVisitor(void *context, uint32_t rva);
 Status PeForEachRelocation(const PeImage *image, PeRelocationVisitor *visit, void *context);
-// Moves a mapped image whose bytes may be written to base (whole pages): adjusts the addresses, ImageBase
-// in its headers, and image->Base. On failure the contents are undefined.
+// Moves a mapped image whose bytes may be written to base (whole pages): adjusts the addresses,
+// ImageBase in its headers, and image->Base. On failure the contents are undefined.
 Status PeRelocate(PeImage *image, uint64_t base);
 
 typedef struct PeExport {
@@ -105,6 +107,8 @@ typedef struct PeExport {
 // StatusNotFound: no such export.
 Status PeFindExport(const PeImage *image, const char *name, PeExport *export);
 Status PeFindExportByOrdinal(const PeImage *image, uint32_t ordinal, PeExport *export);
+// The index-th export that has a name. StatusNoMoreEntries after the last.
+Status PeGetNamedExport(const PeImage *image, size_t index, const char **name, PeExport *export);
 // The name the library was linked under, nullptr when it exports nothing.
 const char *PeGetExportLibraryName(const PeImage *image);
 
@@ -120,7 +124,8 @@ typedef struct PeImport {
 } PeImport;
 // The index-th imported library, or import of a library. StatusNoMoreEntries after the last.
 Status PeGetImportLibrary(const PeImage *image, size_t index, PeImportLibrary *library);
-Status PeGetImport(const PeImage *image, const PeImportLibrary *library, size_t index, PeImport *import);
+Status PeGetImport(const PeImage *image, const PeImportLibrary *library, size_t index,
+                   PeImport *import);
 
 typedef struct PeDebugId { // names the PDB that belongs to this image
     uint8_t Guid[16];
@@ -133,7 +138,7 @@ typedef struct PeTls {
     uint32_t Template, TemplateSize; // RVA and bytes of the initialised data
     uint32_t ZeroFill;               // bytes after it
     uint32_t Index;                  // RVA of the 4-byte slot index
-    uint32_t Callbacks;              // RVA of a zero-terminated array of callback addresses, 0: none
+    uint32_t Callbacks; // RVA of a zero-terminated array of callback addresses, 0: none
 } PeTls;
 Status PeGetTls(const PeImage *image, PeTls *tls); // StatusNotFound: none
 // The index-th TLS callback's RVA. StatusNoMoreEntries after the last.

@@ -1,6 +1,6 @@
-// unwind.c - see unwind.h. A step undoes the part of the prologue that has run, in reverse: the unwind
-// codes are stored that way round. Inside an epilogue, which has no codes, the remaining instructions are
-// carried out instead; the calling convention allows only a few forms there.
+// unwind.c - see unwind.h. A step undoes the part of the prologue that has run, in reverse: the
+// unwind codes are stored that way round. Inside an epilogue, which has no codes, the remaining
+// instructions are carried out instead; the calling convention allows only a few forms there.
 // SPDX-License-Identifier: MIT
 #include "unwind/unwind.h"
 
@@ -19,7 +19,7 @@ enum {
     InfoChained = 4,
     MaximumChain = 32,
     MaximumCodes = 255,
-    EntrySize = 12, // of RUNTIME_FUNCTION
+    EntrySize = 12,     // of RUNTIME_FUNCTION
     EpilogueBytes = 64, // the longest: lea rsp, eight pops with prefixes, jmp
 };
 
@@ -64,7 +64,8 @@ static Status FindFunction(const Stepper *stepper, uint32_t rva, UnwindFunction 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         static_assert(sizeof *function == EntrySize);
-        if (!ReadModule(stepper, (uint64_t)stepper->Module->TableRva + (uint64_t)middle * EntrySize, function, EntrySize))
+        if (!ReadModule(stepper, (uint64_t)stepper->Module->TableRva + (uint64_t)middle * EntrySize,
+                        function, EntrySize))
             return StatusInvalidAddress;
         if (rva < function->Begin)
             high = middle;
@@ -76,8 +77,8 @@ static Status FindFunction(const Stepper *stepper, uint32_t rva, UnwindFunction 
     return StatusNotFound;
 }
 
-Status UnwindFindFunction(const UnwindModule *module, uint32_t rva, UnwindReader *read, void *context,
-                          UnwindFunction *function)
+Status UnwindFindFunction(const UnwindModule *module, uint32_t rva, UnwindReader *read,
+                          void *context, UnwindFunction *function)
 {
     Stepper stepper = {.Module = module, .Read = read, .Context = context};
     return FindFunction(&stepper, rva, function);
@@ -99,7 +100,8 @@ static Status ReadInfo(const Stepper *stepper, uint32_t rva, UnwindInfo *info)
     uint64_t codes = (uint64_t)rva + sizeof header;
     if (!ReadModule(stepper, codes, info->Codes, even * 2))
         return StatusInvalidAddress;
-    if ((info->Flags & InfoChained) && !ReadModule(stepper, codes + even * 2, &info->Parent, EntrySize))
+    if ((info->Flags & InfoChained) &&
+        !ReadModule(stepper, codes + even * 2, &info->Parent, EntrySize))
         return StatusInvalidAddress;
     return StatusSuccess;
 }
@@ -121,8 +123,10 @@ static uint32_t CodeSlots(uint16_t code)
     }
 }
 
-// Undoes one code; next are its extra slots as one number. base: what saved registers are relative to.
-static Status UndoCode(Stepper *stepper, const UnwindInfo *info, uint16_t code, uint32_t next, uint64_t base)
+// Undoes one code; next are its extra slots as one number. base: what saved registers are relative
+// to.
+static Status UndoCode(Stepper *stepper, const UnwindInfo *info, uint16_t code, uint32_t next,
+                       uint64_t base)
 {
     UnwindFrame *frame = &stepper->Frame;
     uint64_t *sp = &frame->Registers[UnwindRegisterSp];
@@ -149,8 +153,9 @@ static Status UndoCode(Stepper *stepper, const UnwindInfo *info, uint16_t code, 
         break;
     case OpSaveXmm128:
     case OpSaveXmm128Far:
-        break; // no integer state
-    case OpPushMachineFrame: { // rip, cs, rflags, rsp, ss; below them an error code when operand is 1
+        break;                 // no integer state
+    case OpPushMachineFrame: { // rip, cs, rflags, rsp, ss; below them an error code when operand is
+                               // 1
         uint64_t at = *sp + operand * 8;
         read = operand <= 1 && ReadStack(stepper, at, &frame->Rip) &&
                ReadStack(stepper, at + 8, &frame->CodeSegment) && ReadStack(stepper, at + 24, sp);
@@ -164,7 +169,8 @@ static Status UndoCode(Stepper *stepper, const UnwindInfo *info, uint16_t code, 
 }
 
 // Undoes the codes of info that had run when execution was offset bytes into its function.
-static Status UndoCodes(Stepper *stepper, const UnwindInfo *info, uint32_t offset, bool *machineFrame)
+static Status UndoCodes(Stepper *stepper, const UnwindInfo *info, uint32_t offset,
+                        bool *machineFrame)
 {
     const UnwindFrame *frame = &stepper->Frame;
     uint64_t base = frame->Registers[UnwindRegisterSp];
@@ -219,7 +225,8 @@ static void DecodeStackRelease(Epilogue *epilogue, const UnwindFrame *frame, uin
         size_t size = at[1] == 0x83 ? 1 : 4;
         *sp += (uint64_t)(int64_t)SignedAt(at + 3, size);
         epilogue->At += 3 + size;
-    } else if ((at[0] & 0xFE) == 0x48 && at[1] == 0x8D && (at[2] & 0x38) == 0x20 && (at[2] & 7) != 4) {
+    } else if ((at[0] & 0xFE) == 0x48 && at[1] == 0x8D && (at[2] & 0x38) == 0x20 &&
+               (at[2] & 7) != 4) {
         uint8_t mode = at[2] >> 6, reg = (uint8_t)((at[2] & 7) | (at[0] & 1) << 3);
         if (mode != 1 && mode != 2)
             return;
@@ -240,7 +247,8 @@ static bool IsReturn(const Epilogue *epilogue, uint32_t rva, const UnwindFunctio
         return true;
     if (at[0] == 0xEB || at[0] == 0xE9) {
         size_t size = at[0] == 0xEB ? 1 : 4;
-        uint32_t target = rva + (uint32_t)epilogue->At + 1 + (uint32_t)size + (uint32_t)SignedAt(at + 1, size);
+        uint32_t target =
+            rva + (uint32_t)epilogue->At + 1 + (uint32_t)size + (uint32_t)SignedAt(at + 1, size);
         return target < function->Begin || target >= function->End;
     }
     if (at[0] == 0x48) // rex.w jmp: how compilers mark an indirect tail call
@@ -249,7 +257,8 @@ static bool IsReturn(const Epilogue *epilogue, uint32_t rva, const UnwindFunctio
 }
 
 // When rva is inside an epilogue: carries out the rest of it and sets *done.
-static Status RunEpilogue(Stepper *stepper, uint32_t rva, const UnwindFunction *function, bool *done)
+static Status RunEpilogue(Stepper *stepper, uint32_t rva, const UnwindFunction *function,
+                          bool *done)
 {
     Epilogue epilogue = {.Size = RTL_MIN((uint32_t)EpilogueBytes, function->End - rva)};
     if (!ReadModule(stepper, rva, epilogue.Bytes, epilogue.Size))
@@ -276,7 +285,8 @@ static Status RunEpilogue(Stepper *stepper, uint32_t rva, const UnwindFunction *
 }
 
 // The part of a step that the function's own code and data describe.
-static Status UndoFunction(Stepper *stepper, uint32_t rva, UnwindFunction function, bool *machineFrame)
+static Status UndoFunction(Stepper *stepper, uint32_t rva, UnwindFunction function,
+                           bool *machineFrame)
 {
     UnwindInfo info;
     uint32_t offset = rva - function.Begin;
@@ -304,7 +314,8 @@ static Status UndoFunction(Stepper *stepper, uint32_t rva, UnwindFunction functi
 Status UnwindStep(const UnwindModule *module, UnwindReader *read, void *context, UnwindFrame *frame)
 {
     Stepper stepper = {.Module = module, .Read = read, .Context = context, .Frame = *frame};
-    // A call that does not return may be the last instruction of its function: look where it started.
+    // A call that does not return may be the last instruction of its function: look where it
+    // started.
     uint64_t pc = frame->Interrupted ? frame->Rip : frame->Rip - 1;
     if (pc < module->Base || pc - module->Base >= module->Size)
         return StatusCorrupt;

@@ -25,10 +25,14 @@ static void Visit(const PeImage *image)
     (void)PeFindExport(image, "main", &export);
     (void)PeFindExport(image, "", &export);
     for (uint32_t ordinal = 0; ordinal < 4; ordinal++) {
-        if (PeFindExportByOrdinal(image, ordinal, &export) == StatusSuccess && export.Forwarder != nullptr)
+        if (PeFindExportByOrdinal(image, ordinal, &export) == StatusSuccess &&
+            export.Forwarder != nullptr)
             length += strlen(export.Forwarder);
     }
-    const char *name = PeGetExportLibraryName(image);
+    const char *name;
+    for (size_t i = 0; i < 64 && PeGetNamedExport(image, i, &name, &export) == StatusSuccess; i++)
+        length += strlen(name);
+    name = PeGetExportLibraryName(image);
     length += name != nullptr ? strlen(name) : 0;
     for (size_t i = 0; i < 16 && PeGetImportLibrary(image, i, &library) == StatusSuccess; i++) {
         length += strlen(library.Name);

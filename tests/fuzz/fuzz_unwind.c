@@ -1,4 +1,5 @@
-// fuzz_unwind.c - lib/unwind takes any unwind data and any stack: the input is both, and the registers.
+// fuzz_unwind.c - lib/unwind takes any unwind data and any stack: the input is both, and the
+// registers.
 // SPDX-License-Identifier: MIT
 #include "unwind/unwind.h"
 

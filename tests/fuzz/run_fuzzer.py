@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-RUNS = 15000
+RUNS = 5000
 
 program, inputs = sys.argv[1], sys.argv[2:]
 longest = max([4096] + [os.path.getsize(path) for path in inputs])

@@ -4,7 +4,7 @@ import re
 
 import metal
 
-FRAME = re.compile(r"^  (?:(\S+)!(\S+)\+0x[0-9a-f]+  (\S+):(\d+)(?:  \(\d+ times\))?|(\S+))$")
+FRAME = re.compile(r"^  (?:(\S+)!(\S+)\+0x[0-9a-f]+(?:  (\S+):(\d+))?(?:  \(\d+ times\))?|(\S+))$")
 START = ["CrashMiddle", "CrashOuter", "KdCrash", "CrashIfAsked", "RunSteps", "Begin", "HalpStartThread"]
 
 # Option value -> (name of the code, functions from the innermost outwards, words the report must have).
@@ -64,7 +64,7 @@ def check(crash):
     functions = iter(function for _, function, _, _ in frames)
     for wanted in chain:
         assert wanted in functions, f"{crash}: {wanted} is missing, or not where it should be, in\n{text}"
-    named = [frame for frame in frames if frame[0] == "moskrnl" and frame[1] and frame[2].startswith("kernel/")]
+    named = [frame for frame in frames if frame[0] == "moskrnl" and frame[2] and frame[2].startswith("kernel/")]
     unnamed = len(frames) - len(named)
     wild = 1 if crash in ("call-null", "execute-data", "stack-smash") else 0  # where no code is
     assert unnamed == wild, f"{crash}: {unnamed} frames without function and line in\n{text}"
@@ -88,6 +88,35 @@ def test_detected_damage():
 def test_raised_levels():
     for crash in ("dpc", "queued-dpc", "interrupt", "locked"):
         check(crash)
+
+
+def program_report(crash):
+    """The frames of a DPC's crash on the stack of a program."""
+    with metal.boot(execute=["doom.exe -iwad freedoom1.wad -timedemo demo1"], options=[("crash", crash)]) as machine:
+        machine.wait_for_end(60)
+        machine.stop()
+        assert machine.bugcheck, f"no report; the log ends with:\n{machine.log[-1000:]}"
+        assert re.search(r"^process \w+\.exe \(\d+\)", machine.bugcheck, re.M), machine.bugcheck
+        return machine.bugcheck, frames_of(machine.bugcheck.splitlines())
+
+
+def test_in_program():
+    """Through the interrupt into the program, to where the program began."""
+    report, frames = program_report("program")
+    functions = [frame[1] for frame in frames]
+    assert functions.index("CrashInProgramRoutine") < functions.index("HalpTrap"), report
+    assert frames[-1][1] is None and re.search(r"\n  \w+\.exe\+0x[0-9a-f]+\n\*\*\*", report), report
+
+
+def test_in_system_call():
+    """Across the system call into the program: what the kernel did for it, the call's stub, its callers."""
+    report, frames = program_report("system-call")
+    functions = [frame[1] for frame in frames]
+    entry = functions.index("HalpSystemCallEntry")
+    assert any(name and name.startswith("Sys") for name in functions[:entry]), report
+    assert len(frames) > entry + 2, report
+    assert all(frame[0] in (None, "mosrt.dll") for frame in frames[entry + 1:]), report
+    assert re.search(r"\n  \w+\.exe\+0x[0-9a-f]+\n\*\*\*", report), report
 
 
 def test_screen():

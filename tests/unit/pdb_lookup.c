@@ -1,5 +1,6 @@
-// pdb_lookup.c - lib/pdb as a command: `pdb_lookup IMAGE PDB` reads RVAs in hexadecimal from standard input and
-// prints "function offset file line" for each; tests/unit/test_symbols.py compares that with another reader.
+// pdb_lookup.c - lib/pdb as a command: `pdb_lookup IMAGE PDB` reads RVAs in hexadecimal from
+// standard input and prints "function offset file line" for each; tests/unit/test_symbols.py
+// compares that with another reader.
 // SPDX-License-Identifier: MIT
 #include "pdb/pdb.h"
 #include "pe/pe.h"
@@ -32,7 +33,8 @@ int main(int count, char **arguments)
     PeDebugId id;
     if (imageBytes == nullptr || pdbBytes == nullptr ||
         PeOpen(&image, imageBytes, imageSize, PeLayoutFile) != StatusSuccess ||
-        PeGetDebugId(&image, &id) != StatusSuccess || PdbOpen(&pdb, pdbBytes, pdbSize) != StatusSuccess ||
+        PeGetDebugId(&image, &id) != StatusSuccess ||
+        PdbOpen(&pdb, pdbBytes, pdbSize) != StatusSuccess ||
         memcmp(id.Guid, pdb.Guid, sizeof id.Guid) != 0) {
         fprintf(stderr, "pdb_lookup: not an image and its PDB\n");
         return 1;
@@ -41,7 +43,8 @@ int main(int count, char **arguments)
     while (scanf("%x", &rva) == 1) {
         PdbLocation location;
         if (PdbLookup(&pdb, rva, &location) == StatusSuccess)
-            printf("%s\t%u\t%s\t%u\n", location.Function, rva - location.FunctionRva, location.File, location.Line);
+            printf("%s\t%u\t%s\t%u\n", location.Function, rva - location.FunctionRva, location.File,
+                   location.Line);
         else
             printf("?\t0\t\t0\n");
     }

@@ -1,31 +1,63 @@
-// test_pe.c - lib/pe on a small image made here, whole and damaged in every way PeOpen promises to notice.
+// test_pe.c - lib/pe on a small image made here, whole and damaged in every way PeOpen promises to
+// notice.
 // SPDX-License-Identifier: MIT
 #include "pe/pe.h"
 #include "unit.h"
 
 // The image: headers, .text (code), .data (writable; holds the tables), .reloc.
 enum {
-    FileSize = 0xC00, ImageSize = 0x5000,
-    Nt = 0x80, FileHeader = Nt + 4, Optional = Nt + 24, Directories = Optional + 112, Sections = Optional + 240,
-    TextRva = 0x1000, TextFile = 0x400, DataRva = 0x2000, DataFile = 0x600, RelocRva = 0x4000, RelocFile = 0xA00,
-    Exports = 0x2000, Imports = 0x2100, Tls = 0x2200, Debug = 0x2280, Pointers = 0x2300, LoadConfig = 0x2380,
+    FileSize = 0xC00,
+    ImageSize = 0x5000,
+    Nt = 0x80,
+    FileHeader = Nt + 4,
+    Optional = Nt + 24,
+    Directories = Optional + 112,
+    Sections = Optional + 240,
+    TextRva = 0x1000,
+    TextFile = 0x400,
+    DataRva = 0x2000,
+    DataFile = 0x600,
+    RelocRva = 0x4000,
+    RelocFile = 0xA00,
+    Exports = 0x2000,
+    Imports = 0x2100,
+    Tls = 0x2200,
+    Debug = 0x2280,
+    Pointers = 0x2300,
+    LoadConfig = 0x2380,
 };
 #define IMAGE_BASE 0x180000000ull
 
 static uint8_t file[FileSize];
 
-static void Put16(size_t at, unsigned value) { memcpy(file + at, &(uint16_t){(uint16_t)value}, 2); }
-static void Put32(size_t at, uint32_t value) { memcpy(file + at, &value, 4); }
-static void Put64(size_t at, uint64_t value) { memcpy(file + at, &value, 8); }
-static size_t DataAt(uint32_t rva) { return rva - DataRva + DataFile; }
-static void PutText(uint32_t rva, const char *text) { strcpy((char *)file + DataAt(rva), text); }
+static void Put16(size_t at, unsigned value)
+{
+    memcpy(file + at, &(uint16_t){(uint16_t)value}, 2);
+}
+static void Put32(size_t at, uint32_t value)
+{
+    memcpy(file + at, &value, 4);
+}
+static void Put64(size_t at, uint64_t value)
+{
+    memcpy(file + at, &value, 8);
+}
+static size_t DataAt(uint32_t rva)
+{
+    return rva - DataRva + DataFile;
+}
+static void PutText(uint32_t rva, const char *text)
+{
+    strcpy((char *)file + DataAt(rva), text);
+}
 static void PutDirectory(int index, uint32_t rva, uint32_t size)
 {
     Put32(Directories + index * 8, rva);
     Put32(Directories + index * 8 + 4, size);
 }
 
-static void PutSection(int index, const char *name, uint32_t rva, uint32_t size, uint32_t offset, uint32_t raw, uint32_t flags)
+static void PutSection(int index, const char *name, uint32_t rva, uint32_t size, uint32_t offset,
+                       uint32_t raw, uint32_t flags)
 {
     size_t at = Sections + index * 40;
     strncpy((char *)file + at, name, 8);
@@ -136,7 +168,10 @@ static void Make(void)
     MakeRest();
 }
 
-static Status Open(PeImage *image) { return PeOpen(image, file, sizeof file, PeLayoutFile); }
+static Status Open(PeImage *image)
+{
+    return PeOpen(image, file, sizeof file, PeLayoutFile);
+}
 
 static uint64_t Get64(const PeImage *image, uint32_t rva)
 {
@@ -310,6 +345,11 @@ static void TestExports(void)
     CHECK_EQUAL(PeFindExport(&image, "Gamma", &export), StatusSuccess);
     CHECK_TEXT(export.Forwarder, "other.Delta");
     CHECK_EQUAL(PeFindExport(&image, "", &export), StatusNotFound);
+    const char *name = nullptr;
+    CHECK_EQUAL(PeGetNamedExport(&image, 1, &name, &export), StatusSuccess);
+    CHECK_TEXT(name, "Beta");
+    CHECK_EQUAL(export.Rva, TextRva + 0x10);
+    CHECK_EQUAL(PeGetNamedExport(&image, 3, &name, &export), StatusNoMoreEntries);
     CHECK_EQUAL(PeFindExport(&image, "Zeta", &export), StatusNotFound);
     CHECK_EQUAL(PeFindExportByOrdinal(&image, 5, &export), StatusSuccess);
     CHECK_EQUAL(export.Rva, TextRva + 0x10);

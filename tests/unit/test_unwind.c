@@ -1,10 +1,17 @@
-// test_unwind.c - lib/unwind on code, unwind data and stacks made here: every unwind code, prologues half
-// run, epilogues half run, chains, machine frames, and data that makes no sense.
+// test_unwind.c - lib/unwind on code, unwind data and stacks made here: every unwind code,
+// prologues half run, epilogues half run, chains, machine frames, and data that makes no sense.
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 #include "unwind/unwind.h"
 
-enum { TableRva = 0x100, InfoRva = 0x200, ParentInfoRva = 0x280, Code = 0x400, StackRva = 0x800, MemorySize = 0x1000 };
+enum {
+    TableRva = 0x100,
+    InfoRva = 0x200,
+    ParentInfoRva = 0x280,
+    Code = 0x400,
+    StackRva = 0x800,
+    MemorySize = 0x1000
+};
 #define BASE 0x140000000ull
 enum { Rax, Rcx, Rdx, Rbx, Rsp, Rbp, Rsi, Rdi, R8, R9, R10, R11, R12, R13, R14, R15 };
 
@@ -19,8 +26,14 @@ static bool Read(void *context, uint64_t address, void *buffer, size_t size)
     return true;
 }
 
-static void Put64(uint32_t at, uint64_t value) { memcpy(memory + at, &value, 8); }
-static void Put32(uint32_t at, uint32_t value) { memcpy(memory + at, &value, 4); }
+static void Put64(uint32_t at, uint64_t value)
+{
+    memcpy(memory + at, &value, 8);
+}
+static void Put32(uint32_t at, uint32_t value)
+{
+    memcpy(memory + at, &value, 4);
+}
 
 // A function at Code, 0x80 bytes, and a chained part of it at Code + 0x100. Codes as bytes.
 static void Start(const uint8_t *info, size_t size)
@@ -46,7 +59,10 @@ static UnwindFrame FrameAt(uint32_t offset, bool interrupted)
     return frame;
 }
 
-static Status Step(UnwindFrame *frame) { return UnwindStep(&module, Read, nullptr, frame); }
+static Status Step(UnwindFrame *frame)
+{
+    return UnwindStep(&module, Read, nullptr, frame);
+}
 
 // push rbx (1 byte), push r12 (2), sub rsp, 40 (4): 7 bytes.
 static const uint8_t pushes[] = {1, 7, 3, 0, 7, 0x42, 3, 0xC0, 1, 0x30, 0, 0};
@@ -65,7 +81,9 @@ static void TestBody(void)
 
 static void TestPrologue(void)
 {
-    static const struct { uint32_t Offset, Rip; } cases[] = {{0, 0x5000}, {1, 0x5001}, {3, 0x5002}, {7, 0x5007}};
+    static const struct {
+        uint32_t Offset, Rip;
+    } cases[] = {{0, 0x5000}, {1, 0x5001}, {3, 0x5002}, {7, 0x5007}};
     for (size_t i = 0; i < 4; i++) {
         Start(pushes, sizeof pushes);
         UnwindFrame frame = FrameAt(cases[i].Offset, true);
@@ -77,7 +95,10 @@ static void TestPrologue(void)
 static void TestEpilogue(void)
 {
     static const uint8_t epilogue[] = {0x48, 0x83, 0xC4, 0x28, 0x41, 0x5C, 0x5B, 0xC3};
-    static const struct { uint32_t Offset, Rip; bool Rbx; } cases[] = {
+    static const struct {
+        uint32_t Offset, Rip;
+        bool Rbx;
+    } cases[] = {
         {0x40, 0x5007, true}, {0x44, 0x5002, true}, {0x46, 0x5001, true}, {0x47, 0x5000, false}};
     for (size_t i = 0; i < 4; i++) {
         Start(pushes, sizeof pushes);
@@ -122,9 +143,10 @@ static void TestLeaf(void)
 
 static void TestFrameRegister(void)
 {
-    // push rbp; sub rsp, 0x10000 (large); lea rbp, [rsp + 0x20]; saves rsi at 0x40, rdi far at 0x48.
-    static const uint8_t info[] = {1, 30, 10, 0x25, 30, 0x75, 0x48, 0, 0, 0, 25, 0x64, 8, 0,
-                                   20, 0x03, 15, 0x01, 0, 0x20, 1, 0x50, 0, 0};
+    // push rbp; sub rsp, 0x10000 (large); lea rbp, [rsp + 0x20]; saves rsi at 0x40, rdi far at
+    // 0x48.
+    static const uint8_t info[] = {1, 30, 10, 0x25, 30, 0x75, 0x48, 0,    0, 0,    25, 0x64,
+                                   8, 0,  20, 0x03, 15, 0x01, 0,    0x20, 1, 0x50, 0,  0};
     Start(info, sizeof info);
     memory[InfoRva + 2] = 9;
     UnwindFrame frame = FrameAt(0x40, false);
@@ -156,7 +178,8 @@ static void TestMachineFrame(void)
 
 static void TestChained(void)
 {
-    static const uint8_t chained[] = {0x21, 0, 1, 0, 0, 0xE0, 0, 0}; // saved r14 by a push of its own
+    static const uint8_t chained[] = {0x21, 0,    1, 0,
+                                      0,    0xE0, 0, 0}; // saved r14 by a push of its own
     Start(pushes, sizeof pushes);
     memcpy(memory + ParentInfoRva, chained, sizeof chained);
     Put32(ParentInfoRva + 8, Code);
