@@ -44,6 +44,12 @@ def test_window_calls():
     assert result.code == 0, result.output
 
 
+def test_programs_that_die():
+    """Programs that leave, crash or are ended in the middle of window calls take everything with them."""
+    result = metal.run(f"{WINTEST} deaths 40", timeout=200)
+    assert result.code == 0, result.output
+
+
 def test_presenting_is_cheap():
     """A full 1280x800 frame costs at most 1.2 million instructions (8 counts each)."""
     result = metal.run(f"{WINTEST} present", timeout=240, options=[("resolution", "1280x800")],
