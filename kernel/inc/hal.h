@@ -12,6 +12,7 @@ typedef uint64_t PhysicalAddress;
 
 // The interrupted state, as the trap entry code lays it down (trap.c has the stack picture). Also
 // what a system call that came from user mode can be inspected through.
+#define VECTOR_FAST_FAIL 0x29u // an exception by agreement: __fastfail raises it, code in rcx
 typedef struct KTrapFrame {
     uint64_t Rax, Rcx, Rdx, Rbx, Rbp, Rsi, Rdi, R8, R9, R10, R11, R12, R13, R14, R15;
     uint64_t Vector;

@@ -156,7 +156,7 @@ static void HandleInterrupt(KTrapFrame *frame)
 
 void KiDispatchTrap(KTrapFrame *frame)
 {
-    if (frame->Vector >= TrapFirstInterrupt)
+    if (frame->Vector >= TrapFirstInterrupt && frame->Vector != VECTOR_FAST_FAIL)
         HandleInterrupt(frame);
     else
         HandleException(frame);

@@ -45,7 +45,7 @@ typedef struct GateDescriptor { // Intel SDM vol. 3, figure 6-8
 static_assert(sizeof(GateDescriptor) == 16, "hardware format");
 
 #define GATE_INTERRUPT      0x8Eu // present, DPL 0, 64-bit interrupt gate
-#define GATE_INTERRUPT_USER 0xEEu // DPL 3: int3 and into from user mode
+#define GATE_INTERRUPT_USER 0xEEu // DPL 3: instructions of user mode may name it
 
 typedef struct __attribute__((packed)) TableRegister {
     uint16_t Limit;
@@ -84,6 +84,12 @@ static uint8_t IstOfVector(size_t vector)
     }
 }
 
+// Breakpoint, overflow and __fastfail (int 0x29).
+static bool IsForUser(size_t vector)
+{
+    return vector == 3 || vector == 4 || vector == VECTOR_FAST_FAIL;
+}
+
 static void BuildIdt(void)
 {
     for (size_t vector = 0; vector < RTL_COUNT_OF(Idt); vector++) {
@@ -92,7 +98,7 @@ static void BuildIdt(void)
             .OffsetLow = (uint16_t)stub,
             .Selector = SELECTOR_KERNEL_CODE,
             .Ist = IstOfVector(vector),
-            .Type = vector == 3 || vector == 4 ? GATE_INTERRUPT_USER : GATE_INTERRUPT,
+            .Type = IsForUser(vector) ? GATE_INTERRUPT_USER : GATE_INTERRUPT,
             .OffsetMiddle = (uint16_t)(stub >> 16),
             .OffsetHigh = (uint32_t)(stub >> 32),
         };
