@@ -64,7 +64,8 @@ typedef struct BadAddress {
 } BadAddress;
 
 static uint64_t page; // readable and writable, followed by nothing
-static uint64_t readOnly, noAccess, freed;
+static uint64_t readOnly, noAccess;
+constexpr uint64_t FreeAddress = 0x0000123456789000ull; // where nothing is allocated
 
 static void MakePages(void)
 {
@@ -76,10 +77,9 @@ static void MakePages(void)
     OK(VirtualProtect((char *)at + 8192, 4096, MemoryRead));
     noAccess = page + 4096;
     readOnly = page + 8192;
-    at = nullptr;
-    OK(VirtualAlloc(&at, 4096, MemoryReadWrite));
-    freed = (uintptr_t)at;
-    OK(VirtualFree(at));
+    MemoryInfo info;
+    OK(VirtualQuery((void *)FreeAddress, &info));
+    EQUAL(info.Kind, 0);
 }
 
 static void TryOne(const PointerCase *row, const BadAddress *bad)
@@ -107,7 +107,7 @@ static void TryRow(const PointerCase *row)
         {"highest", UINT64_MAX, ~0u},
         {"highest, aligned", UINT64_MAX - 4095, ~0u},
         {"user's last bytes", 0x00007FFFFFFFFFFCull, ~0u},
-        {"free", freed, ~0u},
+        {"free", FreeAddress, ~0u},
         {"without access", noAccess, ~0u},
         {"across a page's end", row->Kind & String ? page + 4090 : page + 4096 - 4, row->Size > 4 || (row->Kind & String) ? ~0u : 0},
         {"read-only", readOnly, Out},
@@ -158,8 +158,8 @@ static void TryTable(void)
     *parameters = (WindowParameters){(const char *)title, 0, 0, 32, 32, 0};
     const PointerCase rows[] = {
         ROW(GetSystemInfo, 1, Out, sizeof(SystemInfo), S),
-        ROW(QueryTime, 1, Out, 8, S, S),
-        ROW(QueryTime, 2, Out, 8, S, S),
+        ROW(QueryTime, 1, Out | MayBeNull, 8, S, S),
+        ROW(QueryTime, 2, Out | MayBeNull, 8, S, S),
         ROW(DebugPrint, 1, In, 64, S, 64),
         ROW(GetRandomBytes, 1, Out, 64, S, 64),
         ROW(GetProcessInfo, 2, Out, sizeof(ProcessInfo), CurrentProcess, S),
