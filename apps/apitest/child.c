@@ -81,7 +81,7 @@ static int Fault(const char *how)
         __asm__ volatile("int3");
     if (!strcmp(how, "divide")) {
         volatile int zero = 0;
-        return 1 / zero;
+        return 1000 / zero;
     }
     return 0;
 }

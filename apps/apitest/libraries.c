@@ -89,7 +89,7 @@ static void TestLoadErrors(void)
     Handle file;
     size_t moved;
     STATUS(LoadLibrary("nosuchlibrary", &library), StatusNotFound);
-    STATUS(LoadLibrary("/nowhere/x.dll", &library), StatusNotFound);
+    STATUS(LoadLibrary("/nowhere/x.dll", &library), StatusPathNotFound);
     STATUS(LoadLibrary("", &library), StatusInvalidName);
     STATUS(LoadLibrary(nullptr, &library), StatusInvalidAddress);
     STATUS(LoadLibrary("apitest1", nullptr), StatusInvalidAddress);

@@ -89,6 +89,7 @@ static void TryOne(const PointerCase *row, const BadAddress *bad)
     memcpy(a, row->Arguments, sizeof a);
     a[row->Position] = bad->Address;
     base = 0;
+    memset((void *)(page + 4000), 'a', 96); // outputs before may have ended the string there
     Status status = RawCall(row->Number, a[0], a[1], a[2], a[3], a[4], a[5]);
     snprintf(text, sizeof text, "%s, argument %u %s: %s", row->Name, row->Position + 1, bad->Name, GetStatusText(status));
     bool refused = status == StatusInvalidAddress || (status == StatusInvalidParameter && (row->Kind & Aligned)) ||
@@ -197,7 +198,7 @@ static void TryTable(void)
         ROW(OpenDirectory, 2, Out, 4, Address("/"), S),
         ROW(ReadDirectory, 2, Out, sizeof(DirectoryEntry), directory, S),
         ROW(SetCurrentDirectory, 1, String, 64, PATH),
-        ROW(GetCurrentDirectory, 1, Out, 64, S, 64),
+        ROW(GetCurrentDirectory, 1, Out, 1, S, 64),
         ROW(GetVolumeInfo, 1, Out, sizeof(VolumeInfo), S),
         ROW(CreatePipe, 1, Out, 4, S, S + 8),
         ROW(CreatePipe, 2, Out, 4, S, S + 8),

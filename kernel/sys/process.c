@@ -120,7 +120,7 @@ Status SysCreateProcess(UserPointer parameters, UserPointer result)
     if (creation == nullptr)
         return StatusNoMemory;
     PsProcess *process;
-    Status status = MmCheckUserRange(result, sizeof(Handle));
+    Status status = SysiProbeHandle(result);
     if (status == StatusSuccess)
         status = DecodeCreation(creation, parameters);
     if (status == StatusSuccess)
@@ -155,7 +155,7 @@ Status SysCreateThread(UserPointer parameters, UserPointer result)
     AbiCreateThread copy;
     Status status = MmCopyFromUser(&copy, parameters, sizeof(copy));
     if (status == StatusSuccess)
-        status = MmCheckUserRange(result, sizeof(Handle));
+        status = SysiProbeHandle(result);
     if (status != StatusSuccess)
         return status;
     PsThread *thread;

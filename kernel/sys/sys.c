@@ -85,6 +85,13 @@ Status SysiCopyPath(UserPointer path, char result[MaximumPath])
     return FsNormalizePath(directory, raw, result);
 }
 
+Status SysiProbeHandle(UserPointer result)
+{
+    Handle present;
+    Status status = MmCopyFromUser(&present, result, sizeof(present));
+    return status == StatusSuccess ? MmCopyToUser(result, &present, sizeof(present)) : status;
+}
+
 Status SysiReturnHandle(void *body, uint32_t access, UserPointer result)
 {
     Handle handle;
