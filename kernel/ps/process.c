@@ -314,6 +314,8 @@ void PsQueryProcess(PsProcess *process, ProcessInfo *info)
         .CreateTime = process->CreateTime,
     };
     memcpy(info->Name, process->Name, sizeof(info->Name));
+    if (process == PsGetCurrentProcess()) // the turn that is still running
+        info->UserTime += KeQueryTime() - KeGetCurrentThread()->RunStart;
     KIrql old = KeAcquireSpinLock(&process->Lock);
     info->ThreadCount = process->ActiveThreads;
     info->ExitCode = info->Exited ? process->ExitCode : 0;
