@@ -105,8 +105,8 @@ static void ChooseMode(Gop *gop, uint32_t width, uint32_t height)
             choice = i;
         }
     }
-    // Also when it is the current one: that clears the screen.
-    if (best != 0 && EFI_ERROR(gop->SetMode(gop, choice)))
+    // Setting a mode costs tens of millions of instructions in some firmware, even the current one.
+    if (best != 0 && choice != gop->Mode->Mode && EFI_ERROR(gop->SetMode(gop, choice)))
         BootNote("the firmware did not set graphics mode %u.", choice);
 }
 
