@@ -75,12 +75,13 @@ def _die_with_parent():
 class Machine:
     """One machine. Use as a context manager; leaving it stops QEMU and removes the disk's copy.
 
-    image: a raw disk image; snapshot: run on a throw-away copy of it. on_output(bytes) gets programs'
+    image: a raw disk image; snapshot: run on a throw-away copy of it. disk_errors: rules of QEMU's blkdebug
+    by which the disk fails. on_output(bytes) gets programs'
     output as it comes, on_log(bytes) the kernel's log, both on the reading thread.
     """
 
     def __init__(self, image, *, snapshot=True, memory=512, cpus=1, machine="q35", accelerator="tcg",
-                 display="none", extra=(), on_output=None, on_log=None):
+                 display="none", disk_errors="", extra=(), on_output=None, on_log=None):
         if not os.path.exists(image):
             raise MachineError(f"{image} does not exist; 'make image' makes it")
         self._qemu = find_qemu()
@@ -91,7 +92,7 @@ class Machine:
             self.image = os.path.join(self.folder, "disk.img")
             disk.copy_sparse(image, self.image)
         self.disk = disk.Disk(self.image)
-        self._arguments = self._command_line(machine, accelerator, memory, cpus, display) + list(extra)
+        self._arguments = self._command_line(machine, accelerator, memory, cpus, display, disk_errors) + list(extra)
         self._on_output, self._on_log = on_output, on_log
         self._process = None
         self._changed = threading.Condition()
@@ -101,11 +102,17 @@ class Machine:
         self.closed = False  # QEMU has ended, with or without the guest's doing
         self.qmp = None
 
-    def _command_line(self, machine, accelerator, memory, cpus, display):
+    def _command_line(self, machine, accelerator, memory, cpus, display, disk_errors):
         if machine != "q35":
             raise MachineError(f"there is no machine '{machine}'; q35 is the one")
         processor = "max" if accelerator.startswith("tcg") else "host"
-        drive = self.image.replace(",", ",,")
+        drive = self.image
+        if disk_errors:
+            rules = os.path.join(self.folder, "disk-errors")
+            with open(rules, "w", encoding="utf-8") as file:
+                file.write(disk_errors)
+            drive = f"blkdebug:{rules}:{drive}"
+        drive = drive.replace(",", ",,")
         return [self._qemu, "-name", "MetalOS", "-machine", "q35", "-accel", accelerator, "-cpu",
                 processor, "-m", str(memory), "-smp", str(cpus), "-bios", FIRMWARE, "-nodefaults",
                 "-no-user-config", "-display", display, "-vga", "std", "-net", "none",
