@@ -6,7 +6,13 @@
 // SPDX-License-Identifier: MIT
 #include "draw.h"
 
-enum { TileWidth = 64, SheetCount = 6, FadeSteps = 256 };
+enum {
+    SheetCount = 6,
+    FadeSteps = 256,
+    TileWidth = 64,
+    SampleStep = 4,
+    Samples = TileWidth / SampleStep + 1
+};
 
 typedef struct Sheet {
     int32_t Base;         // height of the edge, 1/1024 of the screen's height from the top
@@ -80,51 +86,101 @@ static void PrepareFade(uint16_t fade[FadeSteps])
     }
 }
 
-static uint32_t ShadePixel(const Column *columns, const int32_t scale[SheetCount],
-                           const uint16_t *fade, int32_t y, int32_t r, int32_t g, int32_t b,
-                           uint32_t dither)
+// A strip of TileWidth columns. Colors are computed at every fourth one, with one more beyond the
+// strip, and interpolated between: the edges run nearly level, so nothing is lost.
+typedef struct Tile {
+    Column Columns[SheetCount][Samples];
+    int32_t Top[SheetCount], Bottom[SheetCount]; // rows each sheet touches
+    int32_t Scale[SheetCount]; // from 1/16 pixel below the edge to a fade step, 20 bits of fraction
+    uint16_t Fade[FadeSteps];
+} Tile;
+
+static void PrepareTile(Tile *tile, int32_t left, int32_t width, int32_t height)
 {
-    for (int s = 0; s < SheetCount; s++, columns += TileWidth) {
-        int32_t below = y * 16 - columns->Edge;
-        if (below < 0)
-            continue;
-        int32_t step = (int32_t)((int64_t)below * scale[s] >> 20);
-        if (step >= FadeSteps)
-            continue;
-        int32_t alpha = columns->Strength * fade[step] >> 8;
-        if (below < 16)
-            alpha = alpha * below >> 4;
-        r += (int32_t)((int64_t)(columns->R - r) * alpha >> 16);
-        g += (int32_t)((int64_t)(columns->G - g) * alpha >> 16);
-        b += (int32_t)((int64_t)(columns->B - b) * alpha >> 16);
+    for (int s = 0; s < SheetCount; s++) {
+        int32_t low = INT32_MAX, high = INT32_MIN;
+        for (int32_t i = 0; i < Samples; i++) {
+            Column *column = &tile->Columns[s][i];
+            PrepareColumn(&sheets[s], left + i * SampleStep, width, height, column);
+            low = RTL_MIN(low, column->Edge);
+            high = RTL_MAX(high, column->Edge);
+        }
+        tile->Top[s] = low / 16;
+        tile->Bottom[s] = high / 16 + 2 + (int32_t)((int64_t)sheets[s].Depth * height / 1024);
     }
-    return (uint32_t)RTL_MIN(255, (r + (int32_t)dither) >> 8) << 16 |
-           (uint32_t)RTL_MIN(255, (g + (int32_t)dither) >> 8) << 8 |
-           (uint32_t)RTL_MIN(255, (b + (int32_t)dither) >> 8);
+}
+
+// A color in channels of 8.8 bits.
+typedef struct Shade {
+    int32_t R, G, B;
+} Shade;
+
+static void AddSheet(const Column *column, int32_t scale, const uint16_t *fade, int32_t y,
+                     Shade *shade)
+{
+    int32_t below = y * 16 - column->Edge;
+    if (below < 0)
+        return;
+    int32_t step = (int32_t)((int64_t)below * scale >> 20);
+    if (step >= FadeSteps)
+        return;
+    int32_t alpha = column->Strength * fade[step] >> 8;
+    if (below < 16)
+        alpha = alpha * below >> 4;
+    alpha >>= 2; // 14 bits: the products fit into 32
+    shade->R += (column->R - shade->R) * alpha >> 14;
+    shade->G += (column->G - shade->G) * alpha >> 14;
+    shade->B += (column->B - shade->B) * alpha >> 14;
+}
+
+// The samples of one row.
+static void ShadeRow(const Tile *tile, int32_t y, int32_t height, Shade shades[Samples])
+{
+    Shade sky = {Between(0x0A00, 0x1C00, y, height), Between(0x0E00, 0x1A00, y, height),
+                 Between(0x2400, 0x4400, y, height)};
+    for (int32_t i = 0; i < Samples; i++)
+        shades[i] = sky;
+    for (int s = 0; s < SheetCount; s++)
+        for (int32_t i = 0; i < Samples && y >= tile->Top[s] && y < tile->Bottom[s]; i++)
+            AddSheet(&tile->Columns[s][i], tile->Scale[s], tile->Fade, y, &shades[i]);
+}
+
+// No channel of the palette comes near 255: the dither overflows nothing.
+static void DitherRow(const Shade shades[Samples], const uint8_t dither[8], uint32_t *row,
+                      int32_t count)
+{
+    static_assert(SampleStep == 4 && TileWidth % 8 == 0, "two more bits of fraction");
+    for (const Shade *from = shades; count > 0; from++, count -= SampleStep) {
+        int32_t r = from->R * 4, g = from->G * 4, b = from->B * 4;
+        int32_t stepR = from[1].R - from->R, stepG = from[1].G - from->G,
+                stepB = from[1].B - from->B;
+        const uint8_t *noise = &dither[(from - shades) % 2 * SampleStep];
+        for (int32_t i = 0; i < SampleStep && i < count; i++) {
+            int32_t add = noise[i] * 16;
+            *row++ = (uint32_t)(r + add) >> 10 << 16 | (uint32_t)(g + add) >> 10 << 8 |
+                     (uint32_t)(b + add) >> 10;
+            r += stepR;
+            g += stepG;
+            b += stepB;
+        }
+    }
 }
 
 void WiPaintWallpaper(const WiSurface *to)
 {
-    Column columns[SheetCount][TileWidth];
-    int32_t scale[SheetCount], width = WiWidth(to->Bounds), height = WiHeight(to->Bounds);
-    uint16_t fade[FadeSteps];
-    PrepareFade(fade);
-    for (int s = 0; s < SheetCount;
-         s++) // of below (1/16 pixel) to a fade step, 20 bits of fraction
-        scale[s] =
+    Tile tile;
+    Shade shades[Samples];
+    int32_t width = WiWidth(to->Bounds), height = WiHeight(to->Bounds);
+    PrepareFade(tile.Fade);
+    for (int s = 0; s < SheetCount; s++)
+        tile.Scale[s] =
             (int32_t)(((int64_t)FadeSteps << 20) * 1024 / ((int64_t)sheets[s].Depth * height * 16));
     for (int32_t left = 0; left < width; left += TileWidth) {
         int32_t count = RTL_MIN(TileWidth, width - left);
-        for (int s = 0; s < SheetCount; s++)
-            for (int32_t i = 0; i < count; i++)
-                PrepareColumn(&sheets[s], left + i, width, height, &columns[s][i]);
+        PrepareTile(&tile, left, width, height);
         for (int32_t y = 0; y < height; y++) {
-            uint32_t *row = to->Pixels + (size_t)y * to->Stride + left;
-            int32_t r = Between(0x0A00, 0x1C00, y, height), g = Between(0x0E00, 0x1A00, y, height),
-                    b = Between(0x2400, 0x4400, y, height);
-            for (int32_t i = 0; i < count; i++)
-                row[i] = ShadePixel(&columns[0][i], scale, fade, y, r, g, b,
-                                    bayer[y & 7][(left + i) & 7] * 4u);
+            ShadeRow(&tile, y, height, shades);
+            DitherRow(shades, bayer[y & 7], to->Pixels + (size_t)y * to->Stride + left, count);
         }
     }
 }

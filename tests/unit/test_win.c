@@ -191,6 +191,27 @@ static void TestText(void)
     CHECK(left);
 }
 
+static void
+TestWallpaper(void) // at any size, and smooth: neighbours differ little, columns are no stripes
+{
+    static const int32_t sizes[][2] = {{1, 1}, {7, 3}, {64, 64}, {65, 201}, {401, 301}, {639, 10}};
+    for (size_t i = 0; i < RTL_COUNT_OF(sizes); i++) {
+        int32_t width = sizes[i][0], height = sizes[i][1];
+        uint32_t *pixels = malloc((size_t)(width * height) * sizeof(uint32_t));
+        memset(pixels, 0xFF, (size_t)(width * height) * sizeof(uint32_t));
+        WiSurface to = {.Pixels = pixels, .Stride = (size_t)width, .Bounds = {0, 0, width, height}};
+        WiPaintWallpaper(&to);
+        for (int32_t p = 0; p < width * height; p++) {
+            CHECK(pixels[p] <= 0xFFFFFF);
+            for (int shift = 0; shift < 24 && p % width != 0; shift += 8) {
+                int32_t a = pixels[p - 1] >> shift & 255, b = pixels[p] >> shift & 255;
+                CHECK(height < 200 || (a - b <= 40 && b - a <= 40));
+            }
+        }
+        free(pixels);
+    }
+}
+
 // ---- queue and keys
 
 static Message Move(Handle window, int32_t x, int32_t y)
@@ -792,6 +813,7 @@ int main(void)
         {"mixing is exact to one step", TestMix},
         {"fills and swapped copies", TestFillCopy},
         {"text is measured and cut", TestText},
+        {"the wallpaper at any size", TestWallpaper},
         {"message queues join and drop", TestQueue},
         {"the US layout", TestKeys},
         {"random use equals the simple picture", TestStorm},
