@@ -1,0 +1,143 @@
+// memtest.exe - memory as a program sees it, driven by the tests.
+//   memtest.exe costs    executes marks around page faults and memory calls, for counting instructions
+//   memtest.exe exhaust  takes all memory there is, uses every byte of it and gives it back
+//   memtest.exe overrun  runs down its stack past the guard page; must be ended, not the machine
+// SPDX-License-Identifier: MIT
+#include "MetalOS.h"
+#include "rtl/mark.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { Page = 4096, Rounds = 64 };
+
+enum { // marks, in pairs of before and after
+    MarkZeroFault = MarkProgram,
+    MarkCopyFault = MarkProgram + 2,
+    MarkUntouched = MarkProgram + 4,
+    MarkTouched = MarkProgram + 6,
+    MarkProtect = MarkProgram + 8,
+};
+
+#define MEASURE(mark, statement)                                                                   \
+    do {                                                                                           \
+        RTL_MARK(mark);                                                                            \
+        statement;                                                                                 \
+        RTL_MARK((mark) + 1);                                                                      \
+    } while (0)
+
+static volatile char data[Rounds * Page] = {1}; // initialised: pages of the image, copied when written
+
+static int Fail(const char *what, Status status)
+{
+    printf("memtest: %s: %s\n", what, GetStatusText(status));
+    return 1;
+}
+
+static void AllocateAndFree(bool touch)
+{
+    void *base = nullptr;
+    if (VirtualAlloc(&base, Page, MemoryReadWrite) != StatusSuccess)
+        return;
+    if (touch)
+        *(volatile char *)base = 1;
+    (void)VirtualFree(base);
+}
+
+static void Protect(void *base)
+{
+    (void)VirtualProtect(base, Page, MemoryRead);
+    (void)VirtualProtect(base, Page, MemoryReadWrite);
+}
+
+static int Costs(void)
+{
+    void *base = nullptr;
+    Status status = VirtualAlloc(&base, Rounds * Page, MemoryReadWrite);
+    if (status != StatusSuccess)
+        return Fail("VirtualAlloc", status);
+    volatile char *bytes = base;
+    for (int i = 0; i < Rounds; i++)
+        MEASURE(MarkZeroFault, bytes[i * Page] = 1);
+    for (int i = 0; i < Rounds; i++)
+        MEASURE(MarkCopyFault, data[i * Page] = 2);
+    for (int i = 0; i < Rounds; i++)
+        MEASURE(MarkUntouched, AllocateAndFree(false));
+    for (int i = 0; i < Rounds; i++)
+        MEASURE(MarkTouched, AllocateAndFree(true));
+    for (int i = 0; i < Rounds; i++)
+        MEASURE(MarkProtect, Protect(base));
+    return 0;
+}
+
+// ---- exhaust
+enum { MostBlocks = 20000 };
+static struct { unsigned char *Base; size_t Size; } blocks[MostBlocks];
+
+static size_t TakeEverything(uint64_t *total)
+{
+    size_t count = 0;
+    for (size_t size = 64 << 20; size >= Page && count < MostBlocks;) {
+        void *base = nullptr;
+        Status status = VirtualAlloc(&base, size, MemoryReadWrite);
+        if (status == StatusNoMemory) {
+            size /= 2;
+            continue;
+        }
+        if (status != StatusSuccess)
+            break;
+        blocks[count].Base = base;
+        blocks[count].Size = size;
+        count++;
+        *total += size;
+    }
+    return count;
+}
+
+static int Exhaust(void)
+{
+    SystemInfo before, after;
+    (void)GetSystemInfo(&before);
+    uint64_t total = 0;
+    size_t count = TakeEverything(&total);
+    for (size_t i = 0; i < count; i++)
+        for (size_t at = 0; at < blocks[i].Size; at += Page)
+            blocks[i].Base[at] = (unsigned char)(i + at / Page);
+    for (size_t i = 0; i < count; i++)
+        for (size_t at = 0; at < blocks[i].Size; at += Page)
+            if (blocks[i].Base[at] != (unsigned char)(i + at / Page) || blocks[i].Base[at + 1] != 0) {
+                printf("memtest: wrong byte in block %zu at %zu\n", i, at);
+                return 1;
+            }
+    for (size_t i = 0; i < count; i++) {
+        Status status = VirtualFree(blocks[i].Base);
+        if (status != StatusSuccess)
+            return Fail("VirtualFree", status);
+    }
+    (void)GetSystemInfo(&after);
+    printf("memtest: took %llu KiB of %llu KiB free, %llu KiB free afterwards\n", (unsigned long long)total / 1024,
+           (unsigned long long)before.FreeMemory / 1024, (unsigned long long)after.FreeMemory / 1024);
+    // Dropped caches may add to it; nothing may be missing but a few tables and slabs.
+    return total > before.FreeMemory / 2 && after.FreeMemory + (256 << 10) > before.FreeMemory ? 0 : 1;
+}
+
+// ---- overrun
+static int Deeper(volatile char *above)
+{
+    volatile char frame[1024];
+    frame[0] = above[0];
+    return Deeper(frame) + frame[0];
+}
+
+int main(int argc, char **argv)
+{
+    const char *mode = argc == 2 ? argv[1] : "";
+    if (!strcmp(mode, "costs"))
+        return Costs();
+    if (!strcmp(mode, "exhaust"))
+        return Exhaust();
+    if (!strcmp(mode, "overrun"))
+        return Deeper(data);
+    fprintf(stderr, "usage: memtest.exe costs | exhaust | overrun\n");
+    return 2;
+}
