@@ -10,13 +10,13 @@
 #define QUEUE_SIZE 512u // events; a power of two
 
 static struct {
-    KSpinLock Lock; // guards everything but Ready and Wake
+    KSpinLock Lock; // guards everything but Ready and Wake; taken under drivers' locks
     IoInputEvent Events[QUEUE_SIZE];
     uint32_t Head, Tail; // free-running; Tail - Head events are waiting
     uint64_t Dropped;
     KEvent Ready; // auto-reset: there may be something
     KDpc Wake;
-} Queue = {.Lock = KE_SPIN_LOCK_INIT(LockRankDevice, "input queue")};
+} Queue = {.Lock = KE_SPIN_LOCK_INIT(LockRankDevice + 1, "input queue")};
 
 static void WakeReader(void *context)
 {
