@@ -5,10 +5,11 @@
 // the processor has enhanced rep movsb (ERMS), else 32-byte AVX moves where processor and kernel have
 // them, else 16-byte SSE2 moves. The choice is made once, before main.
 // SPDX-License-Identifier: MIT
-#include "rt.h"
+#include "memory.h"
 
 #include <cpuid.h>
 #include <immintrin.h>
+#include <stdint.h>
 #include <string.h>
 
 // From here on the start-up of a string instruction pays (Intel optimisation manual, 3.7.6).

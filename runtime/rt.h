@@ -8,6 +8,7 @@
 #include "../ports/musl/glue/glue.h"
 #include "command.h"
 #include "init/init.h"
+#include "memory.h"
 #include "pe/pe.h"
 
 #define RT_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -85,6 +86,3 @@ void RtNotifyThread(uint32_t reason);
 // ---- posix.c, posix_file.c
 void RtInitializeFiles(void);
 int RtStatusToErrno(Status status);
-
-// ---- memory.c
-void RtSelectMemoryFunctions(void);
