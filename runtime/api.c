@@ -5,7 +5,10 @@
 #include <string.h>
 
 // ---- system
-Status GetSystemInfo(SystemInfo *info) { return SysGetSystemInfo(info); }
+Status GetSystemInfo(SystemInfo *info)
+{
+    return SysGetSystemInfo(info);
+}
 
 uint64_t GetMonotonicTime(void)
 {
@@ -14,7 +17,10 @@ uint64_t GetMonotonicTime(void)
     return monotonic;
 }
 
-uint64_t GetTickCount(void) { return GetMonotonicTime() / 1000000; }
+uint64_t GetTickCount(void)
+{
+    return GetMonotonicTime() / 1000000;
+}
 
 Status GetSystemTime(uint64_t *time)
 {
@@ -30,17 +36,44 @@ Status DebugPrint(const char *text)
     return SysDebugPrint(text, length);
 }
 
-Status GetRandomBytes(void *buffer, size_t size) { return SysGetRandomBytes(buffer, size); }
-Status ShutdownSystem(ShutdownAction action, int exitCode) { return SysShutdownSystem(action, exitCode); }
+Status GetRandomBytes(void *buffer, size_t size)
+{
+    return SysGetRandomBytes(buffer, size);
+}
+Status ShutdownSystem(ShutdownAction action, int exitCode)
+{
+    return SysShutdownSystem(action, exitCode);
+}
 
 // ---- processes and threads (CreateProcess: process.c, CreateThread: thread.c)
-Status GetProcessInfo(Handle process, ProcessInfo *info) { return SysGetProcessInfo(process, info); }
-Status TerminateProcess(Handle process, uint32_t exitCode) { return SysTerminateProcess(process, exitCode); }
-Status GetThreadExitCode(Handle thread, uint32_t *exitCode) { return SysGetThreadExitCode(thread, exitCode); }
-Status SetThreadPriority(Handle thread, uint32_t priority) { return SysSetThreadPriority(thread, priority); }
-uint32_t GetCurrentThreadId(void) { return (uint32_t)RtGetThreadBlock()->ThreadId; }
-uint32_t GetCurrentProcessId(void) { return RtGetThreadBlock()->ProcessId; }
-void Sleep(uint32_t milliseconds) { (void)SysSleep(milliseconds); }
+Status GetProcessInfo(Handle process, ProcessInfo *info)
+{
+    return SysGetProcessInfo(process, info);
+}
+Status TerminateProcess(Handle process, uint32_t exitCode)
+{
+    return SysTerminateProcess(process, exitCode);
+}
+Status GetThreadExitCode(Handle thread, uint32_t *exitCode)
+{
+    return SysGetThreadExitCode(thread, exitCode);
+}
+Status SetThreadPriority(Handle thread, uint32_t priority)
+{
+    return SysSetThreadPriority(thread, priority);
+}
+uint32_t GetCurrentThreadId(void)
+{
+    return (uint32_t)RtGetThreadBlock()->ThreadId;
+}
+uint32_t GetCurrentProcessId(void)
+{
+    return RtGetThreadBlock()->ProcessId;
+}
+void Sleep(uint32_t milliseconds)
+{
+    (void)SysSleep(milliseconds);
+}
 
 void ExitProcess(uint32_t exitCode)
 {
@@ -49,19 +82,35 @@ void ExitProcess(uint32_t exitCode)
 }
 
 // ---- waiting, events
-Status CloseHandle(Handle handle) { return SysCloseHandle(handle); }
-Status DuplicateHandle(Handle handle, Handle *duplicate) { return SysDuplicateHandle(handle, duplicate); }
+Status CloseHandle(Handle handle)
+{
+    return SysCloseHandle(handle);
+}
+Status DuplicateHandle(Handle handle, Handle *duplicate)
+{
+    return SysDuplicateHandle(handle, duplicate);
+}
 
 Status CreateEvent(bool manualReset, bool initiallySet, Handle *event)
 {
     return SysCreateEvent(manualReset, initiallySet, event);
 }
 
-Status SetEvent(Handle event) { return SysSetEvent(event); }
-Status ResetEvent(Handle event) { return SysResetEvent(event); }
-Status WaitForSingleObject(Handle object, uint32_t timeout) { return SysWaitForSingleObject(object, timeout); }
+Status SetEvent(Handle event)
+{
+    return SysSetEvent(event);
+}
+Status ResetEvent(Handle event)
+{
+    return SysResetEvent(event);
+}
+Status WaitForSingleObject(Handle object, uint32_t timeout)
+{
+    return SysWaitForSingleObject(object, timeout);
+}
 
-Status WaitForMultipleObjects(size_t count, const Handle *objects, bool waitAll, uint32_t timeout, size_t *index)
+Status WaitForMultipleObjects(size_t count, const Handle *objects, bool waitAll, uint32_t timeout,
+                              size_t *index)
 {
     return SysWaitForMultipleObjects(count, objects, waitAll, timeout, (uint64_t *)index);
 }
@@ -71,7 +120,10 @@ Status WaitOnAddress(const volatile uint32_t *address, uint32_t expected, uint32
     return SysWaitOnAddress(address, expected, timeout);
 }
 
-Status WakeByAddress(const volatile uint32_t *address, uint32_t count) { return SysWakeByAddress(address, count); }
+Status WakeByAddress(const volatile uint32_t *address, uint32_t count)
+{
+    return SysWakeByAddress(address, count);
+}
 
 // ---- memory
 Status VirtualAlloc(void **base, size_t size, MemoryProtection protection)
@@ -79,14 +131,20 @@ Status VirtualAlloc(void **base, size_t size, MemoryProtection protection)
     return SysVirtualAlloc((uint64_t *)base, size, protection);
 }
 
-Status VirtualFree(void *base) { return SysVirtualFree((uintptr_t)base); }
+Status VirtualFree(void *base)
+{
+    return SysVirtualFree((uintptr_t)base);
+}
 
 Status VirtualProtect(void *base, size_t size, MemoryProtection protection)
 {
     return SysVirtualProtect((uintptr_t)base, size, protection);
 }
 
-Status VirtualQuery(const void *address, MemoryInfo *info) { return SysVirtualQuery((uintptr_t)address, info); }
+Status VirtualQuery(const void *address, MemoryInfo *info)
+{
+    return SysVirtualQuery((uintptr_t)address, info);
+}
 
 // ---- files
 Status CreateFile(const char *path, uint32_t access, FileDisposition disposition, Handle *file)
@@ -109,25 +167,68 @@ Status SetFilePointer(Handle file, int64_t offset, FileOrigin origin, uint64_t *
     return SysSetFilePointer(file, offset, origin, position);
 }
 
-Status SetFileSize(Handle file, uint64_t size) { return SysSetFileSize(file, size); }
-Status FlushFile(Handle file) { return SysFlushFile(file); }
-Status GetFileInfo(Handle file, FileInfo *info) { return SysGetFileInfo(file, info); }
-Status GetPathInfo(const char *path, FileInfo *info) { return SysGetPathInfo(path, info); }
-Status DeleteFile(const char *path) { return SysDeleteFile(path); }
-Status MoveFile(const char *from, const char *to) { return SysMoveFile(from, to); }
-Status CreateDirectory(const char *path) { return SysCreateDirectory(path); }
-Status RemoveDirectory(const char *path) { return SysRemoveDirectory(path); }
-Status OpenDirectory(const char *path, Handle *directory) { return SysOpenDirectory(path, directory); }
-Status ReadDirectory(Handle directory, DirectoryEntry *entry) { return SysReadDirectory(directory, entry); }
-Status SetCurrentDirectory(const char *path) { return SysSetCurrentDirectory(path); }
-Status GetCurrentDirectory(char *buffer, size_t size) { return SysGetCurrentDirectory(buffer, size); }
-Status GetVolumeInfo(VolumeInfo *info) { return SysGetVolumeInfo(info); }
-Status CreatePipe(Handle *readEnd, Handle *writeEnd) { return SysCreatePipe(readEnd, writeEnd); }
+Status SetFileSize(Handle file, uint64_t size)
+{
+    return SysSetFileSize(file, size);
+}
+Status FlushFile(Handle file)
+{
+    return SysFlushFile(file);
+}
+Status GetFileInfo(Handle file, FileInfo *info)
+{
+    return SysGetFileInfo(file, info);
+}
+Status GetPathInfo(const char *path, FileInfo *info)
+{
+    return SysGetPathInfo(path, info);
+}
+Status DeleteFile(const char *path)
+{
+    return SysDeleteFile(path);
+}
+Status MoveFile(const char *from, const char *to)
+{
+    return SysMoveFile(from, to);
+}
+Status CreateDirectory(const char *path)
+{
+    return SysCreateDirectory(path);
+}
+Status RemoveDirectory(const char *path)
+{
+    return SysRemoveDirectory(path);
+}
+Status OpenDirectory(const char *path, Handle *directory)
+{
+    return SysOpenDirectory(path, directory);
+}
+Status ReadDirectory(Handle directory, DirectoryEntry *entry)
+{
+    return SysReadDirectory(directory, entry);
+}
+Status SetCurrentDirectory(const char *path)
+{
+    return SysSetCurrentDirectory(path);
+}
+Status GetCurrentDirectory(char *buffer, size_t size)
+{
+    return SysGetCurrentDirectory(buffer, size);
+}
+Status GetVolumeInfo(VolumeInfo *info)
+{
+    return SysGetVolumeInfo(info);
+}
+Status CreatePipe(Handle *readEnd, Handle *writeEnd)
+{
+    return SysCreatePipe(readEnd, writeEnd);
+}
 
 Handle GetStandardHandle(StandardHandle which)
 {
     const ProcessBlock *process = RtGetProcess();
-    return (uint32_t)which < RT_COUNT_OF(process->StandardHandles) ? process->StandardHandles[which] : InvalidHandle;
+    return (uint32_t)which < RT_COUNT_OF(process->StandardHandles) ? process->StandardHandles[which]
+                                                                   : InvalidHandle;
 }
 
 // ---- windows
@@ -136,15 +237,42 @@ Status AllocWindow(const WindowParameters *parameters, Handle *window, WindowBuf
     return SysAllocWindow(parameters, window, buffer);
 }
 
-Status PaintWindow(Handle window, const Rect *area) { return SysPaintWindow(window, area); }
-Status MoveWindow(Handle window, int32_t x, int32_t y) { return SysMoveWindow(window, x, y); }
-Status GetWindowRect(Handle window, Rect *rect) { return SysGetWindowRect(window, rect); }
-Status SetWindowTitle(Handle window, const char *title) { return SysSetWindowTitle(window, title); }
-Status SetWindowFlags(Handle window, uint32_t flags) { return SysSetWindowFlags(window, flags); }
-Status ActivateWindow(Handle window) { return SysActivateWindow(window); }
-Status GetScreenRect(Rect *rect) { return SysGetScreenRect(rect); }
-Status GetMessage(Message *message, uint32_t timeout) { return SysGetMessage(message, timeout); }
-Status PeekMessage(Message *message) { return SysPeekMessage(message); }
+Status PaintWindow(Handle window, const Rect *area)
+{
+    return SysPaintWindow(window, area);
+}
+Status MoveWindow(Handle window, int32_t x, int32_t y)
+{
+    return SysMoveWindow(window, x, y);
+}
+Status GetWindowRect(Handle window, Rect *rect)
+{
+    return SysGetWindowRect(window, rect);
+}
+Status SetWindowTitle(Handle window, const char *title)
+{
+    return SysSetWindowTitle(window, title);
+}
+Status SetWindowFlags(Handle window, uint32_t flags)
+{
+    return SysSetWindowFlags(window, flags);
+}
+Status ActivateWindow(Handle window)
+{
+    return SysActivateWindow(window);
+}
+Status GetScreenRect(Rect *rect)
+{
+    return SysGetScreenRect(rect);
+}
+Status GetMessage(Message *message, uint32_t timeout)
+{
+    return SysGetMessage(message, timeout);
+}
+Status PeekMessage(Message *message)
+{
+    return SysPeekMessage(message);
+}
 
 const char *GetStatusText(Status status)
 {

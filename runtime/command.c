@@ -1,13 +1,16 @@
 // Command lines, split as docs/system-calls.md documents: arguments are separated by blanks; "..."
-// keeps blanks, and inside or outside of quotes \" is a quote and \\ before a quote or another such pair
-// a backslash, any other backslash stands for itself; "" inside quotes is a quote. Pure code.
+// keeps blanks, and inside or outside of quotes \" is a quote and \\ before a quote or another such
+// pair a backslash, any other backslash stands for itself; "" inside quotes is a quote. Pure code.
 // SPDX-License-Identifier: MIT
 #include "command.h"
 
-static bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+static bool IsBlank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
-// Backslashes are special only in a run that ends at a quote: 2n of them are n, an odd one more makes
-// the quote an ordinary character.
+// Backslashes are special only in a run that ends at a quote: 2n of them are n, an odd one more
+// makes the quote an ordinary character.
 static size_t CountBackslashes(const char *at)
 {
     size_t count = 0;
@@ -62,7 +65,8 @@ static bool CopyArgument(const char **at, Output *output)
     return true;
 }
 
-bool RtSplitCommandLine(const char *line, char *text, size_t size, char **arguments, size_t capacity, size_t *count)
+bool RtSplitCommandLine(const char *line, char *text, size_t size, char **arguments,
+                        size_t capacity, size_t *count)
 {
     Output output = {text, text + size};
     *count = 0;

@@ -1,11 +1,13 @@
-// loader.c - the images of a process: LoadLibrary, GetProcAddress, FreeLibrary and the program's imports.
+// loader.c - the images of a process: LoadLibrary, GetProcAddress, FreeLibrary and the program's
+// imports.
 //
-// The kernel maps an image with its sections protected and relocated (MapImage); everything else happens
-// here, over lib/pe: finding imports, loading what they name, TLS slots, DllMain. Images are on one list,
-// in the order in which they were attached, so the list backwards is the order in which to tell them of
-// the end. Each has a count of users: LoadLibrary calls and importers. The program, mosrt.dll and
-// what the program imports are pinned. An image whose count falls to 0 is detached, releases what it
-// imports and is unmapped. Images that import each other keep each other until the process ends.
+// The kernel maps an image with its sections protected and relocated (MapImage); everything else
+// happens here, over lib/pe: finding imports, loading what they name, TLS slots, DllMain. Images
+// are on one list, in the order in which they were attached, so the list backwards is the order in
+// which to tell them of the end. Each has a count of users: LoadLibrary calls and importers. The
+// program, mosrt.dll and what the program imports are pinned. An image whose count falls to 0 is
+// detached, releases what it imports and is unmapped. Images that import each other keep each other
+// until the process ends.
 //
 // One recursive lock guards all of it and is held while DllMain runs, which may therefore call
 // LoadLibrary, but must not wait for another thread that starts, ends or loads.
@@ -142,7 +144,8 @@ static Status NewLibrary(const char *path, void *base, Library **result)
 static Status LoadByName(const char *name, Library **result);
 static void Release(Library *library);
 
-// "library.name" or "library.#ordinal": in a library that is loaded already, as the forwarder imports it.
+// "library.name" or "library.#ordinal": in a library that is loaded already, as the forwarder
+// imports it.
 static Status FollowForwarder(const char *forwarder, char library[MaximumPath], const char **name)
 {
     const char *dot = strrchr(forwarder, '.');
@@ -157,9 +160,11 @@ static Status FindExport(Library *library, const char *name, uint32_t ordinal, v
 {
     for (unsigned forwards = 0; forwards < MaximumForwards; forwards++) {
         PeExport export;
-        Status status = name && name[0] == '#' ? PeFindExportByOrdinal(&library->Image, (uint32_t)atoi(name + 1), &export)
-                        : name ? PeFindExport(&library->Image, name, &export)
-                               : PeFindExportByOrdinal(&library->Image, ordinal, &export);
+        Status status =
+            name && name[0] == '#'
+                ? PeFindExportByOrdinal(&library->Image, (uint32_t)atoi(name + 1), &export)
+            : name ? PeFindExport(&library->Image, name, &export)
+                   : PeFindExportByOrdinal(&library->Image, ordinal, &export);
         if (status != StatusSuccess)
             return status;
         if (!export.Forwarder) {
@@ -192,7 +197,8 @@ static void NoteMissing(const char *library, const char *name)
 }
 
 // The whole pages that hold the slots of one imported library.
-static Status GetSlotRange(const Library *importer, const PeImportLibrary *imports, char **start, size_t *size)
+static Status GetSlotRange(const Library *importer, const PeImportLibrary *imports, char **start,
+                           size_t *size)
 {
     PeImport import;
     size_t count = 0;
@@ -202,7 +208,8 @@ static Status GetSlotRange(const Library *importer, const PeImportLibrary *impor
     if (status != StatusNoMoreEntries)
         return status;
     uint32_t begin = imports->Address & ~(PE_PAGE_SIZE - 1);
-    uint64_t end = (imports->Address + (uint64_t)count * 8 + PE_PAGE_SIZE - 1) & ~(uint64_t)(PE_PAGE_SIZE - 1);
+    uint64_t end =
+        (imports->Address + (uint64_t)count * 8 + PE_PAGE_SIZE - 1) & ~(uint64_t)(PE_PAGE_SIZE - 1);
     *start = importer->Base + begin;
     *size = end - begin;
     return StatusSuccess;
@@ -212,7 +219,8 @@ static Status BindSlots(Library *importer, const PeImportLibrary *imports, Libra
 {
     PeImport import;
     Status status;
-    for (size_t i = 0; (status = PeGetImport(&importer->Image, imports, i, &import)) == StatusSuccess; i++) {
+    for (size_t i = 0;
+         (status = PeGetImport(&importer->Image, imports, i, &import)) == StatusSuccess; i++) {
         void *address;
         status = FindExport(library, import.Name, import.Ordinal, &address);
         if (status != StatusSuccess) {
@@ -236,7 +244,8 @@ static Status BindLibrary(Library *importer, const PeImportLibrary *imports, Lib
     PeSection section;
     if (!PeFindSection(&importer->Image, imports->Address, &section) || section.Executable)
         return StatusBadImage;
-    if (!section.Writable && (status = VirtualProtect(start, size, MemoryReadWrite)) != StatusSuccess)
+    if (!section.Writable &&
+        (status = VirtualProtect(start, size, MemoryReadWrite)) != StatusSuccess)
         return status;
     status = BindSlots(importer, imports, library);
     if (!section.Writable) {
@@ -247,12 +256,14 @@ static Status BindLibrary(Library *importer, const PeImportLibrary *imports, Lib
     return status;
 }
 
-// Loads and binds everything the image imports. The program's imports from mosrt.dll are bound already.
+// Loads and binds everything the image imports. The program's imports from mosrt.dll are bound
+// already.
 static Status ResolveImports(Library *importer)
 {
     PeImportLibrary imports;
     Status status;
-    for (size_t i = 0; (status = PeGetImportLibrary(&importer->Image, i, &imports)) == StatusSuccess; i++) {
+    for (size_t i = 0;
+         (status = PeGetImportLibrary(&importer->Image, i, &imports)) == StatusSuccess; i++) {
         if (importer->IsProgram && !strcasecmp(imports.Name, "mosrt.dll"))
             continue;
         if (importer->ImportCount == MaximumImports)
@@ -313,7 +324,8 @@ static bool Notify(Library *library, uint32_t reason)
     PeTls tls;
     uint32_t callback;
     if (PeGetTls(&library->Image, &tls) == StatusSuccess)
-        for (size_t i = 0; PeGetTlsCallback(&library->Image, &tls, i, &callback) == StatusSuccess; i++)
+        for (size_t i = 0; PeGetTlsCallback(&library->Image, &tls, i, &callback) == StatusSuccess;
+             i++)
             ((TlsCallback *)(void *)(library->Base + callback))(library->Base, reason, nullptr);
     // The program's entry point is InitProcess, not a DllMain.
     if (library->IsProgram || !library->Image.EntryPoint)
@@ -327,7 +339,8 @@ void RtNotifyThread(uint32_t reason)
     if (detached)
         return;
     bool forward = reason == DllThreadAttach;
-    for (Library *library = forward ? first : last; library; library = forward ? library->Next : library->Previous)
+    for (Library *library = forward ? first : last; library;
+         library = forward ? library->Next : library->Previous)
         if (library->Attached)
             (void)Notify(library, reason);
 }
@@ -397,7 +410,8 @@ static Status LoadNew(const char *name, Library **result)
     }
     status = Attach(library);
     if (status != StatusSuccess) {
-        library->Name[0] = 0; // a library that imports it back may keep it, but nobody finds it any more
+        library->Name[0] =
+            0; // a library that imports it back may keep it, but nobody finds it any more
         Release(library);
         return status;
     }

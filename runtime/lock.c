@@ -8,4 +8,7 @@ void RtWaitForLock(RtLock *lock)
         (void)SysWaitOnAddress(&lock->State, 2, InfiniteTimeout);
 }
 
-void RtWakeLock(RtLock *lock) { (void)SysWakeByAddress(&lock->State, 1); }
+void RtWakeLock(RtLock *lock)
+{
+    (void)SysWakeByAddress(&lock->State, 1);
+}

@@ -1,9 +1,9 @@
 // memory.c - memcpy, memmove, memset, memcmp and strlen.
 //
-// Small sizes are moved with a few overlapping loads and stores, all loads before all stores, so that
-// memmove is the same. Larger ones use, by CPUID: `rep movsb`/`rep stosb` from StringThreshold on where
-// the processor has enhanced rep movsb (ERMS), else 32-byte AVX moves where processor and kernel have
-// them, else 16-byte SSE2 moves. The choice is made once, before main.
+// Small sizes are moved with a few overlapping loads and stores, all loads before all stores, so
+// that memmove is the same. Larger ones use, by CPUID: `rep movsb`/`rep stosb` from StringThreshold
+// on where the processor has enhanced rep movsb (ERMS), else 32-byte AVX moves where processor and
+// kernel have them, else 16-byte SSE2 moves. The choice is made once, before main.
 // SPDX-License-Identifier: MIT
 #include "memory.h"
 
@@ -17,15 +17,23 @@ constexpr size_t StringThreshold = 1024;
 
 static bool hasFastStrings, hasAvx;
 
-#define NO_IDIOM __attribute__((no_builtin("memcpy", "memmove", "memset", "memcmp", "strlen"), no_stack_protector))
+#define NO_IDIOM                                                                                   \
+    __attribute__((no_builtin("memcpy", "memmove", "memset", "memcmp", "strlen"),                  \
+                   no_stack_protector))
 #define USES_AVX __attribute__((target("avx,avx2")))
 
 typedef uint64_t Word64 __attribute__((aligned(1), may_alias));
 typedef uint32_t Word32 __attribute__((aligned(1), may_alias));
 typedef uint16_t Word16 __attribute__((aligned(1), may_alias));
 
-static inline __m128i Load16(const char *from) { return _mm_loadu_si128((const __m128i_u *)from); }
-static inline void Store16(char *to, __m128i value) { _mm_storeu_si128((__m128i_u *)to, value); }
+static inline __m128i Load16(const char *from)
+{
+    return _mm_loadu_si128((const __m128i_u *)from);
+}
+static inline void Store16(char *to, __m128i value)
+{
+    _mm_storeu_si128((__m128i_u *)to, value);
+}
 
 void RtSelectMemoryFunctions(void)
 {
@@ -66,14 +74,15 @@ NO_IDIOM static inline void MoveSmall(char *to, const char *from, size_t size)
     }
 }
 
-// More than 32 bytes upwards; the target may start below the source. The last bytes are loaded first,
-// since the loop may overwrite them.
+// More than 32 bytes upwards; the target may start below the source. The last bytes are loaded
+// first, since the loop may overwrite them.
 NO_IDIOM static void CopyUpSse(char *to, const char *from, size_t size)
 {
     __m128i tail0 = Load16(from + size - 32), tail1 = Load16(from + size - 16);
     char *end = to + size;
     for (; size > 64; to += 64, from += 64, size -= 64) {
-        __m128i a = Load16(from), b = Load16(from + 16), c = Load16(from + 32), d = Load16(from + 48);
+        __m128i a = Load16(from), b = Load16(from + 16), c = Load16(from + 32),
+                d = Load16(from + 48);
         Store16(to, a);
         Store16(to + 16, b);
         Store16(to + 32, c);
@@ -92,12 +101,16 @@ NO_IDIOM static void CopyUpSse(char *to, const char *from, size_t size)
 USES_AVX NO_IDIOM static void CopyUpAvx(char *to, const char *from, size_t size)
 {
     const char *last = from + size - 128;
-    __m256i tail0 = _mm256_loadu_si256((const __m256i_u *)last), tail1 = _mm256_loadu_si256((const __m256i_u *)(last + 32));
-    __m256i tail2 = _mm256_loadu_si256((const __m256i_u *)(last + 64)), tail3 = _mm256_loadu_si256((const __m256i_u *)(last + 96));
+    __m256i tail0 = _mm256_loadu_si256((const __m256i_u *)last),
+            tail1 = _mm256_loadu_si256((const __m256i_u *)(last + 32));
+    __m256i tail2 = _mm256_loadu_si256((const __m256i_u *)(last + 64)),
+            tail3 = _mm256_loadu_si256((const __m256i_u *)(last + 96));
     char *end = to + size - 128;
     for (; from < last; to += 128, from += 128) {
-        __m256i a = _mm256_loadu_si256((const __m256i_u *)from), b = _mm256_loadu_si256((const __m256i_u *)(from + 32));
-        __m256i c = _mm256_loadu_si256((const __m256i_u *)(from + 64)), d = _mm256_loadu_si256((const __m256i_u *)(from + 96));
+        __m256i a = _mm256_loadu_si256((const __m256i_u *)from),
+                b = _mm256_loadu_si256((const __m256i_u *)(from + 32));
+        __m256i c = _mm256_loadu_si256((const __m256i_u *)(from + 64)),
+                d = _mm256_loadu_si256((const __m256i_u *)(from + 96));
         _mm256_storeu_si256((__m256i_u *)to, a);
         _mm256_storeu_si256((__m256i_u *)(to + 32), b);
         _mm256_storeu_si256((__m256i_u *)(to + 64), c);
@@ -237,12 +250,15 @@ NO_IDIOM size_t strlen(const char *text)
     const __m128i zero = _mm_setzero_si128();
     const char *block = (const char *)((uintptr_t)text & ~(uintptr_t)15);
     unsigned before = (unsigned)(text - block);
-    unsigned zeros = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128((const __m128i *)block), zero)) >> before;
+    unsigned zeros =
+        (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128((const __m128i *)block), zero)) >>
+        before;
     if (zeros)
         return (size_t)__builtin_ctz(zeros);
     for (;;) {
         block += 16;
-        zeros = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128((const __m128i *)block), zero));
+        zeros = (unsigned)_mm_movemask_epi8(
+            _mm_cmpeq_epi8(_mm_load_si128((const __m128i *)block), zero));
         if (zeros)
             return (size_t)(block - text) + (size_t)__builtin_ctz(zeros);
     }

@@ -1,8 +1,9 @@
 // posix.c - __metalos_syscall: what musl believes to be its kernel.
 //
-// musl's files end in numbered system calls (ports/musl/arch/metalos/bits/syscall.h.in); a table maps
-// each number to a function that carries it out with native calls and answers as Linux would: a value,
-// or a negative errno value. A number without a function answers -ENOSYS, which musl passes on.
+// musl's files end in numbered system calls (ports/musl/arch/metalos/bits/syscall.h.in); a table
+// maps each number to a function that carries it out with native calls and answers as Linux would:
+// a value, or a negative errno value. A number without a function answers -ENOSYS, which musl
+// passes on.
 // SPDX-License-Identifier: MIT
 #include "posix.h"
 
@@ -20,50 +21,91 @@
 int RtStatusToErrno(Status status)
 {
     switch (status) {
-    case StatusSuccess: return 0;
-    case StatusTimeout: return ETIMEDOUT;
-    case StatusEndOfFile: return 0;
-    case StatusNoMoreEntries: return 0;
-    case StatusInvalidParameter: return EINVAL;
-    case StatusInvalidHandle: return EBADF;
-    case StatusWrongType: return EINVAL;
-    case StatusAccessDenied: return EACCES;
-    case StatusInvalidAddress: return EFAULT;
-    case StatusNotFound: return ENOENT;
-    case StatusPathNotFound: return ENOENT;
-    case StatusAlreadyExists: return EEXIST;
-    case StatusNotADirectory: return ENOTDIR;
-    case StatusIsADirectory: return EISDIR;
-    case StatusDirectoryNotEmpty: return ENOTEMPTY;
-    case StatusInvalidName: return EINVAL;
-    case StatusBufferTooSmall: return ERANGE;
-    case StatusNoMemory: return ENOMEM;
-    case StatusNoAddressSpace: return ENOMEM;
-    case StatusTooManyHandles: return EMFILE;
-    case StatusLimitReached: return EAGAIN;
-    case StatusDiskFull: return ENOSPC;
-    case StatusReadOnly: return EROFS;
-    case StatusSharingViolation: return EBUSY;
-    case StatusIoError: return EIO;
-    case StatusDeviceNotReady: return EIO;
-    case StatusNoSuchDevice: return ENODEV;
-    case StatusCorrupt: return EIO;
-    case StatusBadImage: return ENOEXEC;
-    case StatusImportNotFound: return ENOEXEC;
-    case StatusPipeBroken: return EPIPE;
-    case StatusWouldBlock: return EAGAIN;
-    case StatusTerminating: return EINTR;
-    case StatusNotSupported: return ENOSYS;
-    case StatusUnknownSystemCall: return ENOSYS;
-    case StatusConflict: return EEXIST;
-    case StatusCancelled: return ECANCELED;
-    case StatusNameTooLong: return ENAMETOOLONG;
-    case StatusFileTooLarge: return EFBIG;
+    case StatusSuccess:
+        return 0;
+    case StatusTimeout:
+        return ETIMEDOUT;
+    case StatusEndOfFile:
+        return 0;
+    case StatusNoMoreEntries:
+        return 0;
+    case StatusInvalidParameter:
+        return EINVAL;
+    case StatusInvalidHandle:
+        return EBADF;
+    case StatusWrongType:
+        return EINVAL;
+    case StatusAccessDenied:
+        return EACCES;
+    case StatusInvalidAddress:
+        return EFAULT;
+    case StatusNotFound:
+        return ENOENT;
+    case StatusPathNotFound:
+        return ENOENT;
+    case StatusAlreadyExists:
+        return EEXIST;
+    case StatusNotADirectory:
+        return ENOTDIR;
+    case StatusIsADirectory:
+        return EISDIR;
+    case StatusDirectoryNotEmpty:
+        return ENOTEMPTY;
+    case StatusInvalidName:
+        return EINVAL;
+    case StatusBufferTooSmall:
+        return ERANGE;
+    case StatusNoMemory:
+        return ENOMEM;
+    case StatusNoAddressSpace:
+        return ENOMEM;
+    case StatusTooManyHandles:
+        return EMFILE;
+    case StatusLimitReached:
+        return EAGAIN;
+    case StatusDiskFull:
+        return ENOSPC;
+    case StatusReadOnly:
+        return EROFS;
+    case StatusSharingViolation:
+        return EBUSY;
+    case StatusIoError:
+        return EIO;
+    case StatusDeviceNotReady:
+        return EIO;
+    case StatusNoSuchDevice:
+        return ENODEV;
+    case StatusCorrupt:
+        return EIO;
+    case StatusBadImage:
+        return ENOEXEC;
+    case StatusImportNotFound:
+        return ENOEXEC;
+    case StatusPipeBroken:
+        return EPIPE;
+    case StatusWouldBlock:
+        return EAGAIN;
+    case StatusTerminating:
+        return EINTR;
+    case StatusNotSupported:
+        return ENOSYS;
+    case StatusUnknownSystemCall:
+        return ENOSYS;
+    case StatusConflict:
+        return EEXIST;
+    case StatusCancelled:
+        return ECANCELED;
+    case StatusNameTooLong:
+        return ENAMETOOLONG;
+    case StatusFileTooLarge:
+        return EFBIG;
     }
     return EIO;
 }
 
-#define CALL(name) static long long name(long long a, long long b, long long c, long long d, long long e, long long f)
+#define CALL(name)                                                                                 \
+    static long long name(long long a, long long b, long long c, long long d, long long e,         \
+                          long long f)
 
 // ---- time
 constexpr uint64_t Second = 1000000000;
@@ -150,7 +192,10 @@ CALL(ClockNanosleep)
     return 0;
 }
 
-CALL(Nanosleep) { return ClockNanosleep(CLOCK_MONOTONIC, 0, a, b, 0, 0); }
+CALL(Nanosleep)
+{
+    return ClockNanosleep(CLOCK_MONOTONIC, 0, a, b, 0, 0);
+}
 
 // ---- futex: what musl's locks sleep on.
 enum { FutexWait = 0, FutexWake = 1, FutexRequeue = 3, FutexPrivate = 128 };
@@ -182,10 +227,22 @@ CALL(Yield)
     return 0;
 }
 
-CALL(GetPid) { return RtGetThreadBlock()->ProcessId; }
-CALL(GetTid) { return (long long)RtGetThreadBlock()->ThreadId; }
-CALL(Zero) { return 0; }
-CALL(GetMask) { return 022; }
+CALL(GetPid)
+{
+    return RtGetThreadBlock()->ProcessId;
+}
+CALL(GetTid)
+{
+    return (long long)RtGetThreadBlock()->ThreadId;
+}
+CALL(Zero)
+{
+    return 0;
+}
+CALL(GetMask)
+{
+    return 022;
+}
 
 CALL(GetParentPid)
 {
@@ -194,7 +251,10 @@ CALL(GetParentPid)
     return info.ParentProcessId;
 }
 
-CALL(ExitGroup) { ExitProcess((uint32_t)a); }
+CALL(ExitGroup)
+{
+    ExitProcess((uint32_t)a);
+}
 
 CALL(GetRandom)
 {
@@ -256,8 +316,10 @@ CALL(GetUsage)
     Status status = SysGetProcessInfo(CurrentProcess, &info);
     if (status != StatusSuccess)
         return PxResult(status);
-    usage->ru_utime = (struct timeval){(time_t)(info.UserTime / Second), (suseconds_t)(info.UserTime % Second / 1000)};
-    usage->ru_stime = (struct timeval){(time_t)(info.KernelTime / Second), (suseconds_t)(info.KernelTime % Second / 1000)};
+    usage->ru_utime = (struct timeval){(time_t)(info.UserTime / Second),
+                                       (suseconds_t)(info.UserTime % Second / 1000)};
+    usage->ru_stime = (struct timeval){(time_t)(info.KernelTime / Second),
+                                       (suseconds_t)(info.KernelTime % Second / 1000)};
     return 0;
 }
 
@@ -268,7 +330,8 @@ CALL(Times)
     (void)SysGetProcessInfo(CurrentProcess, &info);
     constexpr uint64_t Tick = Second / 100; // sysconf(_SC_CLK_TCK)
     if (times)
-        *times = (struct tms){.tms_utime = (clock_t)(info.UserTime / Tick), .tms_stime = (clock_t)(info.KernelTime / Tick)};
+        *times = (struct tms){.tms_utime = (clock_t)(info.UserTime / Tick),
+                              .tms_stime = (clock_t)(info.KernelTime / Tick)};
     return (long long)(GetMonotonicTime() / Tick);
 }
 
@@ -280,8 +343,14 @@ CALL(GetLimits)
     return 0;
 }
 
-CALL(OpenHere) { return PxOpenAt(AT_FDCWD, a, b, c, 0, 0); }
-CALL(SyncAll) { return 0; }
+CALL(OpenHere)
+{
+    return PxOpenAt(AT_FDCWD, a, b, c, 0, 0);
+}
+CALL(SyncAll)
+{
+    return 0;
+}
 
 static PosixCall *const calls[] = {
     [SYS_read] = PxRead,
@@ -360,9 +429,11 @@ static PosixCall *const calls[] = {
     [SYS_fadvise] = Zero,
 };
 
-long long __metalos_syscall(long long number, long long a, long long b, long long c, long long d, long long e, long long f);
+long long __metalos_syscall(long long number, long long a, long long b, long long c, long long d,
+                            long long e, long long f);
 
-long long __metalos_syscall(long long number, long long a, long long b, long long c, long long d, long long e, long long f)
+long long __metalos_syscall(long long number, long long a, long long b, long long c, long long d,
+                            long long e, long long f)
 {
     if ((unsigned long long)number >= RT_COUNT_OF(calls) || !calls[number])
         return -ENOSYS;

@@ -6,12 +6,14 @@
 
 #include <stdint.h>
 
-typedef long long PosixCall(long long a, long long b, long long c, long long d, long long e, long long f);
+typedef long long PosixCall(long long a, long long b, long long c, long long d, long long e,
+                            long long f);
 
-// ---- posix_file.c: a descriptor is an index into one table; a directory's or file's path is kept for
-// the *at calls, fchdir and inode numbers.
-PosixCall PxRead, PxWrite, PxOpen, PxOpenAt, PxClose, PxSeek, PxReadVector, PxWriteVector, PxReadAt, PxWriteAt,
-    PxReadVectorAt, PxWriteVectorAt, PxPipe, PxDup, PxDup2, PxFcntl, PxFlush, PxResizeFile, PxIoctl, PxReadDirectory, PxStatFile;
+// ---- posix_file.c: a descriptor is an index into one table; a directory's or file's path is kept
+// for the *at calls, fchdir and inode numbers.
+PosixCall PxRead, PxWrite, PxOpen, PxOpenAt, PxClose, PxSeek, PxReadVector, PxWriteVector, PxReadAt,
+    PxWriteAt, PxReadVectorAt, PxWriteVectorAt, PxPipe, PxDup, PxDup2, PxFcntl, PxFlush,
+    PxResizeFile, PxIoctl, PxReadDirectory, PxStatFile;
 
 // Native handle of an open descriptor, or a negative errno value.
 long long PxGetHandle(long long descriptor, Handle *handle);
@@ -20,12 +22,16 @@ long long PxGetHandle(long long descriptor, Handle *handle);
 long long PxResolveAt(long long directory, const char *path, char out[MaximumPath]);
 
 // ---- posix_path.c
-PosixCall PxStat, PxStatAt, PxAccess, PxAccessAt, PxResizePath, PxGetDirectory, PxSetDirectory, PxSetDirectoryFile, PxRename,
-    PxRenameAt, PxMakeDirectory, PxMakeDirectoryAt, PxRemoveDirectory, PxUnlink, PxUnlinkAt, PxReadLink, PxReadLinkAt, PxChangeMode,
-    PxChangeModeFile, PxChangeModeAt, PxVolume, PxVolumeFile;
+PosixCall PxStat, PxStatAt, PxAccess, PxAccessAt, PxResizePath, PxGetDirectory, PxSetDirectory,
+    PxSetDirectoryFile, PxRename, PxRenameAt, PxMakeDirectory, PxMakeDirectoryAt, PxRemoveDirectory,
+    PxUnlink, PxUnlinkAt, PxReadLink, PxReadLinkAt, PxChangeMode, PxChangeModeFile, PxChangeModeAt,
+    PxVolume, PxVolumeFile;
 struct kstat;
 void PxFillStat(const FileInfo *info, uint64_t inode, struct kstat *stat);
 uint64_t PxHashPath(const char *path); // an inode number
 
 // -errno of a status.
-static inline long long PxResult(Status status) { return -(long long)RtStatusToErrno(status); }
+static inline long long PxResult(Status status)
+{
+    return -(long long)RtStatusToErrno(status);
+}

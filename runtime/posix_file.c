@@ -1,11 +1,11 @@
 // posix_file.c - file descriptors over native handles.
 //
 // The table has a fixed number of entries; an entry is a handle and what the native side does not
-// remember for us: whether it may be read or written, the path of a directory or file. Descriptors 0 to 2
-// start out as the process's standard handles; a process without them gets descriptors that read
-// end of file and swallow what is written. Duplicates share the file position through DuplicateHandle.
-// The table's lock guards taking and giving back entries only: closing a descriptor that another thread is
-// using is the program's mistake, as everywhere.
+// remember for us: whether it may be read or written, the path of a directory or file. Descriptors
+// 0 to 2 start out as the process's standard handles; a process without them gets descriptors that
+// read end of file and swallow what is written. Duplicates share the file position through
+// DuplicateHandle. The table's lock guards taking and giving back entries only: closing a
+// descriptor that another thread is using is the program's mistake, as everywhere.
 // SPDX-License-Identifier: MIT
 #include "posix.h"
 
@@ -34,8 +34,8 @@ typedef enum DescriptorType {
 
 typedef struct Descriptor {
     DescriptorType Type;
-    uint32_t Kind;   // FileInfo.Kind
-    int Flags;       // O_... of open, and FD_CLOEXEC is ignored
+    uint32_t Kind; // FileInfo.Kind
+    int Flags;     // O_... of open, and FD_CLOEXEC is ignored
     Handle Handle;
     uint64_t Inode;
     int64_t Entries; // directories: how many have been read
@@ -48,7 +48,8 @@ static RtLock positionLock; // pread and pwrite move the position and move it ba
 
 static Descriptor *Find(long long number)
 {
-    if (number < 0 || (size_t)number >= DescriptorCount || descriptors[number].Type == DescriptorFree)
+    if (number < 0 || (size_t)number >= DescriptorCount ||
+        descriptors[number].Type == DescriptorFree)
         return nullptr;
     return &descriptors[number];
 }
@@ -104,7 +105,10 @@ long long PxGetHandle(long long number, Handle *handle)
 }
 
 // ---- paths
-static bool IsAbsolute(const char *path) { return *path == '/' || *path == '\\'; }
+static bool IsAbsolute(const char *path)
+{
+    return *path == '/' || *path == '\\';
+}
 
 static char *MakeAbsolute(const char *path)
 {
@@ -112,7 +116,8 @@ static char *MakeAbsolute(const char *path)
     if (!IsAbsolute(path) && SysGetCurrentDirectory(full, MaximumPath) != StatusSuccess)
         return nullptr;
     size_t length = strlen(full);
-    snprintf(full + length, sizeof full - length, "%s%s", length && full[length - 1] != '/' ? "/" : "", path);
+    snprintf(full + length, sizeof full - length, "%s%s",
+             length && full[length - 1] != '/' ? "/" : "", path);
     return strdup(full);
 }
 
@@ -152,7 +157,8 @@ static long long OpenDirectoryAt(const char *path, int flags)
 
 static uint32_t GetAccess(int flags)
 {
-    static const uint32_t access[] = {[O_RDONLY] = FileRead, [O_WRONLY] = FileWrite, [O_RDWR] = FileRead | FileWrite, [3] = 0};
+    static const uint32_t access[] = {
+        [O_RDONLY] = FileRead, [O_WRONLY] = FileWrite, [O_RDWR] = FileRead | FileWrite, [3] = 0};
     uint32_t result = access[flags & O_ACCMODE & 3];
     if ((flags & O_APPEND) && (result & FileWrite))
         result |= FileAppend;
@@ -176,14 +182,16 @@ static Status OpenFile(const char *path, int flags, Descriptor *entry)
     FileInfo info = {};
     (void)SysGetFileInfo(entry->Handle, &info);
     entry->Kind = info.Kind;
-    bool cut = (flags & (O_TRUNC | O_CREAT)) == O_TRUNC && (flags & O_ACCMODE) != O_RDONLY && info.Kind == 0;
+    bool cut = (flags & (O_TRUNC | O_CREAT)) == O_TRUNC && (flags & O_ACCMODE) != O_RDONLY &&
+               info.Kind == 0;
     if (cut && (status = SysSetFileSize(entry->Handle, 0)) != StatusSuccess)
         (void)SysCloseHandle(entry->Handle);
     return status;
 }
 
 // open: path, flags, mode (which FAT cannot keep).
-long long PxOpenAt(long long directory, long long b, long long c, long long d, long long e, long long f)
+long long PxOpenAt(long long directory, long long b, long long c, long long d, long long e,
+                   long long f)
 {
     char path[MaximumPath];
     int flags = (int)c;
@@ -253,7 +261,10 @@ static long long DuplicateFrom(long long from, long long lowest)
     return number;
 }
 
-long long PxDup(long long a, long long b, long long c, long long d, long long e, long long f) { return DuplicateFrom(a, 0); }
+long long PxDup(long long a, long long b, long long c, long long d, long long e, long long f)
+{
+    return DuplicateFrom(a, 0);
+}
 
 long long PxDup2(long long from, long long to, long long c, long long d, long long e, long long f)
 {
@@ -296,7 +307,8 @@ long long PxPipe(long long a, long long b, long long c, long long d, long long e
     return 0;
 }
 
-long long PxFcntl(long long a, long long command, long long argument, long long d, long long e, long long f)
+long long PxFcntl(long long a, long long command, long long argument, long long d, long long e,
+                  long long f)
 {
     Descriptor *entry = Find(a);
     if (!entry)
@@ -377,7 +389,8 @@ static long long Scatter(long long a, long long b, long long c, bool write)
         size_t length = pieces[i].iov_len;
         if (!length)
             continue;
-        long long result = write ? WriteAll(entry, pieces[i].iov_base, length) : ReadOnce(entry, pieces[i].iov_base, length);
+        long long result = write ? WriteAll(entry, pieces[i].iov_base, length)
+                                 : ReadOnce(entry, pieces[i].iov_base, length);
         if (result < 0)
             return total ? total : result;
         total += result;
@@ -387,11 +400,19 @@ static long long Scatter(long long a, long long b, long long c, bool write)
     return total;
 }
 
-long long PxReadVector(long long a, long long b, long long c, long long d, long long e, long long f) { return Scatter(a, b, c, false); }
-long long PxWriteVector(long long a, long long b, long long c, long long d, long long e, long long f) { return Scatter(a, b, c, true); }
+long long PxReadVector(long long a, long long b, long long c, long long d, long long e, long long f)
+{
+    return Scatter(a, b, c, false);
+}
+long long PxWriteVector(long long a, long long b, long long c, long long d, long long e,
+                        long long f)
+{
+    return Scatter(a, b, c, true);
+}
 
 // Runs `act` at another position and comes back.
-static long long AtPosition(long long a, long long position, PosixCall *act, long long b, long long c)
+static long long AtPosition(long long a, long long position, PosixCall *act, long long b,
+                            long long c)
 {
     const Descriptor *entry = Find(a);
     uint64_t before;
@@ -412,16 +433,24 @@ static long long AtPosition(long long a, long long position, PosixCall *act, lon
     return result;
 }
 
-long long PxReadAt(long long a, long long b, long long c, long long d, long long e, long long f) { return AtPosition(a, d, PxRead, b, c); }
-long long PxWriteAt(long long a, long long b, long long c, long long d, long long e, long long f) { return AtPosition(a, d, PxWrite, b, c); }
+long long PxReadAt(long long a, long long b, long long c, long long d, long long e, long long f)
+{
+    return AtPosition(a, d, PxRead, b, c);
+}
+long long PxWriteAt(long long a, long long b, long long c, long long d, long long e, long long f)
+{
+    return AtPosition(a, d, PxWrite, b, c);
+}
 
 // preadv and pwritev pass the position in two halves.
-long long PxReadVectorAt(long long a, long long b, long long c, long long d, long long e, long long f)
+long long PxReadVectorAt(long long a, long long b, long long c, long long d, long long e,
+                         long long f)
 {
     return AtPosition(a, (d & 0xFFFFFFFF) | e << 32, PxReadVector, b, c);
 }
 
-long long PxWriteVectorAt(long long a, long long b, long long c, long long d, long long e, long long f)
+long long PxWriteVectorAt(long long a, long long b, long long c, long long d, long long e,
+                          long long f)
 {
     return AtPosition(a, (d & 0xFFFFFFFF) | e << 32, PxWriteVector, b, c);
 }
@@ -447,7 +476,8 @@ static long long SeekDirectory(Descriptor *entry, int64_t offset, long long orig
 }
 
 // _llseek: descriptor, offset in two halves, result, origin.
-long long PxSeek(long long a, long long high, long long low, long long result, long long origin, long long f)
+long long PxSeek(long long a, long long high, long long low, long long result, long long origin,
+                 long long f)
 {
     Descriptor *entry = Find(a);
     int64_t offset = (int64_t)((uint64_t)high << 32 | (uint32_t)low);
@@ -478,7 +508,8 @@ long long PxFlush(long long a, long long b, long long c, long long d, long long 
     const Descriptor *entry = Find(a);
     if (!entry)
         return -EBADF;
-    return entry->Type == DescriptorFile && entry->Kind == 0 ? PxResult(SysFlushFile(entry->Handle)) : 0;
+    return entry->Type == DescriptorFile && entry->Kind == 0 ? PxResult(SysFlushFile(entry->Handle))
+                                                             : 0;
 }
 
 long long PxResizeFile(long long a, long long b, long long c, long long d, long long e, long long f)
@@ -492,7 +523,8 @@ long long PxResizeFile(long long a, long long b, long long c, long long d, long 
 }
 
 // The only question asked is whether this is a terminal: then stdio writes line by line.
-long long PxIoctl(long long a, long long request, long long argument, long long d, long long e, long long f)
+long long PxIoctl(long long a, long long request, long long argument, long long d, long long e,
+                  long long f)
 {
     const Descriptor *entry = Find(a);
     if (!entry)
@@ -523,7 +555,8 @@ long long PxStatFile(long long a, long long b, long long c, long long d, long lo
 }
 
 // getdents: as many entries as fit for certain.
-long long PxReadDirectory(long long a, long long b, long long size, long long d, long long e, long long f)
+long long PxReadDirectory(long long a, long long b, long long size, long long d, long long e,
+                          long long f)
 {
     Descriptor *entry = Find(a);
     if (!entry)
@@ -544,7 +577,8 @@ long long PxReadDirectory(long long a, long long b, long long size, long long d,
         out->d_off = ++entry->Entries;
         out->d_type = native.Info.Attributes & FileAttributeDirectory ? DT_DIR : DT_REG;
         memcpy(out->d_name, native.Name, length + 1);
-        out->d_reclen = (unsigned short)((offsetof(struct dirent, d_name) + length + 1 + 7) & ~(size_t)7);
+        out->d_reclen =
+            (unsigned short)((offsetof(struct dirent, d_name) + length + 1 + 7) & ~(size_t)7);
         used += out->d_reclen;
     }
     return used;

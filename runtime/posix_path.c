@@ -45,7 +45,8 @@ void PxFillStat(const FileInfo *info, uint64_t inode, struct kstat *stat)
     };
 }
 
-#define CALL(name) long long name(long long a, long long b, long long c, long long d, long long e, long long f)
+#define CALL(name)                                                                                 \
+    long long name(long long a, long long b, long long c, long long d, long long e, long long f)
 
 // path, stat
 CALL(PxStat)
@@ -108,7 +109,10 @@ CALL(PxGetDirectory)
     return status == StatusSuccess ? (long long)strlen((const char *)a) + 1 : PxResult(status);
 }
 
-CALL(PxSetDirectory) { return PxResult(SysSetCurrentDirectory((const char *)a)); }
+CALL(PxSetDirectory)
+{
+    return PxResult(SysSetCurrentDirectory((const char *)a));
+}
 
 CALL(PxSetDirectoryFile)
 {
@@ -117,7 +121,10 @@ CALL(PxSetDirectoryFile)
     return result ? result : PxResult(SysSetCurrentDirectory(path));
 }
 
-CALL(PxRename) { return PxResult(SysMoveFile((const char *)a, (const char *)b)); }
+CALL(PxRename)
+{
+    return PxResult(SysMoveFile((const char *)a, (const char *)b));
+}
 
 CALL(PxRenameAt)
 {
@@ -128,7 +135,10 @@ CALL(PxRenameAt)
     return result ? result : PxResult(SysMoveFile(from, to));
 }
 
-CALL(PxMakeDirectory) { return PxResult(SysCreateDirectory((const char *)a)); }
+CALL(PxMakeDirectory)
+{
+    return PxResult(SysCreateDirectory((const char *)a));
+}
 
 CALL(PxMakeDirectoryAt)
 {
@@ -137,8 +147,14 @@ CALL(PxMakeDirectoryAt)
     return result ? result : PxResult(SysCreateDirectory(path));
 }
 
-CALL(PxRemoveDirectory) { return PxResult(SysRemoveDirectory((const char *)a)); }
-CALL(PxUnlink) { return PxResult(SysDeleteFile((const char *)a)); }
+CALL(PxRemoveDirectory)
+{
+    return PxResult(SysRemoveDirectory((const char *)a));
+}
+CALL(PxUnlink)
+{
+    return PxResult(SysDeleteFile((const char *)a));
+}
 
 CALL(PxUnlinkAt)
 {

@@ -8,7 +8,8 @@
 
 constexpr size_t EnvironmentLimit = 65536; // bytes, as AbiCreateProcess says
 
-// Strings one after another, each with its NUL. *size is 0 and the result nullptr when there are none.
+// Strings one after another, each with its NUL. *size is 0 and the result nullptr when there are
+// none.
 static Status PackEnvironment(const char *const *environment, char **packed, size_t *size)
 {
     *packed = nullptr;
@@ -49,7 +50,8 @@ Status CreateProcess(const CreateProcessParameters *parameters, Handle *process)
         .CurrentDirectoryLength = directory ? strlen(directory) : 0,
         .Environment = (uintptr_t)packed,
         .EnvironmentLength = size,
-        .StandardHandles = {parameters->StandardInput, parameters->StandardOutput, parameters->StandardError},
+        .StandardHandles = {parameters->StandardInput, parameters->StandardOutput,
+                            parameters->StandardError},
     };
     status = SysCreateProcess(&abi, process);
     free(packed);

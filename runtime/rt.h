@@ -14,7 +14,7 @@
 #define RT_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 // ---- system call stubs (stubs.c): Sys<Name>, one per line of abi/SystemCalls.h.
-#define RT_STUB_POINTER(type) type *
+#define RT_STUB_POINTER(type)                     type *
 #define RT_STUB_PROTOTYPE(name, count, prototype) Status Sys##name prototype;
 METALOS_SYSTEM_CALLS(RT_STUB_PROTOTYPE, RT_STUB_POINTER)
 #undef RT_STUB_PROTOTYPE
@@ -37,14 +37,16 @@ void RtWakeLock(RtLock *lock);
 static inline void RtAcquire(RtLock *lock)
 {
     uint32_t expected = 0;
-    if (!__atomic_compare_exchange_n(&lock->State, &expected, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    if (!__atomic_compare_exchange_n(&lock->State, &expected, 1, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
         RtWaitForLock(lock);
 }
 
 static inline bool RtTryAcquire(RtLock *lock)
 {
     uint32_t expected = 0;
-    return __atomic_compare_exchange_n(&lock->State, &expected, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(&lock->State, &expected, 1, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
 }
 
 static inline void RtRelease(RtLock *lock)
@@ -65,8 +67,8 @@ typedef struct RtThread {
     struct RtThread *Next, *Previous; // L: all threads of the process
     ThreadEntry Entry;
     void *Argument;
-    bool Running;                 // L: has passed its attach notifications
-    void *Tls[RT_TLS_MODULES];    // ThreadBlock.TlsArray; L for other threads
+    bool Running;              // L: has passed its attach notifications
+    void *Tls[RT_TLS_MODULES]; // ThreadBlock.TlsArray; L for other threads
 } RtThread;
 
 RtThread *RtGetThreadData(void *thread);

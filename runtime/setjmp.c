@@ -1,6 +1,7 @@
-// setjmp and longjmp for the Microsoft x64 convention: the buffer (ports/musl/arch/metalos/bits/setjmp.h)
-// has rbx rbp rdi rsi rsp r12-r15 rip at 0-72, MXCSR at 80, the x87 control word at 84 and xmm6-xmm15
-// from 88. Frames in between are dropped without unwinding. Leaf functions.
+// setjmp and longjmp for the Microsoft x64 convention: the buffer
+// (ports/musl/arch/metalos/bits/setjmp.h) has rbx rbp rdi rsi rsp r12-r15 rip at 0-72, MXCSR at 80,
+// the x87 control word at 84 and xmm6-xmm15 from 88. Frames in between are dropped without
+// unwinding. Leaf functions.
 // SPDX-License-Identifier: MIT
 #include <setjmp.h>
 
@@ -70,6 +71,12 @@ __attribute__((naked, noreturn)) void longjmp(jmp_buf buffer, int value)
 }
 
 int _setjmp(jmp_buf buffer) __attribute__((naked, returns_twice));
-int _setjmp(jmp_buf buffer) { __asm__ volatile("jmp setjmp"); }
+int _setjmp(jmp_buf buffer)
+{
+    __asm__ volatile("jmp setjmp");
+}
 void _longjmp(jmp_buf buffer, int value) __attribute__((naked, noreturn));
-void _longjmp(jmp_buf buffer, int value) { __asm__ volatile("jmp longjmp"); }
+void _longjmp(jmp_buf buffer, int value)
+{
+    __asm__ volatile("jmp longjmp");
+}

@@ -1,21 +1,23 @@
 // start.c - a process from its first instruction in mosrt.dll to its end.
 //
-// The kernel has mapped the program and this library, bound the program's imports from here and runs the
-// init library's InitProcess, which knows main and hands it over to RtStartProcess:
+// The kernel has mapped the program and this library, bound the program's imports from here and
+// runs the init library's InitProcess, which knows main and hands it over to RtStartProcess:
 //
 //   1. stack cookie of this library; which memory functions suit the processor
 //   2. the first thread's runtime data: errno, locale, TLS slots (thread.c)
 //   3. the C library: environment, descriptors 0-2 over the standard handles (posix_file.c)
-//   4. the program's remaining imports: other libraries, depth first, each attached before its importer;
+//   4. the program's remaining imports: other libraries, depth first, each attached before its
+//   importer;
 //      then the program's own TLS callbacks (loader.c)
 //   5. argc and argv from the command line, main, exit
 //
-// exit runs the atexit functions, tells the libraries, flushes stdio and ends the process with all its
-// threads. ExitProcess ends it at once.
+// exit runs the atexit functions, tells the libraries, flushes stdio and ends the process with all
+// its threads. ExitProcess ends it at once.
 //
-// gs:[0x68] (ThreadBlock.RuntimeData) is the thread's runtime data from step 2 on; before that nothing
-// may use errno or stdio. Locks: the loader lock (recursive, loader.c) before musl's and the heap's,
-// which are leaves. Nothing here calls the program's code with another lock than the loader lock held.
+// gs:[0x68] (ThreadBlock.RuntimeData) is the thread's runtime data from step 2 on; before that
+// nothing may use errno or stdio. Locks: the loader lock (recursive, loader.c) before musl's and
+// the heap's, which are leaves. Nothing here calls the program's code with another lock than the
+// loader lock held.
 // SPDX-License-Identifier: MIT
 #include "rt.h"
 
@@ -28,10 +30,19 @@ extern uint64_t __security_cookie;
 static ProcessBlock *process;
 static const RtProgram *program;
 
-ProcessBlock *RtGetProcess(void) { return process; }
-const RtProgram *RtGetProgram(void) { return program; }
+ProcessBlock *RtGetProcess(void)
+{
+    return process;
+}
+const RtProgram *RtGetProgram(void)
+{
+    return program;
+}
 
-void RtExitProcess(int code) { ExitProcess((uint32_t)code); }
+void RtExitProcess(int code)
+{
+    ExitProcess((uint32_t)code);
+}
 
 static void WriteError(const char *text)
 {
@@ -50,7 +61,10 @@ void RtFatal(int exitCode, const char *text)
     ExitProcess((uint32_t)exitCode);
 }
 
-void RtReportStackSmash(void) { RtFatal(134, "a buffer on the stack was overrun"); }
+void RtReportStackSmash(void)
+{
+    RtFatal(134, "a buffer on the stack was overrun");
+}
 
 static int RunMain(void)
 {
@@ -59,7 +73,8 @@ static int RunMain(void)
     char **arguments = malloc(capacity * sizeof *arguments + length + 1);
     if (!arguments)
         RtFatal(127, "out of memory for the arguments");
-    RtSplitCommandLine(line, (char *)(arguments + capacity), length + 1, arguments, capacity, &count);
+    RtSplitCommandLine(line, (char *)(arguments + capacity), length + 1, arguments, capacity,
+                       &count);
     return program->Main((int)count, arguments, *__metalos_environ());
 }
 
@@ -103,7 +118,8 @@ __attribute__((noinline, noreturn)) static void StartWithCookie(void)
     exit(RunMain());
 }
 
-__attribute__((no_stack_protector)) void RtStartProcess(ProcessBlock *block, const RtProgram *description)
+__attribute__((no_stack_protector)) void RtStartProcess(ProcessBlock *block,
+                                                        const RtProgram *description)
 {
     __security_cookie = block->RandomSeed[1] << 8;
     process = block;

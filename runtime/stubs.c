@@ -1,5 +1,5 @@
-// The system call stubs: abi/SystemCalls.h tells the convention. Leaf functions that leave rsp alone,
-// so a stack walk through them needs no more than the return address.
+// The system call stubs: abi/SystemCalls.h tells the convention. Leaf functions that leave rsp
+// alone, so a stack walk through them needs no more than the return address.
 // SPDX-License-Identifier: MIT
 #include "rt.h"
 

@@ -1,10 +1,10 @@
 // thread.c - threads and their thread-local data.
 //
-// A thread's runtime data is made by its creator, so that a lack of memory is an error of CreateThread:
-// musl's struct, RtThread and a block for every TLS slot in use. Slots belong to images that have a TLS
-// directory (the program, libraries); compiled code finds a variable at gs:[0x58][slot] + offset. Loading
-// such a library later adds a block to every thread that exists. The loader lock guards the thread list,
-// the slots and their templates.
+// A thread's runtime data is made by its creator, so that a lack of memory is an error of
+// CreateThread: musl's struct, RtThread and a block for every TLS slot in use. Slots belong to
+// images that have a TLS directory (the program, libraries); compiled code finds a variable at
+// gs:[0x58][slot] + offset. Loading such a library later adds a block to every thread that exists.
+// The loader lock guards the thread list, the slots and their templates.
 // SPDX-License-Identifier: MIT
 #include "rt.h"
 
@@ -21,9 +21,13 @@ typedef struct TlsModule {
 static TlsModule tlsModules[RT_TLS_MODULES];
 static RtThread *threads; // circular list
 
-constexpr size_t TlsAlignment = 64; // of every block; IMAGE_SCN_ALIGN beyond a cache line is not supported
+constexpr size_t TlsAlignment =
+    64; // of every block; IMAGE_SCN_ALIGN beyond a cache line is not supported
 
-RtThread *RtGetThreadData(void *thread) { return (RtThread *)((char *)thread + CrtThreadSize()); }
+RtThread *RtGetThreadData(void *thread)
+{
+    return (RtThread *)((char *)thread + CrtThreadSize());
+}
 
 static void *CreateTlsBlock(const TlsModule *module)
 {
@@ -154,9 +158,13 @@ void RtExitThread(uint32_t code)
         (void)SysExitThread(code);
 }
 
-void ExitThread(uint32_t code) { RtExitThread(code); }
+void ExitThread(uint32_t code)
+{
+    RtExitThread(code);
+}
 
-static Status StartThread(void *data, ThreadEntry entry, void *argument, size_t stackSize, Handle *handle)
+static Status StartThread(void *data, ThreadEntry entry, void *argument, size_t stackSize,
+                          Handle *handle)
 {
     RtThread *thread = RtGetThreadData(data);
     thread->Entry = entry;
@@ -183,7 +191,8 @@ Status CreateThread(ThreadEntry entry, void *argument, size_t stackSize, Handle 
     return status;
 }
 
-int RtStartThread(void *data, uint32_t (*entry)(void *), void *argument, size_t stackSize, uint32_t *handle)
+int RtStartThread(void *data, uint32_t (*entry)(void *), void *argument, size_t stackSize,
+                  uint32_t *handle)
 {
     return RtStatusToErrno(StartThread(data, entry, argument, stackSize, handle));
 }
@@ -194,7 +203,10 @@ void RtWaitThread(uint32_t handle)
     (void)SysCloseHandle(handle);
 }
 
-void RtCloseThread(uint32_t handle) { (void)SysCloseHandle(handle); }
+void RtCloseThread(uint32_t handle)
+{
+    (void)SysCloseHandle(handle);
+}
 
 Status RtAddTlsModule(uint32_t index, const void *template, size_t templateSize, size_t zeroFill)
 {

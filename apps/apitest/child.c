@@ -52,7 +52,10 @@ static uint32_t EndProcessLater(void *argument)
     ExitProcess((uint32_t)(uintptr_t)argument);
 }
 
-static void AtExitWrites(void) { printf("at exit\n"); }
+static void AtExitWrites(void)
+{
+    printf("at exit\n");
+}
 
 static int Fault(const char *how)
 {
@@ -150,7 +153,8 @@ int ChildMain(int argc, char **argv)
     if (!strcmp(what, "overflow"))
         return OverflowStack(0);
     if (!strcmp(what, "smash"))
-        return SmashStack("much longer than eight bytes, and so over the cookie and the return address");
+        return SmashStack(
+            "much longer than eight bytes, and so over the cookie and the return address");
     if (!strcmp(what, "copy"))
         return CopyInput();
     if (!strcmp(what, "arguments"))
@@ -184,7 +188,8 @@ int ChildMain(int argc, char **argv)
         for (;;)
             Sleep(1000);
     }
-    if (!strcmp(what, "lastthread")) // the only thread ends: so does the process, with stdio flushed
+    if (!strcmp(what,
+                "lastthread")) // the only thread ends: so does the process, with stdio flushed
         ExitThread(13);
     if (!strcmp(what, "window")) { // dies with a window, its buffer and messages
         WindowParameters parameters = {"child", 10, 10, 64, 64, WindowFrame};

@@ -30,14 +30,20 @@ static const char *Print(const char *format, ...)
 
 static void TestPrintf(void)
 {
-    TEXT(Print("%d %i %u %x %X %o %c %s %%", -5, 6, 7u, 0xabc, 0xDEF, 8, 'z', "str"), "-5 6 7 abc DEF 10 z str %");
-    TEXT(Print("%ld %lld %zu %jd %td %hd %hhd", -1L, 1234567890123LL, SIZE_MAX, (intmax_t)-9, (ptrdiff_t)-7, 65537, 257),
+    TEXT(Print("%d %i %u %x %X %o %c %s %%", -5, 6, 7u, 0xabc, 0xDEF, 8, 'z', "str"),
+         "-5 6 7 abc DEF 10 z str %");
+    TEXT(Print("%ld %lld %zu %jd %td %hd %hhd", -1L, 1234567890123LL, SIZE_MAX, (intmax_t)-9,
+               (ptrdiff_t)-7, 65537, 257),
          "-1 1234567890123 18446744073709551615 -9 -7 1 1");
-    TEXT(Print("[%5d][%-5d][%05d][%+d][% d][%#x][%.3d]", 42, 42, 42, 42, 42, 255, 7), "[   42][42   ][00042][+42][ 42][0xff][007]");
-    TEXT(Print("%" PRIu64 " %" PRIx64 " %" PRId64 " %" PRIuPTR, UINT64_MAX, UINT64_C(1) << 40, INT64_MIN, (uintptr_t)UINT64_MAX),
+    TEXT(Print("[%5d][%-5d][%05d][%+d][% d][%#x][%.3d]", 42, 42, 42, 42, 42, 255, 7),
+         "[   42][42   ][00042][+42][ 42][0xff][007]");
+    TEXT(Print("%" PRIu64 " %" PRIx64 " %" PRId64 " %" PRIuPTR, UINT64_MAX, UINT64_C(1) << 40,
+               INT64_MIN, (uintptr_t)UINT64_MAX),
          "18446744073709551615 10000000000 -9223372036854775808 18446744073709551615");
-    TEXT(Print("%f %.2f %e %g %g %.17g", 3.25, 2.675, 12345.678, 0.0001, 1e20, 0.1), "3.250000 2.67 1.234568e+04 0.0001 1e+20 0.10000000000000001");
-    TEXT(Print("%g %g %g %.0f %a", (double)INFINITY, -(double)INFINITY, 5e-324, 0.5, 1.0), "inf -inf 4.94066e-324 0 0x1p+0");
+    TEXT(Print("%f %.2f %e %g %g %.17g", 3.25, 2.675, 12345.678, 0.0001, 1e20, 0.1),
+         "3.250000 2.67 1.234568e+04 0.0001 1e+20 0.10000000000000001");
+    TEXT(Print("%g %g %g %.0f %a", (double)INFINITY, -(double)INFINITY, 5e-324, 0.5, 1.0),
+         "inf -inf 4.94066e-324 0 0x1p+0");
     TEXT(Print("%.3s|%*d|%-*d|%.*f", "abcdef", 6, 12, 4, 3, 2, 1.005), "abc|    12|3   |1.00");
     TEXT(Print("%Lf %p", 1.5L, (void *)0x1234), "1.500000 0x1234");
     TEXT(Print("%ls", L"wide"), "wide");
@@ -54,7 +60,9 @@ static void TestScanf(void)
     size_t z = 1, guard = 77;
     double d = 0;
     char word[16] = "", set[16] = "";
-    EQUAL(sscanf("42 -1234567890123 18446744073709551615 2.5 hello [abc]", "%d %lld %zu %lf %15s [%15[a-c]]%n", &i, &ll, &z, &d, word, set, &n), 6);
+    EQUAL(sscanf("42 -1234567890123 18446744073709551615 2.5 hello [abc]",
+                 "%d %lld %zu %lf %15s [%15[a-c]]%n", &i, &ll, &z, &d, word, set, &n),
+          6);
     EQUAL(i, 42);
     EQUAL(ll, -1234567890123LL);
     CHECK(z == SIZE_MAX && guard == 77);
@@ -170,8 +178,10 @@ void TestStdio(void)
 static void TestMemoryFunctions(void)
 {
     static unsigned char from[5000], to[5000], expected[5000];
-    static const size_t sizes[] = {0,  1,  2,  3,  4,  5,   7,   8,   9,   15,  16,  17,   31,   32,   33,   47,   48,  63,
-                                   64, 65, 95, 96, 97, 127, 128, 129, 160, 255, 256, 257, 511, 1000, 1023, 1024, 1025, 2049, 4097};
+    static const size_t sizes[] = {0,   1,    2,    3,    4,    5,    7,   8,   9,   15,
+                                   16,  17,   31,   32,   33,   47,   48,  63,  64,  65,
+                                   95,  96,   97,   127,  128,  129,  160, 255, 256, 257,
+                                   511, 1000, 1023, 1024, 1025, 2049, 4097};
     unsigned wrong = 0;
     for (size_t i = 0; i < sizeof from; i++)
         from[i] = (unsigned char)(i * 7 + i / 251);
@@ -219,9 +229,10 @@ static void TestPageEnds(void)
         char *text = end - length - 1;
         memset(text, 'q', length);
         end[-1] = 0;
-        if (strlen(text) != length || strnlen(text, 100) != length || strchr(text, 'x') || memchr(text, 'x', length + 1) ||
-            strcmp(text, text) || memcmp(text, text, length + 1)) {
-            TestNumber((long long)length, -1, __FILE__, __LINE__, "a string function at a page's end");
+        if (strlen(text) != length || strnlen(text, 100) != length || strchr(text, 'x') ||
+            memchr(text, 'x', length + 1) || strcmp(text, text) || memcmp(text, text, length + 1)) {
+            TestNumber((long long)length, -1, __FILE__, __LINE__,
+                       "a string function at a page's end");
             break;
         }
     }
@@ -334,7 +345,8 @@ void TestStdlib(void)
 
 static void TestSizes(void)
 {
-    static const size_t sizes[] = {0, 1, 15, 16, 17, 100, 4095, 4096, 65536, 262143, 262144, 262145, 1 << 20, 10 << 20};
+    static const size_t sizes[] = {0,    1,     15,     16,     17,     100,     4095,
+                                   4096, 65536, 262143, 262144, 262145, 1 << 20, 10 << 20};
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         unsigned char *block = malloc(sizes[i]);
         if (!CHECK(block || !sizes[i]))
@@ -388,9 +400,11 @@ static void TestRandomOperations(void)
     unsigned random = 99, wrong = 0;
     for (int i = 0; i < 30000; i++) {
         random = random * 1664525 + 1013904223;
-        size_t slot = (random >> 16) % COUNT_OF(blocks), size = (random >> 4) % (random % 50 == 0 ? 400000 : 3000);
+        size_t slot = (random >> 16) % COUNT_OF(blocks),
+               size = (random >> 4) % (random % 50 == 0 ? 400000 : 3000);
         if (blocks[slot].At && blocks[slot].Size)
-            wrong += blocks[slot].At[0] != blocks[slot].Mark || blocks[slot].At[blocks[slot].Size - 1] != blocks[slot].Mark;
+            wrong += blocks[slot].At[0] != blocks[slot].Mark ||
+                     blocks[slot].At[blocks[slot].Size - 1] != blocks[slot].Mark;
         unsigned char *at;
         if (blocks[slot].At && random % 3 == 0) {
             at = realloc(blocks[slot].At, size + 1);

@@ -26,11 +26,15 @@ static bool Near(double got, double expected)
 void TestMath(void)
 {
     volatile double one = 1, two = 2, negative = -1, half = 0.5;
-    CHECK(Near(sqrt(two), 1.4142135623730951) && Near(sin(one), 0.8414709848078965) && Near(cos(one), 0.5403023058681398));
-    CHECK(Near(exp(one), 2.718281828459045) && Near(log(two), 0.6931471805599453) && Near(pow(two, half), 1.4142135623730951));
-    CHECK(Near(atan2(one, two), 0.4636476090008061) && Near(tan(half), 0.5463024898437905) && Near(cbrt(two), 1.2599210498948732));
+    CHECK(Near(sqrt(two), 1.4142135623730951) && Near(sin(one), 0.8414709848078965) &&
+          Near(cos(one), 0.5403023058681398));
+    CHECK(Near(exp(one), 2.718281828459045) && Near(log(two), 0.6931471805599453) &&
+          Near(pow(two, half), 1.4142135623730951));
+    CHECK(Near(atan2(one, two), 0.4636476090008061) && Near(tan(half), 0.5463024898437905) &&
+          Near(cbrt(two), 1.2599210498948732));
     CHECK(isnan(sqrt(negative)) && isinf(one / (one - 1)) && signbit(-0.0));
-    CHECK(floor(-1.5) == -2 && ceil(-1.5) == -1 && trunc(-1.5) == -1 && round(-1.5) == -2 && nearbyint(2.5) == 2);
+    CHECK(floor(-1.5) == -2 && ceil(-1.5) == -1 && trunc(-1.5) == -1 && round(-1.5) == -2 &&
+          nearbyint(2.5) == 2);
     CHECK(fmod(5.5, 2) == 1.5 && hypot(3, 4) == 5 && ldexp(1, 10) == 1024 && fma(2, 3, 4) == 10);
     CHECK(lrint(2.5) == 2 && llround(1e15 + 0.5) == 1000000000000001 && lround(-2.5) == -3);
     int exponent;
@@ -78,8 +82,7 @@ void TestTime(void)
     EQUAL(errno, EINVAL);
     EQUAL(clock_gettime(12345, &a), -1);
     clock_t start = clock();
-    for (volatile int i = 0; i < 20000000; i++) {
-    }
+    for (volatile int i = 0; i < 20000000; i++) {}
     CHECK(clock() > start);
     TEXT(asctime_r(gmtime_r(&fixed, &parts), text), "Tue Nov 14 22:13:20 2023\n");
     EQUAL(sizeof(time_t), 8);
@@ -183,7 +186,10 @@ static void TestFolders(void)
 }
 
 static volatile sig_atomic_t signalled;
-static void OnSignal(int number) { signalled = number; }
+static void OnSignal(int number)
+{
+    signalled = number;
+}
 
 void TestPosix(void)
 {

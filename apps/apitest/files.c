@@ -36,10 +36,12 @@ static void TestDispositions(void)
     OK(GetFileInfo(file, &info));
     EQUAL(info.Size, 0);
     OK(CloseHandle(file));
-    STATUS(CreateFile(FOLDER "/no/such/file", FileRead, FileOpenExisting, &file), StatusPathNotFound);
+    STATUS(CreateFile(FOLDER "/no/such/file", FileRead, FileOpenExisting, &file),
+           StatusPathNotFound);
     STATUS(CreateFile(FOLDER "/no/file", FileWrite, FileCreateNew, &file), StatusPathNotFound);
     STATUS(CreateFile(FOLDER, FileRead, FileOpenExisting, &file), StatusIsADirectory);
-    CHECK(CreateFile(FOLDER "/disposition.txt/x", FileRead, FileOpenExisting, &file) != StatusSuccess);
+    CHECK(CreateFile(FOLDER "/disposition.txt/x", FileRead, FileOpenExisting, &file) !=
+          StatusSuccess);
     STATUS(CreateFile(path, 0, FileOpenExisting, &file), StatusInvalidParameter);
     STATUS(CreateFile(path, 64, FileOpenExisting, &file), StatusInvalidParameter);
     STATUS(CreateFile(path, FileRead, (FileDisposition)9, &file), StatusInvalidParameter);
@@ -134,11 +136,13 @@ static void TestLargeFile(void)
     OK(WriteFile(file, data, Size, &moved));
     EQUAL(moved, Size);
     OK(SetFilePointer(file, 0, FileBegin, nullptr));
-    while (total < Size && ReadFile(file, back + total, Size - total, &moved) == StatusSuccess && moved)
+    while (total < Size && ReadFile(file, back + total, Size - total, &moved) == StatusSuccess &&
+           moved)
         total += moved;
     EQUAL(total, Size);
     CHECK(!memcmp(data, back, Size));
-    static const size_t sizes[] = {1, 511, 512, 513, 4095, 4096, 4097, 32767, 32768, 32769, 65536, 100001};
+    static const size_t sizes[] = {1,    511,   512,   513,   4095,  4096,
+                                   4097, 32767, 32768, 32769, 65536, 100001};
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         uint64_t at = (i * 77777) % (Size - sizes[i]);
         OK(SetFilePointer(file, (int64_t)at, FileBegin, nullptr));
@@ -158,20 +162,29 @@ static void TestNames(void)
     Handle file;
     FileInfo info;
     char path[1200], name[300];
-    static const char *const good[] = {"UPPER.TXT", "lower case with blanks.text", "many.dots.in.name", "\xC3\xA4\xC3\xB6\xC3\xBC \xE2\x82\xAC.txt",
-                                       "\xF0\x9F\x94\xA5.txt", "a", "x+y=z,[1];", ".hidden"};
+    static const char *const good[] = {"UPPER.TXT",
+                                       "lower case with blanks.text",
+                                       "many.dots.in.name",
+                                       "\xC3\xA4\xC3\xB6\xC3\xBC \xE2\x82\xAC.txt",
+                                       "\xF0\x9F\x94\xA5.txt",
+                                       "a",
+                                       "x+y=z,[1];",
+                                       ".hidden"};
     for (size_t i = 0; i < COUNT_OF(good); i++) {
         snprintf(path, sizeof path, FOLDER "/%s", good[i]);
-        if (TestStatus(CreateFile(path, FileWrite, FileCreateNew, &file), StatusSuccess, __FILE__, __LINE__, good[i])) {
+        if (TestStatus(CreateFile(path, FileWrite, FileCreateNew, &file), StatusSuccess, __FILE__,
+                       __LINE__, good[i])) {
             OK(CloseHandle(file));
             OK(GetPathInfo(path, &info));
             OK(DeleteFile(path));
         }
     }
-    static const char *const bad[] = {"a<b", "a>b", "a:b", "a\"b", "a|b", "a?b", "a*b", "a\001b", "\xFF\xFE", "\xC3", "\xED\xA0\x80"};
+    static const char *const bad[] = {"a<b", "a>b",    "a:b",      "a\"b", "a|b",         "a?b",
+                                      "a*b", "a\001b", "\xFF\xFE", "\xC3", "\xED\xA0\x80"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         snprintf(path, sizeof path, FOLDER "/%s", bad[i]);
-        TestStatus(CreateFile(path, FileWrite, FileCreateNew, &file), StatusInvalidName, __FILE__, __LINE__, bad[i]);
+        TestStatus(CreateFile(path, FileWrite, FileCreateNew, &file), StatusInvalidName, __FILE__,
+                   __LINE__, bad[i]);
     }
     memset(name, 'n', 255);
     name[255] = 0;
@@ -306,7 +319,8 @@ void TestDirectories(void)
     unsigned seen = 0, count = 0;
     Status status;
     while ((status = ReadDirectory(directory, &entry)) == StatusSuccess && count++ < 10) {
-        if (!strcmp(entry.Name, "file1") && entry.Info.Size == 1 && !(entry.Info.Attributes & FileAttributeDirectory))
+        if (!strcmp(entry.Name, "file1") && entry.Info.Size == 1 &&
+            !(entry.Info.Attributes & FileAttributeDirectory))
             seen |= 1;
         if (!strcmp(entry.Name, "Long File Name.text") && entry.Info.Size == 2)
             seen |= 2;

@@ -52,7 +52,8 @@ static void TestLoaded(LibraryHandle library)
     STATUS(GetProcAddress(library, "NoSuchName", &address), StatusNotFound);
     STATUS(GetProcAddress(library, "", &address), StatusNotFound);
     STATUS(GetProcAddress(nullptr, "Apitest1Add", &address), StatusInvalidHandle);
-    STATUS(GetProcAddress((LibraryHandle)(void *)&library, "Apitest1Add", &address), StatusInvalidHandle);
+    STATUS(GetProcAddress((LibraryHandle)(void *)&library, "Apitest1Add", &address),
+           StatusInvalidHandle);
     EQUAL((uintptr_t)address, 1);
 }
 

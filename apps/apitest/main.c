@@ -1,12 +1,12 @@
-// apitest.exe - tests MetalOS from inside: every call of MetalOS.h with its errors, the C library, and what
-// broke an earlier system.
+// apitest.exe - tests MetalOS from inside: every call of MetalOS.h with its errors, the C library,
+// and what broke an earlier system.
 //
 //   apitest.exe              all groups
 //   apitest.exe NAME ...     some of them
 //   apitest.exe --list       their names
 //
-// Prints a line for each check that fails and ends with `apitest: N passed, N failed`; the exit code is
-// the number of failures, at most 100.
+// Prints a line for each check that fails and ends with `apitest: N passed, N failed`; the exit
+// code is the number of failures, at most 100.
 // SPDX-License-Identifier: MIT
 #include "test.h"
 
@@ -17,13 +17,33 @@ static const struct {
     const char *Name;
     TestGroup *Run;
 } groups[] = {
-    {"system", TestSystem},       {"memory", TestMemory},   {"files", TestFiles},     {"directories", TestDirectories},
-    {"pipes", TestPipes},         {"handles", TestHandles}, {"waits", TestWaits},     {"threads", TestThreads},
-    {"pointers", TestPointers},   {"windows", TestWindows}, {"libraries", TestLibraries}, {"tls", TestTls},
-    {"fpu", TestFpu},             {"stdio", TestStdio},     {"strings", TestStrings}, {"stdlib", TestStdlib},
-    {"math", TestMath},           {"time", TestTime},       {"posix", TestPosix},     {"setjmp", TestSetjmp},
-    {"heap", TestHeap},           {"pthreads", TestPthreads}, {"processes", TestProcesses}, {"exitcodes", TestExitCodes},
-    {"console", TestConsole},     {"lessons", TestLessons}, {"leaks", TestLeaks},
+    {"system", TestSystem},
+    {"memory", TestMemory},
+    {"files", TestFiles},
+    {"directories", TestDirectories},
+    {"pipes", TestPipes},
+    {"handles", TestHandles},
+    {"waits", TestWaits},
+    {"threads", TestThreads},
+    {"pointers", TestPointers},
+    {"windows", TestWindows},
+    {"libraries", TestLibraries},
+    {"tls", TestTls},
+    {"fpu", TestFpu},
+    {"stdio", TestStdio},
+    {"strings", TestStrings},
+    {"stdlib", TestStdlib},
+    {"math", TestMath},
+    {"time", TestTime},
+    {"posix", TestPosix},
+    {"setjmp", TestSetjmp},
+    {"heap", TestHeap},
+    {"pthreads", TestPthreads},
+    {"processes", TestProcesses},
+    {"exitcodes", TestExitCodes},
+    {"console", TestConsole},
+    {"lessons", TestLessons},
+    {"leaks", TestLeaks},
 };
 
 static const char *currentGroup = "";
@@ -45,7 +65,8 @@ bool TestCheck(bool holds, const char *file, int line, const char *text)
 bool TestStatus(Status got, Status expected, const char *file, int line, const char *text)
 {
     char detail[512];
-    snprintf(detail, sizeof detail, "%s is %s, not %s", text, GetStatusText(got), GetStatusText(expected));
+    snprintf(detail, sizeof detail, "%s is %s, not %s", text, GetStatusText(got),
+             GetStatusText(expected));
     return TestCheck(got == expected, file, line, detail);
 }
 

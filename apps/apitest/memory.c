@@ -47,20 +47,24 @@ static void TestAllocationErrors(void)
 {
     void *base = nullptr;
     STATUS(VirtualAlloc(&base, 0, MemoryReadWrite), StatusInvalidParameter);
-    STATUS(VirtualAlloc(&base, Page, (MemoryProtection)7), StatusInvalidParameter); // writable and executable
+    STATUS(VirtualAlloc(&base, Page, (MemoryProtection)7),
+           StatusInvalidParameter); // writable and executable
     STATUS(VirtualAlloc(&base, Page, (MemoryProtection)2), StatusInvalidParameter);
     STATUS(VirtualAlloc(&base, Page, (MemoryProtection)99), StatusInvalidParameter);
     Status status = VirtualAlloc(&base, 1ull << 46, MemoryReadWrite);
     CHECK(status == StatusNoMemory || status == StatusNoAddressSpace);
     status = VirtualAlloc(&base, SIZE_MAX, MemoryReadWrite);
-    CHECK(status == StatusNoMemory || status == StatusNoAddressSpace || status == StatusInvalidParameter);
-    void *places[] = {(void *)0x12345, LOW_ADDRESS, KERNEL_ADDRESS, NON_CANONICAL_ADDRESS, (void *)(uintptr_t)-4096,
-                      (void *)0x00007FFFFFFFF000ull};
+    CHECK(status == StatusNoMemory || status == StatusNoAddressSpace ||
+          status == StatusInvalidParameter);
+    void *places[] = {(void *)0x12345,          LOW_ADDRESS,
+                      KERNEL_ADDRESS,           NON_CANONICAL_ADDRESS,
+                      (void *)(uintptr_t)-4096, (void *)0x00007FFFFFFFF000ull};
     for (size_t i = 0; i < COUNT_OF(places); i++) {
         base = places[i];
         CHECK(VirtualAlloc(&base, 2 * Page, MemoryReadWrite) != StatusSuccess);
     }
-    void *values[] = {nullptr, LOW_ADDRESS, KERNEL_ADDRESS, NON_CANONICAL_ADDRESS, (void *)&base, (void *)TestMemory};
+    void *values[] = {nullptr,       LOW_ADDRESS,       KERNEL_ADDRESS, NON_CANONICAL_ADDRESS,
+                      (void *)&base, (void *)TestMemory};
     for (size_t i = 0; i < COUNT_OF(values); i++)
         CHECK(VirtualFree(values[i]) != StatusSuccess);
 }
@@ -88,7 +92,8 @@ static void TestProtection(void)
     CHECK(VirtualProtect(base, 4 * Page, (MemoryProtection)7) != StatusSuccess);
     CHECK(VirtualProtect(base, 64ull << 30, MemoryRead) != StatusSuccess);
     CHECK(VirtualProtect(KERNEL_ADDRESS, Page, MemoryReadWrite) != StatusSuccess);
-    CHECK(VirtualProtect((void *)((uintptr_t)TestMemory & ~(Page - 1)), Page, (MemoryProtection)7) != StatusSuccess);
+    CHECK(VirtualProtect((void *)((uintptr_t)TestMemory & ~(Page - 1)), Page,
+                         (MemoryProtection)7) != StatusSuccess);
     // Code can be made: written first, then executable.
     static const unsigned char code[] = {0xB8, 0x2A, 0, 0, 0, 0xC3}; // mov eax, 42; ret
     memcpy(base, code, sizeof code);
@@ -106,7 +111,8 @@ static void TestQuery(void)
     EQUAL(info.Protection, MemoryReadExecute);
     OK(VirtualQuery(&local, &info));
     EQUAL(info.Kind, 4);
-    CHECK(VirtualQuery(LOW_ADDRESS, &info) != StatusSuccess || info.Kind == 0); // outside a program's range
+    CHECK(VirtualQuery(LOW_ADDRESS, &info) != StatusSuccess ||
+          info.Kind == 0); // outside a program's range
     CHECK(VirtualQuery(KERNEL_ADDRESS, &info) != StatusSuccess || info.Kind == 0);
     CHECK(VirtualQuery(NON_CANONICAL_ADDRESS, &info) != StatusSuccess || info.Kind == 0);
 }
@@ -126,7 +132,8 @@ static void TestExhaustion(void)
         count++;
     }
     CHECK(count > 0);
-    CHECK(status == StatusSuccess || status == StatusNoMemory || status == StatusNoAddressSpace || status == StatusLimitReached);
+    CHECK(status == StatusSuccess || status == StatusNoMemory || status == StatusNoAddressSpace ||
+          status == StatusLimitReached);
     for (size_t i = 0; i < count; i++)
         if (!OK(VirtualFree(pieces[i])))
             break;

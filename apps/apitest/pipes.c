@@ -40,7 +40,10 @@ static void TestBasics(void)
     OK(CloseHandle(write));
 }
 
-static uint8_t Pattern(size_t at) { return (uint8_t)(at * 31 + (at >> 8)); }
+static uint8_t Pattern(size_t at)
+{
+    return (uint8_t)(at * 31 + (at >> 8));
+}
 
 typedef struct Writer {
     Handle Write;

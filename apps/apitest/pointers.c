@@ -1,7 +1,7 @@
 // pointers.c - every pointer argument of every system call, with every kind of bad address.
 //
-// A row names a call with good arguments and the position of one pointer; each bad address takes that
-// pointer's place. The answer must be an error and nothing may have been made.
+// A row names a call with good arguments and the position of one pointer; each bad address takes
+// that pointer's place. The answer must be an error and nothing may have been made.
 // SPDX-License-Identifier: MIT
 #include "raw.h"
 #include "test.h"
@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-__attribute__((naked)) Status RawCall(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+__attribute__((naked)) Status RawCall(uint64_t number, uint64_t a, uint64_t b, uint64_t c,
+                                      uint64_t d, uint64_t e, uint64_t f)
 {
-    // The stub's arguments are one further along than the call's: 5 and 6 go to a copy of the caller's frame.
+    // The stub's arguments are one further along than the call's: 5 and 6 go to a copy of the
+    // caller's frame.
     __asm__ volatile(".seh_proc RawCall");
     __asm__ volatile("subq $0x38, %rsp\n.seh_stackalloc 0x38\n.seh_endprologue");
     __asm__ volatile("movq %rcx, %rax");
@@ -29,9 +31,9 @@ __attribute__((naked)) Status RawCall(uint64_t number, uint64_t a, uint64_t b, u
 }
 
 typedef enum PointerKind {
-    In = 1,      // the kernel reads a structure
-    Out = 2,     // it writes one
-    String = 4,  // it reads a path or text
+    In = 1,     // the kernel reads a structure
+    Out = 2,    // it writes one
+    String = 4, // it reads a path or text
     MayBeNull = 8,
     Aligned = 16, // must be a multiple of 4
 } PointerKind;
@@ -51,9 +53,12 @@ static AbiCreateProcess process;
 static Handle handleOf[2], event, file, readEnd, writeEnd, directory, window;
 static uint64_t base;
 
-static uint64_t Address(const void *pointer) { return (uintptr_t)pointer; }
+static uint64_t Address(const void *pointer)
+{
+    return (uintptr_t)pointer;
+}
 
-#define S Address(scratch)
+#define S    Address(scratch)
 #define PATH Address(FOLDER "/pointer")
 
 // Bad addresses; the last ones depend on pages made by MakePages.
@@ -91,8 +96,10 @@ static void TryOne(const PointerCase *row, const BadAddress *bad)
     base = 0;
     memset((void *)(page + 4000), 'a', 96); // outputs before may have ended the string there
     Status status = RawCall(row->Number, a[0], a[1], a[2], a[3], a[4], a[5]);
-    snprintf(text, sizeof text, "%s, argument %u %s: %s", row->Name, row->Position + 1, bad->Name, GetStatusText(status));
-    bool refused = status == StatusInvalidAddress || (status == StatusInvalidParameter && (row->Kind & Aligned)) ||
+    snprintf(text, sizeof text, "%s, argument %u %s: %s", row->Name, row->Position + 1, bad->Name,
+             GetStatusText(status));
+    bool refused = status == StatusInvalidAddress ||
+                   (status == StatusInvalidParameter && (row->Kind & Aligned)) ||
                    (status == StatusNameTooLong && (row->Kind & String));
     TestCheck(refused, __FILE__, __LINE__, text);
 }
@@ -110,7 +117,8 @@ static void TryRow(const PointerCase *row)
         {"user's last bytes", 0x00007FFFFFFFFFFCull, ~0u},
         {"free", FreeAddress, ~0u},
         {"without access", noAccess, ~0u},
-        {"across a page's end", row->Kind & String ? page + 4090 : page + 4096 - 4, row->Size > 4 || (row->Kind & String) ? ~0u : 0},
+        {"across a page's end", row->Kind & String ? page + 4090 : page + 4096 - 4,
+         row->Size > 4 || (row->Kind & String) ? ~0u : 0},
         {"read-only", readOnly, Out},
         {"code", Address((void *)TestPointers) & ~15ull, Out},
     };
@@ -150,7 +158,8 @@ static void CloseObjects(void)
     OK(VirtualFree((void *)page));
 }
 
-#define ROW(call, position, kind, size, ...) {#call, SystemCall##call, {__VA_ARGS__}, (position) - 1, kind, size}
+#define ROW(call, position, kind, size, ...)                                                       \
+    {#call, SystemCall##call, {__VA_ARGS__}, (position) - 1, kind, size}
 
 static void TryTable(void)
 {
@@ -220,20 +229,24 @@ static void TryTable(void)
 // Pointers inside structures, and lengths that do not fit them.
 static void TryInnerPointers(void)
 {
-    static const uint64_t bad[] = {0x10, 0xFFFFF80000000000ull, 0x0000900000000000ull, UINT64_MAX - 8};
+    static const uint64_t bad[] = {0x10, 0xFFFFF80000000000ull, 0x0000900000000000ull,
+                                   UINT64_MAX - 8};
     Handle made;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         AbiCreateProcess wrong = process;
         wrong.CommandLine = bad[i];
-        STATUS(RawCall(SystemCallCreateProcess, Address(&wrong), Address(&made), 0, 0, 0, 0), StatusInvalidAddress);
+        STATUS(RawCall(SystemCallCreateProcess, Address(&wrong), Address(&made), 0, 0, 0, 0),
+               StatusInvalidAddress);
         wrong = process;
         wrong.CurrentDirectory = bad[i];
         wrong.CurrentDirectoryLength = 10;
-        STATUS(RawCall(SystemCallCreateProcess, Address(&wrong), Address(&made), 0, 0, 0, 0), StatusInvalidAddress);
+        STATUS(RawCall(SystemCallCreateProcess, Address(&wrong), Address(&made), 0, 0, 0, 0),
+               StatusInvalidAddress);
         wrong = process;
         wrong.Environment = bad[i];
         wrong.EnvironmentLength = 10;
-        STATUS(RawCall(SystemCallCreateProcess, Address(&wrong), Address(&made), 0, 0, 0, 0), StatusInvalidAddress);
+        STATUS(RawCall(SystemCallCreateProcess, Address(&wrong), Address(&made), 0, 0, 0, 0),
+               StatusInvalidAddress);
         if (window) {
             WindowParameters parameters = {(const char *)bad[i], 0, 0, 32, 32, 0};
             WindowBuffer buffer;
@@ -244,7 +257,8 @@ static void TryInnerPointers(void)
     for (size_t i = 0; i < COUNT_OF(lengths); i++) {
         AbiCreateProcess wrong = process;
         wrong.CommandLineLength = lengths[i];
-        CHECK(RawCall(SystemCallCreateProcess, Address(&wrong), Address(&made), 0, 0, 0, 0) != StatusSuccess);
+        CHECK(RawCall(SystemCallCreateProcess, Address(&wrong), Address(&made), 0, 0, 0, 0) !=
+              StatusSuccess);
     }
     size_t moved;
     STATUS(ReadFile(file, scratch, SIZE_MAX, &moved), StatusInvalidAddress);

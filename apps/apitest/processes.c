@@ -16,7 +16,8 @@ static int Capture(const char *words, char *output, size_t size)
         return -1;
     bool started = OK(StartChild(words, InvalidHandle, write, write, &process));
     OK(CloseHandle(write));
-    while (started && total < size - 1 && ReadFile(read, output + total, size - 1 - total, &moved) == StatusSuccess)
+    while (started && total < size - 1 &&
+           ReadFile(read, output + total, size - 1 - total, &moved) == StatusSuccess)
         total += moved;
     output[total] = 0;
     OK(CloseHandle(read));
@@ -47,12 +48,14 @@ static void TestStartErrors(void)
     OK(CloseHandle(file));
     for (size_t i = 0; i < COUNT_OF(lines); i++) {
         parameters.CommandLine = lines[i].Line;
-        TestStatus(CreateProcess(&parameters, &process), lines[i].Expected, __FILE__, __LINE__, lines[i].Line);
+        TestStatus(CreateProcess(&parameters, &process), lines[i].Expected, __FILE__, __LINE__,
+                   lines[i].Line);
     }
     static const char *const odd[] = {"", " ", "\"", "\"\"", "/", "/apps", ".", "..", "\t\t"};
     for (size_t i = 0; i < COUNT_OF(odd); i++) {
         parameters.CommandLine = odd[i];
-        TestCheck(CreateProcess(&parameters, &process) != StatusSuccess, __FILE__, __LINE__, odd[i]);
+        TestCheck(CreateProcess(&parameters, &process) != StatusSuccess, __FILE__, __LINE__,
+                  odd[i]);
     }
     parameters.CommandLine = "apitest.exe --child nothing";
     parameters.StandardOutput = 0x7777;
@@ -75,7 +78,10 @@ static void TestOutput(void)
     CHECK(strstr(output, "printed\n") && strstr(output, "put\n") && strstr(output, "to stderr\n"));
     EQUAL(Capture("atexit", output, sizeof output), 0);
     TEXT(output, "before\nat exit\n");
-    EQUAL(Capture("arguments one \"two words\" \"a \\\"quote\\\"\" \\back\\slash \"end\\\\\" \"\" last", output, sizeof output), 7);
+    EQUAL(Capture(
+              "arguments one \"two words\" \"a \\\"quote\\\"\" \\back\\slash \"end\\\\\" \"\" last",
+              output, sizeof output),
+          7);
     TEXT(output, "<one><two words><a \"quote\"><\\back\\slash><end\\><><last>");
     EQUAL(Capture("many 10000", output, sizeof output), 0);
     EQUAL(strlen(output), 90000);
@@ -223,7 +229,8 @@ static void CheckLeaks(const char *words, int rounds, int code)
             break;
         Sleep(20);
     }
-    int64_t lost = (int64_t)(before.FreeMemory + before.CacheMemory) - (int64_t)(after.FreeMemory + after.CacheMemory);
+    int64_t lost = (int64_t)(before.FreeMemory + before.CacheMemory) -
+                   (int64_t)(after.FreeMemory + after.CacheMemory);
     char text[160];
     snprintf(text, sizeof text, "%d times '%s' lost %lld bytes", rounds, words, (long long)lost);
     TestCheck(lost <= 65536, __FILE__, __LINE__, text);
@@ -241,8 +248,8 @@ void TestLeaks(void)
     CheckLeaks("window", 10, 0);
 }
 
-// What stopped an earlier system built to the same description (docs of the design): each is an error
-// return or simply works. Some are tested at length in the other groups.
+// What stopped an earlier system built to the same description (docs of the design): each is an
+// error return or simply works. Some are tested at length in the other groups.
 void TestLessons(void)
 {
     Handle process, file;
@@ -257,7 +264,8 @@ void TestLessons(void)
     OK(CloseHandle(file));
     OK(CreateFile(FOLDER "/lesson", FileWrite, FileOpenExisting, &file));
     OK(CloseHandle(file));
-    OK(MoveFile(FOLDER "/lesson", FOLDER "/lesson with a much longer name than nineteen characters"));
+    OK(MoveFile(FOLDER "/lesson",
+                FOLDER "/lesson with a much longer name than nineteen characters"));
     OK(DeleteFile(FOLDER "/lesson with a much longer name than nineteen characters"));
     EQUAL(RunChild("print"), 0);
     EQUAL(RunChild("read"), 7);

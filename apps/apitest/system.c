@@ -61,7 +61,8 @@ static void TestRandom(void)
     unsigned ones = 0;
     for (size_t i = 0; i < 1 << 20; i++)
         ones += (unsigned)__builtin_popcount(big[i]);
-    CHECK(ones > 4190000 && ones < 4198600); // 4194304 with a deviation of 1448 bits; here 3 of them
+    CHECK(ones > 4190000 &&
+          ones < 4198600); // 4194304 with a deviation of 1448 bits; here 3 of them
 }
 
 static void TestDebugPrint(void)
@@ -79,8 +80,9 @@ static void TestDebugPrint(void)
 // Numbers no call has.
 static void TestUnknownCalls(void)
 {
-    static const uint64_t numbers[] = {SystemCallCount,  SystemCallCount + 1, 0x7FFFFFFF, 0x80000000,
-                                       0xFFFFFFFF,       1ull << 32,          0x8000000000000000, UINT64_MAX};
+    static const uint64_t numbers[] = {SystemCallCount,    SystemCallCount + 1, 0x7FFFFFFF,
+                                       0x80000000,         0xFFFFFFFF,          1ull << 32,
+                                       0x8000000000000000, UINT64_MAX};
     for (size_t i = 0; i < COUNT_OF(numbers); i++) {
         uint64_t number = numbers[i];
         Status status = RawCall(number, 0, 0, 0, 0, 0, 0);
@@ -117,28 +119,50 @@ static Status CallWith(unsigned call, Handle handle)
     Rect rect;
     Handle duplicate;
     switch (call) {
-    case 0: return GetProcessInfo(handle, &process);
-    case 1: return GetThreadExitCode(handle, &code);
-    case 2: return SetThreadPriority(handle, 8);
-    case 3: return SetEvent(handle);
-    case 4: return ResetEvent(handle);
-    case 5: return ReadFile(handle, buffer, sizeof buffer, &size);
-    case 6: return WriteFile(handle, buffer, sizeof buffer, &size);
-    case 7: return SetFilePointer(handle, 0, FileBegin, &position);
-    case 8: return SetFileSize(handle, 0);
-    case 9: return FlushFile(handle);
-    case 10: return GetFileInfo(handle, &file);
-    case 11: return ReadDirectory(handle, &entry);
-    case 12: return PaintWindow(handle, nullptr);
-    case 13: return MoveWindow(handle, 0, 0);
-    case 14: return GetWindowRect(handle, &rect);
-    case 15: return SetWindowTitle(handle, "x");
-    case 16: return SetWindowFlags(handle, 0);
-    case 17: return ActivateWindow(handle);
-    case 18: return TerminateProcess(handle, 0);
-    case 19: return WaitForSingleObject(handle, 0);
-    case 20: return DuplicateHandle(handle, &duplicate);
-    case 21: return CloseHandle(handle);
+    case 0:
+        return GetProcessInfo(handle, &process);
+    case 1:
+        return GetThreadExitCode(handle, &code);
+    case 2:
+        return SetThreadPriority(handle, 8);
+    case 3:
+        return SetEvent(handle);
+    case 4:
+        return ResetEvent(handle);
+    case 5:
+        return ReadFile(handle, buffer, sizeof buffer, &size);
+    case 6:
+        return WriteFile(handle, buffer, sizeof buffer, &size);
+    case 7:
+        return SetFilePointer(handle, 0, FileBegin, &position);
+    case 8:
+        return SetFileSize(handle, 0);
+    case 9:
+        return FlushFile(handle);
+    case 10:
+        return GetFileInfo(handle, &file);
+    case 11:
+        return ReadDirectory(handle, &entry);
+    case 12:
+        return PaintWindow(handle, nullptr);
+    case 13:
+        return MoveWindow(handle, 0, 0);
+    case 14:
+        return GetWindowRect(handle, &rect);
+    case 15:
+        return SetWindowTitle(handle, "x");
+    case 16:
+        return SetWindowFlags(handle, 0);
+    case 17:
+        return ActivateWindow(handle);
+    case 18:
+        return TerminateProcess(handle, 0);
+    case 19:
+        return WaitForSingleObject(handle, 0);
+    case 20:
+        return DuplicateHandle(handle, &duplicate);
+    case 21:
+        return CloseHandle(handle);
     }
     return StatusNotSupported;
 }
@@ -149,11 +173,13 @@ static void TestBadHandles(void)
     Handle closed;
     OK(CreateEvent(false, false, &closed));
     OK(CloseHandle(closed));
-    const Handle handles[] = {InvalidHandle, closed, 1, 3, 0x7FFFFFFF, 0xFFFF0000, 0xFFFFFFF0, 0x00010001};
+    const Handle handles[] = {InvalidHandle, closed,     1,          3,
+                              0x7FFFFFFF,    0xFFFF0000, 0xFFFFFFF0, 0x00010001};
     for (unsigned call = 0; call < CallsWithHandles; call++) {
         for (size_t i = 0; i < COUNT_OF(handles); i++) {
             char text[64];
-            // Small numbers may be open handles, standard ones for instance; what is closed must stay out.
+            // Small numbers may be open handles, standard ones for instance; what is closed must
+            // stay out.
             Handle copy;
             if (i >= 2 && DuplicateHandle(handles[i], &copy) == StatusSuccess) {
                 (void)CloseHandle(copy);
@@ -193,7 +219,8 @@ static void TestManyHandles(void)
     static Handle handles[70000];
     size_t count = 0;
     Status status = StatusSuccess;
-    while (count < COUNT_OF(handles) && (status = CreateEvent(false, false, &handles[count])) == StatusSuccess)
+    while (count < COUNT_OF(handles) &&
+           (status = CreateEvent(false, false, &handles[count])) == StatusSuccess)
         count++;
     CHECK(count >= 1000);
     if (count < COUNT_OF(handles))
@@ -202,7 +229,9 @@ static void TestManyHandles(void)
         if (!OK(CloseHandle(handles[i])))
             break;
     OK(CreateEvent(false, false, &handles[0]));
-    STATUS(CloseHandle(handles[count > 1 ? 1 : 0] == handles[0] ? InvalidHandle : handles[count > 1 ? 1 : 0]), StatusInvalidHandle);
+    STATUS(CloseHandle(handles[count > 1 ? 1 : 0] == handles[0] ? InvalidHandle
+                                                                : handles[count > 1 ? 1 : 0]),
+           StatusInvalidHandle);
     OK(CloseHandle(handles[0]));
     STATUS(CloseHandle(handles[0]), StatusInvalidHandle);
 }

@@ -15,10 +15,13 @@ bool TestNumber(long long got, long long expected, const char *file, int line, c
 bool TestText(const char *got, const char *expected, const char *file, int line, const char *text);
 
 #define CHECK(condition) TestCheck((condition), __FILE__, __LINE__, #condition)
-#define STATUS(expression, expected) TestStatus((expression), (expected), __FILE__, __LINE__, #expression)
+#define STATUS(expression, expected)                                                               \
+    TestStatus((expression), (expected), __FILE__, __LINE__, #expression)
 #define OK(expression) STATUS(expression, StatusSuccess)
-#define EQUAL(expression, expected) TestNumber((long long)(expression), (long long)(expected), __FILE__, __LINE__, #expression)
-#define TEXT(expression, expected) TestText((expression), (expected), __FILE__, __LINE__, #expression)
+#define EQUAL(expression, expected)                                                                \
+    TestNumber((long long)(expression), (long long)(expected), __FILE__, __LINE__, #expression)
+#define TEXT(expression, expected)                                                                 \
+    TestText((expression), (expected), __FILE__, __LINE__, #expression)
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -26,9 +29,10 @@ bool TestText(const char *got, const char *expected, const char *file, int line,
 #define FOLDER "/apitest"
 
 typedef void TestGroup(void);
-TestGroup TestSystem, TestMemory, TestFiles, TestDirectories, TestPipes, TestWaits, TestThreads, TestProcesses, TestExitCodes,
-    TestLeaks, TestPointers, TestHandles, TestWindows, TestLibraries, TestTls, TestFpu, TestStdio, TestStrings, TestStdlib,
-    TestMath, TestTime, TestPosix, TestSetjmp, TestHeap, TestPthreads, TestConsole, TestLessons;
+TestGroup TestSystem, TestMemory, TestFiles, TestDirectories, TestPipes, TestWaits, TestThreads,
+    TestProcesses, TestExitCodes, TestLeaks, TestPointers, TestHandles, TestWindows, TestLibraries,
+    TestTls, TestFpu, TestStdio, TestStrings, TestStdlib, TestMath, TestTime, TestPosix, TestSetjmp,
+    TestHeap, TestPthreads, TestConsole, TestLessons;
 
 // Starts this program as `apitest.exe --child WORDS`, with handles that may be InvalidHandle.
 Status StartChild(const char *words, Handle input, Handle output, Handle error, Handle *process);
@@ -39,6 +43,6 @@ int EndChild(Handle process);
 int ChildMain(int argc, char **argv);
 
 // A kernel address, one no page table can map, and one in the never mapped first 64 KiB.
-#define KERNEL_ADDRESS ((void *)0xFFFFF80000000000ull)
+#define KERNEL_ADDRESS        ((void *)0xFFFFF80000000000ull)
 #define NON_CANONICAL_ADDRESS ((void *)0x0000900000000000ull)
-#define LOW_ADDRESS ((void *)0x1000)
+#define LOW_ADDRESS           ((void *)0x1000)

@@ -13,9 +13,15 @@
 #include <threads.h>
 #include <time.h>
 
-static uint32_t ReturnArgument(void *argument) { return (uint32_t)(uintptr_t)argument; }
+static uint32_t ReturnArgument(void *argument)
+{
+    return (uint32_t)(uintptr_t)argument;
+}
 
-static uint32_t ExitWithArgument(void *argument) { ExitThread((uint32_t)(uintptr_t)argument); }
+static uint32_t ExitWithArgument(void *argument)
+{
+    ExitThread((uint32_t)(uintptr_t)argument);
+}
 
 static uint32_t WaitThenReturn(void *argument)
 {
@@ -152,7 +158,8 @@ static FILE *shared;
 static uint32_t PrintLines(void *argument)
 {
     for (int i = 0; i < 500; i++)
-        fprintf(shared, "%c%c%c%c%c%c%c%c\n", 'A' + (int)(uintptr_t)argument, 'a', 'b', 'c', 'd', 'e', 'f', 'g');
+        fprintf(shared, "%c%c%c%c%c%c%c%c\n", 'A' + (int)(uintptr_t)argument, 'a', 'b', 'c', 'd',
+                'e', 'f', 'g');
     return 1;
 }
 
@@ -286,8 +293,7 @@ static uint32_t KeepVectors(void *argument)
     for (int round = 0; round < 200 && ok; round++) {
         uint64_t got0, got15;
         __asm__ volatile("movq %0, %%xmm0\n movq %0, %%xmm15" : : "r"(low) : "xmm0", "xmm15");
-        for (volatile int spin = 0; spin < 20000; spin++) {
-        }
+        for (volatile int spin = 0; spin < 20000; spin++) {}
         __asm__ volatile("movq %%xmm0, %0\n movq %%xmm15, %1" : "=r"(got0), "=r"(got15));
         ok = got0 == value && got15 == value;
         if (round % 20 == 0)
@@ -308,7 +314,8 @@ static uint32_t SetRounding(void *argument)
     return 1;
 }
 
-static void RunTogether(ThreadEntry entry, const uintptr_t *arguments, size_t count, uint32_t expected)
+static void RunTogether(ThreadEntry entry, const uintptr_t *arguments, size_t count,
+                        uint32_t expected)
 {
     Handle threads[8];
     for (size_t i = 0; i < count; i++)
@@ -363,13 +370,22 @@ static void *Increment(void *argument)
     return pthread_getspecific(key);
 }
 
-static void Destroy(void *value) { __atomic_fetch_add(&destroyed, 1, __ATOMIC_RELAXED); }
+static void Destroy(void *value)
+{
+    __atomic_fetch_add(&destroyed, 1, __ATOMIC_RELAXED);
+}
 
-static int C11Thread(void *argument) { return *(int *)argument + 1; }
+static int C11Thread(void *argument)
+{
+    return *(int *)argument + 1;
+}
 
 static once_flag once = ONCE_FLAG_INIT;
 static int onceCount;
-static void Once(void) { onceCount++; }
+static void Once(void)
+{
+    onceCount++;
+}
 
 void TestPthreads(void)
 {

@@ -16,7 +16,8 @@ constexpr uint64_t Millisecond = 1000000;
 static void CheckTime(uint64_t taken, uint32_t asked, int line)
 {
     TestCheck(taken >= asked * Millisecond, __FILE__, line, "a time-out came early");
-    TestCheck(taken < asked * Millisecond + 1000 * Millisecond, __FILE__, line, "a time-out came late");
+    TestCheck(taken < asked * Millisecond + 1000 * Millisecond, __FILE__, line,
+              "a time-out came late");
 }
 
 static void TestTimeouts(void)
@@ -31,7 +32,8 @@ static void TestTimeouts(void)
         CheckTime(TIMED(Sleep(time)), time, __LINE__);
         CheckTime(TIMED(status = WaitForSingleObject(event, time)), time, __LINE__);
         STATUS(status, StatusTimeout);
-        CheckTime(TIMED(status = WaitForMultipleObjects(1, &event, true, time, nullptr)), time, __LINE__);
+        CheckTime(TIMED(status = WaitForMultipleObjects(1, &event, true, time, nullptr)), time,
+                  __LINE__);
         STATUS(status, StatusTimeout);
         CheckTime(TIMED(status = WaitOnAddress(&word, 5, time)), time, __LINE__);
         STATUS(status, StatusTimeout);
@@ -174,8 +176,12 @@ static void TestAddresses(void)
     }
 }
 
-// A handle is closed while a thread waits on it: the wait goes on and can still be ended by the object.
-static uint32_t WaitOnEvent(void *argument) { return WaitForSingleObject(*(Handle *)argument, 300); }
+// A handle is closed while a thread waits on it: the wait goes on and can still be ended by the
+// object.
+static uint32_t WaitOnEvent(void *argument)
+{
+    return WaitForSingleObject(*(Handle *)argument, 300);
+}
 
 static void TestCloseWhileWaiting(void)
 {

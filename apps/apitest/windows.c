@@ -7,8 +7,7 @@
 static void DrainMessages(void)
 {
     Message message;
-    for (int i = 0; i < 100 && PeekMessage(&message) == StatusSuccess; i++) {
-    }
+    for (int i = 0; i < 100 && PeekMessage(&message) == StatusSuccess; i++) {}
 }
 
 static void TestLifeOfWindow(void)
@@ -32,8 +31,13 @@ static void TestLifeOfWindow(void)
     for (uint32_t i = 0; i < buffer.Height; i++)
         memset(buffer.Pixels + i * buffer.Stride, (int)i, buffer.Width * 4);
     OK(PaintWindow(window, nullptr));
-    static const Rect areas[] = {{0, 0, 10, 10}, {-50, -50, 1000, 1000}, {5, 5, 5, 5}, {10, 10, 5, 5},
-                                 {INT32_MIN, INT32_MIN, INT32_MAX, INT32_MAX}, {INT32_MAX, INT32_MAX, INT32_MIN, INT32_MIN}, {300, 300, 400, 400}};
+    static const Rect areas[] = {{0, 0, 10, 10},
+                                 {-50, -50, 1000, 1000},
+                                 {5, 5, 5, 5},
+                                 {10, 10, 5, 5},
+                                 {INT32_MIN, INT32_MIN, INT32_MAX, INT32_MAX},
+                                 {INT32_MAX, INT32_MAX, INT32_MIN, INT32_MIN},
+                                 {300, 300, 400, 400}};
     for (size_t i = 0; i < COUNT_OF(areas); i++) {
         Status status = PaintWindow(window, &areas[i]);
         CHECK(status == StatusSuccess || status == StatusInvalidParameter);
@@ -63,8 +67,29 @@ static void TestPlaces(void)
     CHECK(screen.Left == 0 && screen.Top == 0 && screen.Right >= 640 && screen.Bottom >= 480);
     if (!OK(AllocWindow(&parameters, &window, &buffer)))
         return;
-    const int32_t xs[] = {0, -1, -299, -300, -301, -100000, INT32_MIN, screen.Right - 1, screen.Right, screen.Right + 50, INT32_MAX - 400, INT32_MAX};
-    const int32_t ys[] = {0, -1, -199, -200, -230, INT32_MIN, screen.Bottom - 1, screen.Bottom, screen.Bottom + 3, INT32_MAX - 300, INT32_MAX};
+    const int32_t xs[] = {0,
+                          -1,
+                          -299,
+                          -300,
+                          -301,
+                          -100000,
+                          INT32_MIN,
+                          screen.Right - 1,
+                          screen.Right,
+                          screen.Right + 50,
+                          INT32_MAX - 400,
+                          INT32_MAX};
+    const int32_t ys[] = {0,
+                          -1,
+                          -199,
+                          -200,
+                          -230,
+                          INT32_MIN,
+                          screen.Bottom - 1,
+                          screen.Bottom,
+                          screen.Bottom + 3,
+                          INT32_MAX - 300,
+                          INT32_MAX};
     for (size_t i = 0; i < COUNT_OF(xs); i++) {
         for (size_t j = 0; j < COUNT_OF(ys); j++) {
             Status status = MoveWindow(window, xs[i], ys[j]);
@@ -86,21 +111,28 @@ static void TestWindowErrors(void)
     WindowBuffer buffer;
     Handle window;
     static const WindowParameters wrong[] = {
-        {"w", 0, 0, 0, 100, 0},   {"w", 0, 0, 100, 0, 0},         {"w", 0, 0, 16385, 10, 0},
-        {"w", 0, 0, 10, 16385, 0}, {"w", 0, 0, UINT32_MAX, UINT32_MAX, 0}, {"w", 0, 0, 10, 10, 0x8000},
+        {"w", 0, 0, 0, 100, 0},
+        {"w", 0, 0, 100, 0, 0},
+        {"w", 0, 0, 16385, 10, 0},
+        {"w", 0, 0, 10, 16385, 0},
+        {"w", 0, 0, UINT32_MAX, UINT32_MAX, 0},
+        {"w", 0, 0, 10, 10, 0x8000},
     };
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
         STATUS(AllocWindow(&wrong[i], &window, &buffer), StatusInvalidParameter);
-    WindowParameters huge = {"huge", 0, 0, 16384, 16384, 0}; // 1 GiB: there may be that much, or not
+    WindowParameters huge = {"huge", 0,     0,
+                             16384,  16384, 0}; // 1 GiB: there may be that much, or not
     Status status = AllocWindow(&huge, &window, &buffer);
-    CHECK(status == StatusSuccess || status == StatusNoMemory || status == StatusLimitReached || status == StatusNoAddressSpace);
+    CHECK(status == StatusSuccess || status == StatusNoMemory || status == StatusLimitReached ||
+          status == StatusNoAddressSpace);
     if (status == StatusSuccess)
         OK(CloseHandle(window));
     static char title[2000];
     memset(title, 't', sizeof title - 1);
     WindowParameters longTitle = {title, 0, 0, 10, 10, 0};
     status = AllocWindow(&longTitle, &window, &buffer);
-    CHECK(status == StatusSuccess || status == StatusNameTooLong || status == StatusInvalidParameter);
+    CHECK(status == StatusSuccess || status == StatusNameTooLong ||
+          status == StatusInvalidParameter);
     if (status == StatusSuccess)
         OK(CloseHandle(window));
 }
@@ -114,7 +146,8 @@ static void TestManyWindows(void)
     for (int round = 0; round < 3; round++) {
         size_t count = 0;
         WindowParameters parameters = {"many", 10, 10, 40, 30, WindowFrame | WindowNoActivate};
-        while (count < COUNT_OF(windows) && AllocWindow(&parameters, &windows[count], &buffer) == StatusSuccess)
+        while (count < COUNT_OF(windows) &&
+               AllocWindow(&parameters, &windows[count], &buffer) == StatusSuccess)
             count++;
         CHECK(count >= 16);
         for (size_t i = 0; i < count; i++)

@@ -1,9 +1,9 @@
 // init.exe - the first process: starts what /metalos.cfg asks for.
 //
 // With `exec = PROGRAM ARGUMENTS` lines it runs those programs one after another, output to the
-// machine's console, and powers off with the last one's exit code; 127 stands for a program that could
-// not be started. Otherwise it starts every `run = PROGRAM ARGUMENTS` line's program at once and stays,
-// asleep: it waits for its children only to give their handles back.
+// machine's console, and powers off with the last one's exit code; 127 stands for a program that
+// could not be started. Otherwise it starts every `run = PROGRAM ARGUMENTS` line's program at once
+// and stays, asleep: it waits for its children only to give their handles back.
 // SPDX-License-Identifier: MIT
 #include "MetalOS.h"
 
@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define CONFIGURATION "/metalos.cfg"
-#define CONSOLE "/device/console"
+#define CONSOLE       "/device/console"
 constexpr size_t MaximumConfiguration = 65536;
 constexpr size_t MaximumChildren = 63; // one wait takes 64 objects
 constexpr int CannotStart = 127;
@@ -45,7 +45,9 @@ static char *ReadConfiguration(void)
         return text;
     }
     while (length < sizeof text - 1 &&
-           (status = ReadFile(file, text + length, sizeof text - 1 - length, &transferred)) == StatusSuccess && transferred)
+           (status = ReadFile(file, text + length, sizeof text - 1 - length, &transferred)) ==
+               StatusSuccess &&
+           transferred)
         length += transferred;
     if (status != StatusSuccess && status != StatusEndOfFile)
         Say(CONFIGURATION ": ", GetStatusText(status));

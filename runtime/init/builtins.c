@@ -1,5 +1,5 @@
-// builtins.c - arithmetic that the compiler calls instead of compiling: complex products and quotients
-// with infinities (C23 annex G.5.1) and 128-bit division.
+// builtins.c - arithmetic that the compiler calls instead of compiling: complex products and
+// quotients with infinities (C23 annex G.5.1) and 128-bit division.
 // SPDX-License-Identifier: MIT
 
 typedef unsigned __int128 U128;
@@ -10,11 +10,11 @@ float _Complex __mulsc3(float a, float b, float c, float d);
 double _Complex __divdc3(double a, double b, double c, double d);
 float _Complex __divsc3(float a, float b, float c, float d);
 
-#define COPYSIGN(x, y) _Generic((x), float: __builtin_copysignf, double: __builtin_copysign)(x, y)
-#define IS_NAN(x) ((x) != (x))
-#define IS_INF(x) (!IS_NAN(x) && IS_NAN((x) - (x)))
-#define BOX(x) COPYSIGN(IS_INF(x) ? (typeof(x))1 : (typeof(x))0, x)
-#define UNNAN(x) (IS_NAN(x) ? COPYSIGN((typeof(x))0, x) : (x))
+#define COPYSIGN(x, y)      _Generic((x), float: __builtin_copysignf, double: __builtin_copysign)(x, y)
+#define IS_NAN(x)           ((x) != (x))
+#define IS_INF(x)           (!IS_NAN(x) && IS_NAN((x) - (x)))
+#define BOX(x)              COPYSIGN(IS_INF(x) ? (typeof(x))1 : (typeof(x))0, x)
+#define UNNAN(x)            (IS_NAN(x) ? COPYSIGN((typeof(x))0, x) : (x))
 #define COMPLEX(type, x, y) ((type _Complex){x, y})
 
 #define MULTIPLY(name, type)                                                                       \
@@ -97,17 +97,23 @@ static U128 Divide(U128 n, U128 d, U128 *rest)
     return quotient;
 }
 
-// The Microsoft x64 convention returns a 128-bit integer in xmm0 and passes it by address; the compiler
-// declares its helpers with vectors for that reason.
+// The Microsoft x64 convention returns a 128-bit integer in xmm0 and passes it by address; the
+// compiler declares its helpers with vectors for that reason.
 typedef unsigned long long V128 __attribute__((vector_size(16)));
-static V128 Pack(U128 value) { return (V128){(unsigned long long)value, (unsigned long long)(value >> 64)}; }
+static V128 Pack(U128 value)
+{
+    return (V128){(unsigned long long)value, (unsigned long long)(value >> 64)};
+}
 
 V128 __udivti3(U128 n, U128 d);
 V128 __umodti3(U128 n, U128 d);
 V128 __divti3(S128 n, S128 d);
 V128 __modti3(S128 n, S128 d);
 
-static U128 Magnitude(S128 value) { return value < 0 ? -(U128)value : (U128)value; }
+static U128 Magnitude(S128 value)
+{
+    return value < 0 ? -(U128)value : (U128)value;
+}
 
 V128 __udivti3(U128 n, U128 d)
 {

@@ -1,6 +1,6 @@
-// __chkstk: a function with a large frame calls it with the frame's size in rax before moving rsp, so
-// that the stack's pages are touched one by one from the top and its guard page is never jumped over.
-// Keeps every register but r10, r11 and the flags. Source: Microsoft x64 calling convention.
+// __chkstk: a function with a large frame calls it with the frame's size in rax before moving rsp,
+// so that the stack's pages are touched one by one from the top and its guard page is never jumped
+// over. Keeps every register but r10, r11 and the flags. Source: Microsoft x64 calling convention.
 // Also _fltused, which floating-point code refers to.
 // SPDX-License-Identifier: MIT
 

@@ -4,4 +4,7 @@
 
 int DllMain(void *base, uint32_t reason, void *reserved);
 
-int DllMain(void *base, uint32_t reason, void *reserved) { return 1; }
+int DllMain(void *base, uint32_t reason, void *reserved)
+{
+    return 1;
+}

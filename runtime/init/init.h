@@ -18,7 +18,8 @@ typedef struct RtProgram {
 } RtProgram;
 
 // Takes the process over from InitProcess; never returns.
-RT_API void RtStartProcess(ProcessBlock *process, const RtProgram *program) __attribute__((noreturn));
+RT_API void RtStartProcess(ProcessBlock *process, const RtProgram *program)
+    __attribute__((noreturn));
 // A stack buffer was overrun: says so and ends the process.
 RT_API void RtReportStackSmash(void) __attribute__((noreturn));
 

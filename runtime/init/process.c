@@ -1,11 +1,15 @@
-// The entry point of every program, called by the kernel, and the first code of its further threads.
+// The entry point of every program, called by the kernel, and the first code of its further
+// threads.
 // SPDX-License-Identifier: MIT
 #include "init.h"
 
 extern int main(int argc, char **argv, char **environment);
 extern uint64_t __security_cookie;
 
-uint32_t InitThread(ThreadEntry entry, void *argument) { return entry(argument); }
+uint32_t InitThread(ThreadEntry entry, void *argument)
+{
+    return entry(argument);
+}
 
 __attribute__((no_stack_protector)) void InitProcess(ProcessBlock *process)
 {

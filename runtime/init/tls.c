@@ -1,6 +1,7 @@
-// The TLS directory of an image with thread-local data, which makes the compiler refer to _tls_index.
-// The linker sorts the parts by what follows the '$': the variables land between start and end,
-// callbacks (.CRT$XL?) between the two null pointers. Source: Microsoft, "PE Format", the .tls section.
+// The TLS directory of an image with thread-local data, which makes the compiler refer to
+// _tls_index. The linker sorts the parts by what follows the '$': the variables land between start
+// and end, callbacks (.CRT$XL?) between the two null pointers. Source: Microsoft, "PE Format", the
+// .tls section.
 // SPDX-License-Identifier: MIT
 #include <stdint.h>
 

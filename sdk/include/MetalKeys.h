@@ -1,5 +1,6 @@
-// MetalKeys.h - key codes of keyboard messages: the usages of the keyboard page of the USB HID Usage
-// Tables (section 10), by the key's place on a US keyboard, whatever the keyboard is attached to.
+// MetalKeys.h - key codes of keyboard messages: the usages of the keyboard page of the USB HID
+// Usage Tables (section 10), by the key's place on a US keyboard, whatever the keyboard is attached
+// to.
 // SPDX-License-Identifier: MIT
 #pragma once
 

@@ -1,13 +1,15 @@
-// MetalOS.h - the native interface of MetalOS: every call a program can make, its parameters, units,
-// errors and who owns what.
+// MetalOS.h - the native interface of MetalOS: every call a program can make, its parameters,
+// units, errors and who owns what.
 //
 // Conventions
-//   * Every call that can fail returns a Status; results go through pointers and are written only on
-//     success (unless said otherwise). StatusInvalidParameter and StatusInvalidAddress (a pointer the
-//     program may not access) can come from every call and are not repeated below.
+//   * Every call that can fail returns a Status; results go through pointers and are written only
+//   on
+//     success (unless said otherwise). StatusInvalidParameter and StatusInvalidAddress (a pointer
+//     the program may not access) can come from every call and are not repeated below.
 //   * Strings are UTF-8. Paths run from the root of the boot volume, parts joined by '/' ('\' is
 //     accepted); a path without a leading '/' starts at the process's current directory.
-//   * A Handle belongs to the process. CloseHandle gives it back; the end of the process closes all.
+//   * A Handle belongs to the process. CloseHandle gives it back; the end of the process closes
+//   all.
 //   * Time-outs are in milliseconds; InfiniteTimeout waits for ever, 0 only looks.
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -33,27 +35,28 @@ extern "C" {
 // Names an open object of the process. 0 is never a valid handle.
 typedef uint32_t Handle;
 
-#define InvalidHandle ((Handle)0)
-#define CurrentProcess ((Handle)0xFFFFFFFFu) // pseudo handle: the calling process
-#define CurrentThread ((Handle)0xFFFFFFFEu)  // pseudo handle: the calling thread
+#define InvalidHandle   ((Handle)0)
+#define CurrentProcess  ((Handle)0xFFFFFFFFu) // pseudo handle: the calling process
+#define CurrentThread   ((Handle)0xFFFFFFFEu) // pseudo handle: the calling thread
 #define InfiniteTimeout 0xFFFFFFFFu
-#define MaximumPath 1024 // bytes of a whole path with its final NUL; each part at most 255 UTF-16 units
+#define MaximumPath                                                                                \
+    1024 // bytes of a whole path with its final NUL; each part at most 255 UTF-16 units
 
 // ---------------------------------------------------------------------------------------- system
 
 typedef struct SystemInfo {
     uint32_t ProcessorCount;
-    uint32_t PageSize;         // bytes
-    uint64_t TotalMemory;      // bytes of RAM the kernel manages
-    uint64_t FreeMemory;       // bytes not in use now (free, zeroed; cache that can be dropped excluded)
-    uint64_t CacheMemory;      // bytes held by caches that shrink on demand
-    uint64_t UpTime;           // nanoseconds since the kernel started
+    uint32_t PageSize;    // bytes
+    uint64_t TotalMemory; // bytes of RAM the kernel manages
+    uint64_t FreeMemory;  // bytes not in use now (free, zeroed; cache that can be dropped excluded)
+    uint64_t CacheMemory; // bytes held by caches that shrink on demand
+    uint64_t UpTime;      // nanoseconds since the kernel started
     uint32_t ProcessCount;
     uint32_t ThreadCount;
-    uint32_t HandleCount;      // open handles of all processes
+    uint32_t HandleCount; // open handles of all processes
     uint32_t WindowCount;
-    uint64_t BootTime;         // nanoseconds from loader entry to the first user instruction
-    char Version[32];          // "MetalOS 0.1 ..."
+    uint64_t BootTime; // nanoseconds from loader entry to the first user instruction
+    char Version[32];  // "MetalOS 0.1 ..."
 } SystemInfo;
 
 // Fills *info. Errors: none beyond the common ones.
@@ -72,7 +75,8 @@ METALOS_API Status GetRandomBytes(void *buffer, size_t size);
 
 typedef enum ShutdownAction { ShutdownPowerOff = 0, ShutdownRestart = 1 } ShutdownAction;
 // Ends all processes, writes everything to disk and powers off or restarts; does not return on
-// success. exitCode is written to the log as the run's result. StatusNotSupported: firmware refused.
+// success. exitCode is written to the log as the run's result. StatusNotSupported: firmware
+// refused.
 METALOS_API Status ShutdownSystem(ShutdownAction action, int exitCode);
 
 // ------------------------------------------------------------------------- processes and threads
@@ -90,21 +94,21 @@ typedef struct ProcessInfo {
     uint64_t ResidentMemory;  // bytes of private page frames it uses
     uint64_t KernelTime;      // nanoseconds of processor time
     uint64_t UserTime;
-    uint64_t CreateTime;      // nanoseconds since 1970
-    char Name[64];            // file name of the program
+    uint64_t CreateTime; // nanoseconds since 1970
+    char Name[64];       // file name of the program
 } ProcessInfo;
 
 // Information about a process (CurrentProcess or a handle). StatusInvalidHandle, StatusWrongType.
 METALOS_API Status GetProcessInfo(Handle process, ProcessInfo *info);
 
 typedef struct CreateProcessParameters {
-    const char *CommandLine;      // program and arguments; see "command lines" in docs/system-calls.md
-    const char *CurrentDirectory; // NULL: the caller's
+    const char *CommandLine; // program and arguments; see "command lines" in docs/system-calls.md
+    const char *CurrentDirectory;   // NULL: the caller's
     const char *const *Environment; // NULL-terminated "NAME=value" list; NULL: the caller's
-    Handle StandardInput;         // 0: none. Each is duplicated into the new process
+    Handle StandardInput;           // 0: none. Each is duplicated into the new process
     Handle StandardOutput;
     Handle StandardError;
-    uint32_t Flags;               // 0
+    uint32_t Flags; // 0
 } CreateProcessParameters;
 
 // Starts a program. Its first word is looked up as a path, or, when it has no '/', in the current
@@ -120,7 +124,8 @@ METALOS_API Status TerminateProcess(Handle process, uint32_t exitCode);
 typedef uint32_t (*ThreadEntry)(void *argument);
 // Starts a thread of the calling process at entry(argument). stackSize in bytes, 0: 1 MiB.
 // *thread is signalled when the thread has ended. StatusNoMemory, StatusLimitReached.
-METALOS_API Status CreateThread(ThreadEntry entry, void *argument, size_t stackSize, Handle *thread);
+METALOS_API Status CreateThread(ThreadEntry entry, void *argument, size_t stackSize,
+                                Handle *thread);
 METALOS_API void ExitThread(uint32_t exitCode) __attribute__((noreturn));
 // StatusWouldBlock while the thread still runs.
 METALOS_API Status GetThreadExitCode(Handle thread, uint32_t *exitCode);
@@ -136,18 +141,21 @@ METALOS_API void Sleep(uint32_t milliseconds);
 METALOS_API Status CloseHandle(Handle handle);
 // A second handle to the same object, in the calling process.
 METALOS_API Status DuplicateHandle(Handle handle, Handle *duplicate);
-// An auto-reset event lets one waiter through per SetEvent, a manual-reset one all until ResetEvent.
+// An auto-reset event lets one waiter through per SetEvent, a manual-reset one all until
+// ResetEvent.
 METALOS_API Status CreateEvent(bool manualReset, bool initiallySet, Handle *event);
 METALOS_API Status SetEvent(Handle event);
 METALOS_API Status ResetEvent(Handle event);
 // Waits for an event, process or thread. StatusTimeout, StatusWrongType.
 METALOS_API Status WaitForSingleObject(Handle object, uint32_t timeout);
-// Waits until one (*index says which) or, with waitAll, every one of count <= 64 objects is signalled.
+// Waits until one (*index says which) or, with waitAll, every one of count <= 64 objects is
+// signalled.
 METALOS_API Status WaitForMultipleObjects(size_t count, const Handle *objects, bool waitAll,
                                           uint32_t timeout, size_t *index);
 // Sleeps while *address == expected, until WakeByAddress or the time-out. StatusWouldBlock when the
 // value already differs. address is 4-byte aligned. Wake-ups may be spurious.
-METALOS_API Status WaitOnAddress(const volatile uint32_t *address, uint32_t expected, uint32_t timeout);
+METALOS_API Status WaitOnAddress(const volatile uint32_t *address, uint32_t expected,
+                                 uint32_t timeout);
 // Wakes up to count threads of this process that wait on address.
 METALOS_API Status WakeByAddress(const volatile uint32_t *address, uint32_t count);
 
@@ -161,14 +169,14 @@ typedef enum MemoryProtection {
 } MemoryProtection;
 
 typedef struct MemoryInfo {
-    uint64_t Base;    // start of the region that holds the address
-    uint64_t Size;    // bytes
+    uint64_t Base;       // start of the region that holds the address
+    uint64_t Size;       // bytes
     uint32_t Protection; // MemoryProtection
-    uint32_t Kind;    // 0 free, 1 private, 2 image, 3 shared section (window), 4 stack
+    uint32_t Kind;       // 0 free, 1 private, 2 image, 3 shared section (window), 4 stack
 } MemoryInfo;
 
-// Zero-filled pages. *base NULL: anywhere; otherwise exactly there (page aligned), or StatusConflict.
-// size is rounded up to pages. StatusNoMemory, StatusNoAddressSpace.
+// Zero-filled pages. *base NULL: anywhere; otherwise exactly there (page aligned), or
+// StatusConflict. size is rounded up to pages. StatusNoMemory, StatusNoAddressSpace.
 METALOS_API Status VirtualAlloc(void **base, size_t size, MemoryProtection protection);
 // Frees the whole allocation that starts at base. StatusNotFound.
 METALOS_API Status VirtualFree(void *base);
@@ -209,15 +217,18 @@ typedef struct VolumeInfo {
 // Opens or creates a file. "/device/console" is the machine's console (COM1).
 // StatusNotFound, StatusPathNotFound, StatusAlreadyExists, StatusIsADirectory, StatusInvalidName,
 // StatusNameTooLong, StatusAccessDenied (read-only file), StatusSharingViolation, StatusDiskFull.
-METALOS_API Status CreateFile(const char *path, uint32_t access, FileDisposition disposition, Handle *file);
-// Reads up to size bytes at the file position; *transferred says how many. At the end of the file, or
-// of a pipe whose writers are gone: StatusEndOfFile and 0. A pipe waits for at least one byte.
+METALOS_API Status CreateFile(const char *path, uint32_t access, FileDisposition disposition,
+                              Handle *file);
+// Reads up to size bytes at the file position; *transferred says how many. At the end of the file,
+// or of a pipe whose writers are gone: StatusEndOfFile and 0. A pipe waits for at least one byte.
 METALOS_API Status ReadFile(Handle file, void *buffer, size_t size, size_t *transferred);
 // Writes at the file position. *transferred is valid on errors too. A pipe waits for room.
 // StatusDiskFull, StatusPipeBroken, StatusFileTooLarge (4 GiB - 1 on FAT32), StatusAccessDenied.
 METALOS_API Status WriteFile(Handle file, const void *buffer, size_t size, size_t *transferred);
-// Moves the position; past the end is allowed. *position (may be NULL) is the new one, from the start.
-METALOS_API Status SetFilePointer(Handle file, int64_t offset, FileOrigin origin, uint64_t *position);
+// Moves the position; past the end is allowed. *position (may be NULL) is the new one, from the
+// start.
+METALOS_API Status SetFilePointer(Handle file, int64_t offset, FileOrigin origin,
+                                  uint64_t *position);
 // Cuts or extends (zero-filled) the file to size bytes.
 METALOS_API Status SetFileSize(Handle file, uint64_t size);
 // Everything written so far is on the disk when this returns.
@@ -241,7 +252,11 @@ METALOS_API Status GetVolumeInfo(VolumeInfo *info);
 // A byte pipe of 64 KiB.
 METALOS_API Status CreatePipe(Handle *readEnd, Handle *writeEnd);
 
-typedef enum StandardHandle { StandardInput = 0, StandardOutput = 1, StandardError = 2 } StandardHandle;
+typedef enum StandardHandle {
+    StandardInput = 0,
+    StandardOutput = 1,
+    StandardError = 2
+} StandardHandle;
 // The process's standard handle, or InvalidHandle when it was started without.
 METALOS_API Handle GetStandardHandle(StandardHandle which);
 
@@ -263,28 +278,30 @@ typedef struct Rect {
 } Rect;
 
 enum {
-    WindowFrame = 1,         // title bar with close button, border; without: a bare rectangle
-    WindowRelativeMouse = 2, // while focused: the cursor is hidden and held, MessageMouse has deltas
-    WindowNoActivate = 4,    // appears without taking the focus
+    WindowFrame = 1, // title bar with close button, border; without: a bare rectangle
+    WindowRelativeMouse =
+        2,                // while focused: the cursor is hidden and held, MessageMouse has deltas
+    WindowNoActivate = 4, // appears without taking the focus
 };
 
 typedef struct WindowParameters {
     const char *Title;
-    int32_t X, Y;            // of the client area's corner; WindowPositionDefault: the system chooses
-    uint32_t Width, Height;  // of the client area, 1..16384 pixels
-    uint32_t Flags;          // Window...
+    int32_t X, Y; // of the client area's corner; WindowPositionDefault: the system chooses
+    uint32_t Width, Height; // of the client area, 1..16384 pixels
+    uint32_t Flags;         // Window...
 } WindowParameters;
 #define WindowPositionDefault INT32_MIN
 
 typedef struct WindowBuffer {
     uint32_t *Pixels; // 0x00RRGGBB, shared with the window system until the window is closed
     uint32_t Width, Height;
-    uint32_t Stride;  // pixels from a row to the next
+    uint32_t Stride; // pixels from a row to the next
 } WindowBuffer;
 
 // Makes a window; its handle is closed with CloseHandle. The buffer starts black. StatusNoMemory,
 // StatusLimitReached.
-METALOS_API Status AllocWindow(const WindowParameters *parameters, Handle *window, WindowBuffer *buffer);
+METALOS_API Status AllocWindow(const WindowParameters *parameters, Handle *window,
+                               WindowBuffer *buffer);
 // Shows what changed inside *area (client coordinates; NULL: everything). Returns when the pixels
 // have been taken over: the program may draw the next frame.
 METALOS_API Status PaintWindow(Handle window, const Rect *area);
@@ -308,20 +325,25 @@ typedef enum MessageType {
     MessageMouseWheel = 6,
     MessageFocus = 7, // the window became active
     MessageBlur = 8,  // it no longer is; keys still held are reported as released first
-    MessagePaint = 9, // the whole buffer will be shown anyhow; a program that draws on demand draws now
+    MessagePaint =
+        9, // the whole buffer will be shown anyhow; a program that draws on demand draws now
     MessageClose = 10, // the close button was pressed; the program decides
 } MessageType;
 
 enum { MouseButtonLeft = 1, MouseButtonRight = 2, MouseButtonMiddle = 4 };
 enum {
-    ModifierShift = 1, ModifierControl = 2, ModifierAlt = 4, ModifierCapsLock = 8,
-    ModifierNumLock = 16, ModifierSuper = 32,
+    ModifierShift = 1,
+    ModifierControl = 2,
+    ModifierAlt = 4,
+    ModifierCapsLock = 8,
+    ModifierNumLock = 16,
+    ModifierSuper = 32,
 };
 
 typedef struct Message {
-    uint32_t Type;   // MessageType
+    uint32_t Type; // MessageType
     Handle Window;
-    uint64_t Time;   // GetMonotonicTime of the event
+    uint64_t Time; // GetMonotonicTime of the event
     union {
         struct {
             uint16_t Code;      // KeyCode of MetalKeys.h (USB HID usage of the key's place)
@@ -330,10 +352,10 @@ typedef struct Message {
             uint32_t Repeat;    // 1: auto-repeat
         } Key;
         struct {
-            int32_t X, Y;       // client coordinates; deltas with WindowRelativeMouse
-            uint32_t Buttons;   // MouseButton... held after the event
-            uint32_t Changed;   // the button this event is about
-            int32_t Wheel;      // notches; positive: away from the user
+            int32_t X, Y;     // client coordinates; deltas with WindowRelativeMouse
+            uint32_t Buttons; // MouseButton... held after the event
+            uint32_t Changed; // the button this event is about
+            int32_t Wheel;    // notches; positive: away from the user
         } Mouse;
         uint64_t Reserved[4];
     };

@@ -37,7 +37,8 @@ static void TestSplitting(void)
         CHECK(arguments[count] == nullptr);
         char joined[256] = "";
         for (size_t a = 0; a < count; a++)
-            snprintf(joined + strlen(joined), sizeof(joined) - strlen(joined), "%s%s", a ? "|" : "", arguments[a]);
+            snprintf(joined + strlen(joined), sizeof(joined) - strlen(joined), "%s%s", a ? "|" : "",
+                     arguments[a]);
         CHECK_TEXT(joined, cases[i].Arguments);
         free(text);
         free(arguments);

@@ -59,7 +59,8 @@ static void CheckSizes(void)
     for (size_t size = 0; size < 300; size++)
         for (size_t shift = 0; shift < 70; shift += 7)
             CheckOne(size, size % 37, shift);
-    static const size_t sizes[] = {511, 512, 513, 1000, 1023, 1024, 1025, 2047, 2048, 4095, 4096, 4097, 5000};
+    static const size_t sizes[] = {511,  512,  513,  1000, 1023, 1024, 1025,
+                                   2047, 2048, 4095, 4096, 4097, 5000};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         for (size_t shift = 0; shift < 150; shift += 13)
             CheckOne(sizes[i], i % 5, shift);
@@ -118,8 +119,11 @@ static void TestLength(void)
 int main(void)
 {
     static const UnitTest tests[] = {
-        {"SSE2", TestSse2},       {"AVX, where there is", TestAvx}, {"string instructions", TestStringInstructions},
-        {"memcmp", TestCompare}, {"strlen", TestLength},
+        {"SSE2", TestSse2},
+        {"AVX, where there is", TestAvx},
+        {"string instructions", TestStringInstructions},
+        {"memcmp", TestCompare},
+        {"strlen", TestLength},
     };
     return UnitRun(tests, sizeof(tests) / sizeof(tests[0]));
 }

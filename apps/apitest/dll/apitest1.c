@@ -1,4 +1,5 @@
-// apitest1.dll - loaded by apitest.exe; depends on apitest2.dll, which must be ready when it is attached.
+// apitest1.dll - loaded by apitest.exe; depends on apitest2.dll, which must be ready when it is
+// attached.
 // SPDX-License-Identifier: MIT
 #include "MetalOS.h"
 
@@ -24,10 +25,22 @@ EXPORT int Apitest1DependencyNext(void);
 EXPORT char *Apitest1Format(int value);
 int DllMain(void *base, uint32_t reason, void *reserved);
 
-int Apitest1Add(int a, int b) { return a + b; }
-int Apitest1DependencyReady(void) { return *pointerToOwnData; }
-int Apitest1Next(void) { return ++local; }
-int Apitest1DependencyNext(void) { return Apitest2Next(); }
+int Apitest1Add(int a, int b)
+{
+    return a + b;
+}
+int Apitest1DependencyReady(void)
+{
+    return *pointerToOwnData;
+}
+int Apitest1Next(void)
+{
+    return ++local;
+}
+int Apitest1DependencyNext(void)
+{
+    return Apitest2Next();
+}
 
 char *Apitest1Format(int value)
 {

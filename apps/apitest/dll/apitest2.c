@@ -14,9 +14,18 @@ EXPORT int Apitest2Zero(void);
 EXPORT int Apitest2Events(unsigned reason);
 int DllMain(void *base, uint32_t reason, void *reserved);
 
-int Apitest2Next(void) { return ++local; }
-int Apitest2Zero(void) { return zero[0]++ + zero[63]; }
-int Apitest2Events(unsigned reason) { return reason < 4 ? events[reason] : -1; }
+int Apitest2Next(void)
+{
+    return ++local;
+}
+int Apitest2Zero(void)
+{
+    return zero[0]++ + zero[63];
+}
+int Apitest2Events(unsigned reason)
+{
+    return reason < 4 ? events[reason] : -1;
+}
 
 int DllMain(void *base, uint32_t reason, void *reserved)
 {

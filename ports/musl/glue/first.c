@@ -4,5 +4,5 @@
 // close, dup2 and dup3 tell asynchronous I/O, of which there is none.
 int __aio_close(int descriptor)
 {
-	return descriptor;
+    return descriptor;
 }

@@ -1,5 +1,6 @@
-// glue.h - what the runtime (runtime/) and musl's insides do for each other. Files that include musl's
-// internal headers live here; the runtime sees musl only through this header and the public ones.
+// glue.h - what the runtime (runtime/) and musl's insides do for each other. Files that include
+// musl's internal headers live here; the runtime sees musl only through this header and the public
+// ones.
 // SPDX-License-Identifier: MIT
 #ifndef METALOS_MUSL_GLUE_H
 #define METALOS_MUSL_GLUE_H
@@ -24,7 +25,8 @@ void CrtInitialize(const char *program, char **environment);
 char ***__metalos_environ(void);
 // From now on locks are really taken. Idempotent; call before the second thread starts.
 void CrtGoThreaded(void);
-// True once the thread's data may be freed by the runtime at its end; false: a pthread_join frees it.
+// True once the thread's data may be freed by the runtime at its end; false: a pthread_join frees
+// it.
 bool CrtOwnsNoThread(void *thread);
 
 // ---- Asked of the runtime.
@@ -39,8 +41,9 @@ _Noreturn void RtFatal(int exitCode, const char *text);
 // Threads for pthread_create: data of CrtThreadSize bytes or more, started at entry(argument).
 void *RtAllocateThread(void);
 void RtFreeThread(void *thread);
-int RtStartThread(void *thread, uint32_t (*entry)(void *), void *argument, size_t stackSize, uint32_t *handle); // errno value
-void RtWaitThread(uint32_t handle); // until it has ended; closes the handle
+int RtStartThread(void *thread, uint32_t (*entry)(void *), void *argument, size_t stackSize,
+                  uint32_t *handle); // errno value
+void RtWaitThread(uint32_t handle);  // until it has ended; closes the handle
 void RtCloseThread(uint32_t handle);
 
 // Runs a command line and waits; the exit code, or -1 with errno set.

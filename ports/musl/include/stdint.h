@@ -7,9 +7,9 @@
 #undef UINT64_C
 #undef INTMAX_C
 #undef UINTMAX_C
-#define INT64_C(c) c##LL
-#define UINT64_C(c) c##ULL
-#define INTMAX_C(c) c##LL
+#define INT64_C(c)   c##LL
+#define UINT64_C(c)  c##ULL
+#define INTMAX_C(c)  c##LL
 #define UINTMAX_C(c) c##ULL
 #undef WCHAR_MIN
 #undef WCHAR_MAX

@@ -6,8 +6,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-#if defined(_POSIX_SOURCE) || defined(_POSIX_C_SOURCE) || defined(_XOPEN_SOURCE) || defined(_GNU_SOURCE) \
- || defined(_BSD_SOURCE)
+#if defined(_POSIX_SOURCE) || defined(_POSIX_C_SOURCE) || defined(_XOPEN_SOURCE) ||                \
+    defined(_GNU_SOURCE) || defined(_BSD_SOURCE)
 extern __attribute__((__dllimport__)) char *tzname[2];
 #endif
 #if defined(_XOPEN_SOURCE) || defined(_BSD_SOURCE) || defined(_GNU_SOURCE)

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: MIT
 static inline uintptr_t __get_tp(void)
 {
-	uintptr_t self;
-	__asm__ ("movq %%gs:0x68, %0" : "=r"(self));
-	return self;
+    uintptr_t self;
+    __asm__("movq %%gs:0x68, %0" : "=r"(self));
+    return self;
 }
 
 #define MC_PC rip

@@ -3,5 +3,5 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #define UCM_MALLOC_PREFIX
-#define UCS_PP_JOIN(a, b) a##b
+#define UCS_PP_JOIN(a, b)       a##b
 #define UCS_PP_TOKENPASTE(a, b) UCS_PP_JOIN(a, b)
