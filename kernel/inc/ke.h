@@ -36,6 +36,8 @@ typedef enum KLockRank : uint8_t {
     LockRankTimer = 110,
     LockRankRandom = 115,
     LockRankLog = 120,
+    LockRankInterrupt = 130, // taken by interrupt handlers, which may come while any of the above is held
+    LockRankInput = 132,
 } KLockRank;
 
 typedef struct KSpinLock {

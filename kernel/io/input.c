@@ -16,7 +16,7 @@ static struct {
     uint64_t Dropped;
     KEvent Ready; // auto-reset: there may be something
     KDpc Wake;
-} Queue = {.Lock = KE_SPIN_LOCK_INIT(LockRankDevice + 1, "input queue")};
+} Queue = {.Lock = KE_SPIN_LOCK_INIT(LockRankInput, "input queue")};
 
 static void WakeReader(void *context)
 {

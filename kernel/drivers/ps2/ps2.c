@@ -64,7 +64,7 @@ static struct {
     bool LightsChanged; // another setting waits
     uint8_t LightsWanted;
     uint64_t LightsTime;
-} Ps2 = {.Lock = KE_SPIN_LOCK_INIT(LockRankDevice, "i8042")};
+} Ps2 = {.Lock = KE_SPIN_LOCK_INIT(LockRankInterrupt, "i8042")};
 
 // ---- polled access, for set-up
 
