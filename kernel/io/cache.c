@@ -99,7 +99,7 @@ void IopInitializeCache(void)
 
 uint64_t IoCacheBytes(void)
 {
-    return (uint64_t)Cache.Pages * PAGE_SIZE;
+    return (uint64_t)Cache.Pages * (PAGE_SIZE + sizeof(Buffer));
 }
 
 // ---- the table and the lists; the lock is held in this section

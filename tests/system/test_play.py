@@ -10,7 +10,7 @@ SCALE = 2                       # doom.exe's default
 AMMO = (0, 171, 46, 191)        # the status bar's first number, in the game's 320x200 pixels
 VIEW = (16, 14, 304, 150)       # the picture of the level, without border, messages and status bar
 TITLE_HEIGHT = 34
-STARTS = 20
+STARTS, WARM_UPS = 20, 3
 SAVED_GAME = "/doom/savegames/freedoom1.wad/doomsav0.dsg"
 
 
@@ -54,9 +54,13 @@ class Window:
         """Presses the left button in the middle of the title bar; returns where."""
         x, y = at = self.x + self.width // 2, self.y - TITLE_HEIGHT // 2
         pointer = x, y, x + 8, y + 12
-        empty = self.machine.look().crop(*pointer)
+        seen = [self.machine.look().crop(*pointer)]
         self.machine.point_at(*at)
-        self.machine.wait_for_screen(lambda s: s.crop(*pointer) != empty, 10, "pointer on the title bar")
+
+        def arrived(screen):  # and come to rest
+            seen.append(screen.crop(*pointer))
+            return seen[-1] != seen[0] and seen[-3:].count(seen[-1]) == 3
+        self.machine.wait_for_screen(arrived, 10, "pointer on the title bar")
         self.machine.mouse_button("left", True)
         return at
 
@@ -116,7 +120,7 @@ def test_a_game_from_menu_to_saved_game():
         machine.wait_for_log(f"win: closed '{DOOM}'", 30)
         power_off(machine)
         save = machine.disk.read(SAVED_GAME)
-        assert save.startswith(b"first\0"), save[:32]
+        assert save.startswith(b"FIRST\0"), save[:32]
         machine.disk.check(os.path.join(machine.folder, "volume"))
 
 
@@ -131,19 +135,19 @@ def test_drag_across_every_edge_while_fire_burns():
     with boot_doom() as machine:
         doom, fire = Window(machine, DOOM), Window(machine, "Fire")
         start_game(machine, doom)
-        machine.do("pause")
-        paused = doom.wait_until_still()
+        act(machine, doom, "pause", VIEW)
+        paused = doom.wait_until_still(VIEW)  # the face in the status bar goes on looking about
         screen = machine.look()
         edges = {"left": (0, 300), "top": (500, 0), "right": (screen.width - 1, 250),
                  "bottom": (400, screen.height - 1), "corner": (screen.width - 1, screen.height - 1)}
         for name, pointer in edges.items():
             home = doom.hold_title()
             machine.point_at(*pointer)
-            machine.wait_for_screen(lambda s: s.crop(*doom.box()) != paused, 10, "window that follows")
+            machine.wait_for_screen(lambda s: s.crop(*doom.box(VIEW)) != paused, 10, "window that follows")
             beyond = machine.shoot(f"drag-{name}")
             machine.wait_for_screen(lambda s: s.crop(*fire.box()) != beyond.crop(*fire.box()), 30, "burning fire")
             machine.point_at(*home)
-            doom.wait_until_is(paused)
+            doom.wait_until_is(paused, VIEW)
             machine.mouse_button("left", False)
             machine.point_at(40, 40)  # away, so that the next look finds the pointer coming
 
@@ -168,7 +172,7 @@ def launch(machine, item):
 def start_and_close_doom(machine):
     start = len(machine.log)
     launch(machine, 1)
-    machine.wait_until(lambda: re.search("win: opened 'Freedoom", machine.log[start:]), 60, "DOOM's window")
+    machine.wait_until(lambda: re.search("win: opened 'Freedoom[^']*' at .*\n", machine.log[start:]), 60, "DOOM's window")
     title = re.search(r"win: opened '(Freedoom[^']*)'", machine.log[start:]).group(1)
     Window(machine, title, start).wait_until_still()
     machine.do("alt-f4 wait:0.7 y")
@@ -179,10 +183,13 @@ def start_and_close_doom(machine):
 def test_twenty_starts_from_the_launcher_leave_nothing_behind():
     with metal.boot(options=[("log", "debug"), ("run", "fire.exe")]) as machine:
         Window(machine, "Fire")
-        start_and_close_doom(machine)  # what caches keep is kept from here on
+        for _ in range(WARM_UPS):  # what caches and the heap keep is kept from here on
+            start_and_close_doom(machine)
         before = system_information(machine)
         for _ in range(STARTS):
             start_and_close_doom(machine)
         after = system_information(machine)
-        assert after == before, f"(KiB free, processes, handles, windows) was {before}, is {after}"
+        assert after[1:] == before[1:], f"(processes, handles, windows) was {before[1:]}, is {after[1:]}"
+        # The cache may have grown; its lists come from the kernel heap, which takes whole pages.
+        assert abs(after[0] - before[0]) <= 4, f"{before[0]} KiB were free, now {after[0]}"
         machine.shoot("end")
