@@ -10,7 +10,7 @@
 Status StartChild(const char *words, Handle input, Handle output, Handle error, Handle *process)
 {
     char line[2048];
-    snprintf(line, sizeof line, "apitest.exe --child %s", words);
+    snprintf(line, sizeof line, "/tests/apitest.exe --child %s", words);
     CreateProcessParameters parameters = {
         .CommandLine = line,
         .StandardInput = input,

@@ -63,7 +63,7 @@ static void TestCounts(void)
     OK(LoadLibrary("apitest1", &a));
     OK(LoadLibrary("APITEST1.DLL", &b));
     CHECK(a == b);
-    OK(LoadLibrary("/apps/apitest2.dll", &dependency)); // already in memory under its short name
+    OK(LoadLibrary("/tests/apitest2.dll", &dependency)); // already in memory under its short name
     int (*events)(unsigned) = (int (*)(unsigned))Find(dependency, "Apitest2Events");
     if (events) {
         EQUAL(events(DllProcessAttach), 1);

@@ -144,7 +144,7 @@ static void PrepareObjects(void)
     handleOf[0] = handleOf[1] = event;
     thread = (AbiCreateThread){.Start = Address((void *)ExitThread)};
     process = (AbiCreateProcess){
-        .CommandLine = Address("apitest.exe --child nothing"),
+        .CommandLine = Address("/tests/apitest.exe --child nothing"),
         .CommandLineLength = 27,
     };
 }

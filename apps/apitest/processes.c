@@ -57,7 +57,7 @@ static void TestStartErrors(void)
         TestCheck(CreateProcess(&parameters, &process) != StatusSuccess, __FILE__, __LINE__,
                   odd[i]);
     }
-    parameters.CommandLine = "apitest.exe --child nothing";
+    parameters.CommandLine = "/tests/apitest.exe --child nothing";
     parameters.StandardOutput = 0x7777;
     STATUS(CreateProcess(&parameters, &process), StatusInvalidHandle);
     parameters.StandardOutput = InvalidHandle;
@@ -109,7 +109,7 @@ static void TestInheritance(void)
     size_t moved = 0;
     OK(CreatePipe(&read, &write));
     CreateProcessParameters parameters = {
-        .CommandLine = "apitest.exe --child environment TWO",
+        .CommandLine = "/tests/apitest.exe --child environment TWO",
         .CurrentDirectory = "/apps",
         .Environment = environment,
         .StandardOutput = write,
@@ -165,7 +165,7 @@ void TestProcesses(void)
     TestInheritance();
     TestTermination();
     EQUAL(RunChild("sleep 5"), 5);
-    EQUAL(system("apitest.exe --child return 3") >> 8, 3);
+    EQUAL(system("/tests/apitest.exe --child return 3") >> 8, 3);
 }
 
 void TestExitCodes(void)

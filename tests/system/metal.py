@@ -6,7 +6,7 @@ emulation, always a throw-away copy of the image.
     import metal
 
     def test_console():
-        result = metal.run("apitest.exe files")
+        result = metal.run("/tests/apitest.exe files")
         assert result.code == 0, result.output
 
     def test_desktop():
