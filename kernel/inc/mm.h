@@ -33,7 +33,15 @@ void MmFreePage(PhysicalAddress page);
 // count frames in a row, aligned to alignment bytes, below limit (DMA). Not zeroed.
 Status MmAllocateContiguous(MmPageUse use, size_t count, uint64_t alignment, PhysicalAddress limit, PhysicalAddress *pages);
 void MmFreeContiguous(PhysicalAddress pages, size_t count);
-typedef struct MmCounters { uint64_t PagesTotal, PagesFree, PagesByUse[16], HeapBytes, HeapBlocks, PageFaults, DemandZeroFaults; } MmCounters;
+typedef struct MmCounters {
+    uint64_t PagesTotal;     // under management
+    uint64_t PagesFree;      // kernel stacks kept for reuse included
+    uint64_t PagesByUse[16]; // by MmPageUse
+    uint64_t PagesZeroed;    // of the free ones: cleared already
+    uint64_t PagesPromised;  // committed, not backed yet
+    uint64_t HeapBytes, HeapBlocks;
+    uint64_t PageFaults, DemandZeroFaults, CopyFaults;
+} MmCounters;
 void MmQueryCounters(MmCounters *counters);
 // A cache registers here; called without locks when memory is short, gives pages back, returns how many.
 void MmRegisterShrinker(size_t (*shrink)(size_t pages));

@@ -67,6 +67,7 @@ static bool EnterCopy(MmAddressSpace *space, const MiRegion *region, MiPte *pte,
     if (MiAllocateCommittedPage(PageProcess, false, &page) != StatusSuccess)
         return false;
     memcpy(MmPhysicalToVirtual(page), MmPhysicalToVirtual(SectionFrame(region, address)), PAGE_SIZE);
+    MiCounters.CopyFaults++;
     bool wasMapped = *pte != 0;
     EnterOwned(space, region, pte, page);
     if (wasMapped)

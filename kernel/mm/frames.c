@@ -201,7 +201,7 @@ static Status TakePage(MmPageUse use, bool wantZeroed, uint64_t keep, bool fromP
         if (fromPromise)
             promised--;
     }
-    bool low = isZeroed && zeroedCount < zeroedTarget / 2;
+    bool low = wantZeroed && zeroedCount < zeroedTarget / 2;
     KeReleaseSpinLock(&frameLock, irql);
     if (low)
         MiWakeZeroing();
@@ -379,6 +379,8 @@ void MmQueryCounters(MmCounters *counters)
 {
     KIrql irql = KeAcquireSpinLock(&frameLock);
     *counters = MiCounters;
+    counters->PagesZeroed = zeroedCount;
+    counters->PagesPromised = promised;
     KeReleaseSpinLock(&frameLock, irql);
     uint64_t cached = MiStacksCached;
     counters->PagesFree += cached;

@@ -181,6 +181,7 @@ struct MmAddressSpace {
     MiSpaceLock Lock;
     MiRangeTree Regions;     // [l]
     MiRegion *LastFound;     // [l] the region the last fault hit
+    uint64_t GapBits;        // [l] random bits for the gaps between allocations; 1: used up
     uint64_t CommittedPages; // [l]
     uint64_t ResidentPages;  // [l] owned frames
 };

@@ -153,6 +153,21 @@ bool MiInsertRange(MiRangeTree *tree, MiRange *range)
     return true;
 }
 
+// Refreshes the path from node down to range, whose place in the order has not changed.
+static void RefreshPath(MiRange *node, const MiRange *range)
+{
+    if (node != range)
+        RefreshPath(range->Base < node->Base ? node->Left : node->Right, range);
+    Refresh(node);
+}
+
+void MiResizeRange(MiRangeTree *tree, MiRange *range, uint64_t base, uint64_t end)
+{
+    range->Base = base;
+    range->End = end;
+    RefreshPath(tree->Root, range);
+}
+
 void MiRemoveRange(MiRangeTree *tree, MiRange *range)
 {
     tree->Root = Remove(tree->Root, range);

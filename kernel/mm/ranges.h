@@ -30,6 +30,8 @@ MiRange *MiFindRangeFrom(const MiRangeTree *tree, uint64_t address);
 MiRange *MiFindRangeBelow(const MiRangeTree *tree, uint64_t address);
 // Adds range (Base and End set). False, and nothing changed, when it is empty or overlaps another.
 bool MiInsertRange(MiRangeTree *tree, MiRange *range);
+// Moves the borders of a range that is in the tree, within the holes beside it.
+void MiResizeRange(MiRangeTree *tree, MiRange *range, uint64_t base, uint64_t end);
 // Takes out a range that is in the tree.
 void MiRemoveRange(MiRangeTree *tree, MiRange *range);
 // The highest *base, a multiple of alignment (a power of two), with [*base, *base + size) inside

@@ -90,9 +90,19 @@ static bool FindRoom(const MmAddressSpace *space, uint64_t top, uint64_t size, u
     return MiFindHole(&space->Regions, MM_USER_LOWEST, top, size, PAGE_SIZE, base);
 }
 
-static Status PlaceAnywhere(const MmAddressSpace *space, uint64_t size, uint64_t *base)
+// 1 to 8 pages, from three random bits; a random number is good for 21 gaps.
+static uint64_t NextGap(MmAddressSpace *space)
 {
-    uint64_t gap = (1 + KeGetRandom() % 8) * PAGE_SIZE;
+    if (space->GapBits <= 1)
+        space->GapBits = KeGetRandom() | 1ull << 63;
+    uint64_t gap = 1 + (space->GapBits & 7);
+    space->GapBits >>= 3;
+    return gap * PAGE_SIZE;
+}
+
+static Status PlaceAnywhere(MmAddressSpace *space, uint64_t size, uint64_t *base)
+{
+    uint64_t gap = NextGap(space);
     uint64_t at;
     if (FindRoom(space, space->PlacementTop, size + 2 * gap, &at) || FindRoom(space, USER_END, size + 2 * gap, &at)) {
         *base = at + gap;
@@ -109,7 +119,7 @@ static Status PlaceExactly(const MmAddressSpace *space, uint64_t base, uint64_t 
     return next && next->Base < base + size ? StatusConflict : StatusSuccess;
 }
 
-static Status Place(const MmAddressSpace *space, uint64_t size, uint64_t *base)
+static Status Place(MmAddressSpace *space, uint64_t size, uint64_t *base)
 {
     return *base ? PlaceExactly(space, *base, size) : PlaceAnywhere(space, size, base);
 }
@@ -225,14 +235,15 @@ MiPte MiPteFlags(MemoryProtection protection)
 // Splits a region at address, which lies inside it; `upper` becomes the upper part.
 static void SplitRegion(MmAddressSpace *space, MiRegion *region, uint64_t address, MiRegion *upper)
 {
-    MiRemoveRange(&space->Regions, &region->Range);
+    uint64_t end = region->Range.End;
     *upper = *region;
     upper->Range.Base = address;
     upper->SectionOffset += address - region->Range.Base;
-    region->Range.End = address;
     if (upper->Section)
         MmReferenceSection(upper->Section);
-    bool inserted = MiInsertRange(&space->Regions, &region->Range) && MiInsertRange(&space->Regions, &upper->Range);
+    MiResizeRange(&space->Regions, &region->Range, region->Range.Base, address);
+    upper->Range.End = end;
+    bool inserted = MiInsertRange(&space->Regions, &upper->Range);
     KE_ASSERT(inserted);
 }
 
@@ -256,11 +267,8 @@ static void MergeRegions(MmAddressSpace *space, uint64_t start, uint64_t end)
             region = next;
             continue;
         }
-        MiRemoveRange(&space->Regions, &region->Range);
         MiRemoveRange(&space->Regions, &next->Range);
-        region->Range.End = next->Range.End;
-        bool inserted = MiInsertRange(&space->Regions, &region->Range);
-        KE_ASSERT(inserted);
+        MiResizeRange(&space->Regions, &region->Range, region->Range.Base, next->Range.End);
         if (next->Section)
             MmDereferenceSection(next->Section);
         MmFreeHeap(next);
@@ -332,23 +340,33 @@ static Status ChargeParts(MmAddressSpace *space, uint64_t base, uint64_t end, Me
     return StatusSuccess;
 }
 
-// The lock is held; spare holds two regions, of which the used ones become nullptr.
-static Status Protect(MmAddressSpace *space, uint64_t base, uint64_t end, MemoryProtection protection,
-                      MiRegion *spare[2])
+// Splits the regions that reach over base and end there. Nothing has changed when it fails.
+static Status CutAt(MmAddressSpace *space, uint64_t base, uint64_t end, MiRegion *first)
+{
+    const MiRegion *last = RegionOf(MiFindRange(&space->Regions, end - 1));
+    bool cutBase = first->Range.Base < base, cutEnd = last->Range.End > end;
+    MiRegion *atBase = cutBase ? MmAllocateHeap(sizeof(MiRegion), TAG_REGION) : nullptr;
+    MiRegion *atEnd = cutEnd ? MmAllocateHeap(sizeof(MiRegion), TAG_REGION) : nullptr;
+    if ((cutBase && !atBase) || (cutEnd && !atEnd)) {
+        MmFreeHeap(atBase);
+        MmFreeHeap(atEnd);
+        return StatusNoMemory;
+    }
+    if (cutBase)
+        SplitRegion(space, first, base, atBase);
+    if (cutEnd)
+        SplitRegion(space, RegionOf(MiFindRange(&space->Regions, end - 1)), end, atEnd);
+    return StatusSuccess;
+}
+
+static Status Protect(MmAddressSpace *space, uint64_t base, uint64_t end, MemoryProtection protection)
 {
     MiRegion *first;
     Status status = CheckParts(space, base, end, protection, &first);
+    if (status == StatusSuccess)
+        status = CutAt(space, base, end, first);
     if (status != StatusSuccess)
         return status;
-    if (first->Range.Base < base) {
-        SplitRegion(space, first, base, spare[0]);
-        spare[0] = nullptr;
-    }
-    MiRegion *last = RegionOf(MiFindRange(&space->Regions, end - 1));
-    if (last->Range.End > end) {
-        SplitRegion(space, last, end, spare[1]);
-        spare[1] = nullptr;
-    }
     status = ChargeParts(space, base, end, protection);
     for (uint64_t at = base; status == StatusSuccess && at < end;) {
         MiRegion *region = RegionOf(MiFindRange(&space->Regions, at));
@@ -368,15 +386,9 @@ Status MmProtectVirtual(MmAddressSpace *space, uint64_t base, size_t size, Memor
     Status status = MmCheckUserRange(base, size);
     if (status != StatusSuccess)
         return status;
-    MiRegion *spare[2] = {MmAllocateHeap(sizeof(MiRegion), TAG_REGION), MmAllocateHeap(sizeof(MiRegion), TAG_REGION)};
-    status = StatusNoMemory;
-    if (spare[0] && spare[1]) {
-        MiAcquireSpace(space);
-        status = Protect(space, base, base + RTL_ALIGN_UP(size, PAGE_SIZE), protection, spare);
-        MiReleaseSpace(space);
-    }
-    MmFreeHeap(spare[0]);
-    MmFreeHeap(spare[1]);
+    MiAcquireSpace(space);
+    status = Protect(space, base, base + RTL_ALIGN_UP(size, PAGE_SIZE), protection);
+    MiReleaseSpace(space);
     return status;
 }
 

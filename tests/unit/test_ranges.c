@@ -82,6 +82,23 @@ static void TestModel(void)
                 owner[i] = node + 1;
         }
         random = UnitRandom(&seed);
+        node = (int)(random >> 32) % NODES;
+        if (node >= 0 && used[node] && random >> 62 == 0) { // into the holes beside it, or inwards
+            uint64_t base = nodes[node].Base, end = nodes[node].End;
+            for (uint64_t i = base; i < end; i++)
+                owner[i] = 0;
+            if (base > 0 && !owner[base - 1] && (random & 1))
+                base--;
+            if (end < UNITS && !owner[end] && (random & 2))
+                end++;
+            if (end - base > 1 && (random & 4))
+                base++;
+            if (end - base > 1 && (random & 8))
+                end--;
+            MiResizeRange(&tree, &nodes[node], base, end);
+            for (uint64_t i = base; i < end; i++)
+                owner[i] = node + 1;
+        }
         CheckQueries(random % UNITS);
         uint64_t low = random / UNITS % UNITS, high = UnitRandom(&seed) % (UNITS + 1);
         CheckHole(low, high, 1 + random % 20, 1ull << random / 32 % 4);
