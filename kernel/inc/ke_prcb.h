@@ -27,6 +27,8 @@ struct KPrcb {
     KThread *FpuOwner;          // [o] whose state the registers hold
     uint64_t PageTableRoot;     // [o] what CR3 holds
     KReadyQueue Ready;          // [d]
+    KTimerNode StarvationCheck; // [d] armed while threads are ready
+    uint32_t StarvationEpoch;   // [d] counts the checks
     KTimerNode *Timers;         // [d] heap by deadline
     uint64_t ArmedDeadline;     // [i] the clock will interrupt then; KE_INFINITE: not armed
     uint64_t QuantumEnd;        // [d] of the running thread; KE_INFINITE: no competitor

@@ -40,6 +40,7 @@ struct KThread {
     bool SwitchedOut;          // [d] ended and off its stack: the reaper may take it
     KWaitMode WaitMode;        // [d]
     bool WaitAll;              // [d]
+    uint32_t ReadyEpoch;       // [d] its processor's StarvationEpoch when it became ready
     ListEntry ReadyLink;       // [d] in a ready queue, or in the reaper's list
     uint64_t QuantumLeft;      // [d] nanoseconds
     uint64_t RunStart;         // [p] when it was switched to, ns

@@ -10,8 +10,9 @@
 #define KI_CHECK(expression) ((void)sizeof(expression))
 #endif
 
-#define KI_QUANTUM        10000000ull // nanoseconds of a time slice
-#define KI_PRIORITY_BOOST 2           // of a user thread whose wait ended
+#define KI_QUANTUM          10000000ull  // nanoseconds of a time slice
+#define KI_PRIORITY_BOOST   2            // of a user thread whose wait ended
+#define KI_STARVATION_CHECK 500000000ull // nanoseconds; a thread ready for two checks is lifted
 
 // ---- processor.c
 void KiInitializeProcessor(KPrcb *prcb); // on that processor
@@ -94,6 +95,7 @@ void KiSwitchAway(
     KThread *current); // current->State says why; returns when it runs again, lock held
 void KiSetThreadPriority(KThread *thread, uint8_t priority);
 void KiEndQuantum(KPrcb *prcb, uint64_t now);
+void KiCheckStarvation(KTimerNode *node);
 // The lock is not held:
 void KiPreemptIfNeeded(void); // DispatchLevel
 

@@ -20,6 +20,7 @@ void KiInitializeProcessor(KPrcb *prcb)
     prcb->ArmedDeadline = prcb->QuantumEnd = KE_INFINITE;
     RtlInitializeList(&prcb->DpcQueue);
     KiInitializeReadyQueue(&prcb->Ready);
+    prcb->StarvationCheck.Expire = KiCheckStarvation;
     HalInitializeProcessor(&prcb->Hal);
     prcb->PageTableRoot = HalReadCr3();
     KiProcessors[ProcessorCount++] = prcb;

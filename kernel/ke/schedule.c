@@ -3,8 +3,10 @@
 // Each processor has a ready queue with 32 priorities and runs the first thread of the highest one;
 // equals take turns of KI_QUANTUM. A user thread whose wait ends is lifted by KI_PRIORITY_BOOST and
 // sinks by one with each quantum it uses up, so that threads that answer people come before those
-// that compute. A processor without ready threads runs its idle thread, which halts; no clock ticks
-// while nothing is due, and a quantum is only timed while an equal waits for its end.
+// that compute. A thread that has been ready for a second without running is lifted to the top of
+// the user priorities and sinks the same way, so that nobody starves. A processor without ready
+// threads runs its idle thread, which halts; no clock ticks while nothing is due, and a quantum is
+// only timed while an equal waits for its end.
 //
 // Locking. One lock, KiDispatcherLock, guards ready queues, wait lists, dispatcher objects and
 // timers of all processors. It stays held across a context switch: the thread that is switched to
@@ -30,11 +32,12 @@ static void RequestReschedule(KPrcb *prcb)
         HalRequestReschedule(prcb->Hal.Number);
 }
 
-// Times the running thread's quantum while an equal is ready.
+// Times the running thread's quantum while somebody is ready who would be its equal, lifted or not.
 static void UpdateQuantumEnd(KPrcb *prcb)
 {
     const KThread *running = prcb->Hal.Thread;
-    if (running == prcb->IdleThread || !(prcb->Ready.Mask >> running->Priority)) {
+    uint8_t level = RTL_MIN(running->Priority, running->BasePriority);
+    if (running == prcb->IdleThread || !(prcb->Ready.Mask >> level)) {
         prcb->QuantumEnd = KE_INFINITE;
         return;
     }
@@ -42,16 +45,44 @@ static void UpdateQuantumEnd(KPrcb *prcb)
     KiProgramClock(prcb);
 }
 
+static void InsertReady(KPrcb *prcb, KThread *thread, bool front)
+{
+    thread->State = ThreadReady;
+    thread->ReadyEpoch = prcb->StarvationEpoch;
+    KiInsertReady(&prcb->Ready, &thread->ReadyLink, thread->Priority, front);
+    if (!prcb->StarvationCheck.Armed && prcb == KiGetPrcb())
+        KiArmTimerNode(&prcb->StarvationCheck, KeQueryTime() + KI_STARVATION_CHECK);
+}
+
 void KiReadyThread(KThread *thread, bool front)
 {
     KPrcb *prcb = KiProcessors[thread->LastProcessor];
     const KThread *running = prcb->Hal.Thread;
-    thread->State = ThreadReady;
-    KiInsertReady(&prcb->Ready, &thread->ReadyLink, thread->Priority, front);
+    InsertReady(prcb, thread, front);
     if (running == prcb->IdleThread || thread->Priority > running->Priority)
         RequestReschedule(prcb);
-    else if (thread->Priority == running->Priority && prcb->QuantumEnd == KE_INFINITE)
+    else if (thread->Priority >= running->BasePriority && prcb->QuantumEnd == KE_INFINITE)
         UpdateQuantumEnd(prcb);
+}
+
+// The first of each list has waited longest. A lifted thread sinks by one with each quantum.
+void KiCheckStarvation(KTimerNode *node)
+{
+    KPrcb *prcb = RTL_CONTAINER_OF(node, KPrcb, StarvationCheck);
+    prcb->StarvationEpoch++;
+    for (uint8_t priority = 0; priority < KePriorityUserHigh; priority++) {
+        if (!(prcb->Ready.Mask & 1u << priority))
+            continue;
+        KThread *thread = THREAD_OF(prcb->Ready.Lists[priority].Next);
+        if (prcb->StarvationEpoch - thread->ReadyEpoch < 2)
+            continue;
+        KiRemoveReady(&prcb->Ready, &thread->ReadyLink, priority);
+        thread->Priority = KePriorityUserHigh;
+        thread->QuantumLeft = KI_QUANTUM;
+        KiReadyThread(thread, false);
+    }
+    if (prcb->Ready.Count != 0 && !node->Armed)
+        KiArmTimerNode(node, KeQueryTime() + KI_STARVATION_CHECK);
 }
 
 static void ChargeTime(KThread *thread, uint64_t now)
@@ -132,8 +163,7 @@ void KiPreemptIfNeeded(void)
         if (highest >= 0)
             KiSwitchAway(current);
     } else if (highest > current->Priority || (ended && highest == current->Priority)) {
-        current->State = ThreadReady;
-        KiInsertReady(&prcb->Ready, &current->ReadyLink, current->Priority, !ended);
+        InsertReady(prcb, current, !ended);
         KiSwitchAway(current);
     }
     KiUnlockDispatcher(old);
@@ -185,8 +215,7 @@ void KeYield(void)
     KThread *current = prcb->Hal.Thread;
     current->Priority = current->BasePriority;
     if (current != prcb->IdleThread && KiHighestReady(&prcb->Ready) >= current->Priority) {
-        current->State = ThreadReady;
-        KiInsertReady(&prcb->Ready, &current->ReadyLink, current->Priority, false);
+        InsertReady(prcb, current, false);
         KiSwitchAway(current);
     }
     KiUnlockDispatcher(old);

@@ -140,6 +140,27 @@ static void TestTimeSlices(void)
     KE_ASSERT(counts[0] != 0 && counts[1] != 0);
 }
 
+// A thread below one that never waits still gets its turn.
+static void TestStarvation(void)
+{
+    static volatile uint64_t counts[2];
+    counts[0] = counts[1] = 0;
+    Stop = false;
+    StartTestThread(0, KePriorityNormal - 1, Spin, (void *)&counts[0]);
+    StartTestThread(1, KePriorityUserLow, Spin, (void *)&counts[1]);
+    uint64_t start = KeQueryTime();
+    while (counts[1] == 0 && KeQueryTime() - start < 10000 * MILLISECOND)
+        (void)KeDelay(KernelWait, 10 * MILLISECOND);
+    uint64_t whileLifted = counts[0];
+    for (int i = 0; i < 100 && counts[0] == whileLifted; i++)
+        (void)KeDelay(KernelWait, 10 * MILLISECOND);
+    Stop = true;
+    JoinTestThread(0);
+    JoinTestThread(1);
+    KE_ASSERT(counts[1] != 0);           // it was lifted
+    KE_ASSERT(counts[0] != whileLifted); // and sank again
+}
+
 static void WaitToBeEnded(void *context)
 {
     KEvent never;
@@ -246,9 +267,9 @@ static void TestMultipleWaits(void)
 
 void KeRunSelfTests(void)
 {
-    static void (*const tests[])(void) = {TestTimeOuts,   TestPingPong,     TestMutex,
-                                          TestTimeSlices, TestTermination,  TestTimerAndWork,
-                                          TestKeys,       TestMultipleWaits};
+    static void (*const tests[])(void) = {TestTimeOuts,     TestPingPong,   TestMutex,
+                                          TestTimeSlices,   TestStarvation, TestTermination,
+                                          TestTimerAndWork, TestKeys,       TestMultipleWaits};
     for (size_t i = 0; i < RTL_COUNT_OF(tests); i++)
         tests[i]();
     const KProcessorCounters *counters = &KiBootProcessor.Counters;

@@ -64,6 +64,7 @@ void KiExpireTimers(KPrcb *prcb)
 
 void KiArmTimerNode(KTimerNode *node, uint64_t deadline)
 {
+    KI_CHECK(!node->Armed && KeIsSpinLockHeld(&KiDispatcherLock));
     KPrcb *prcb = KiGetPrcb();
     node->Deadline = deadline;
     node->Processor = prcb->Hal.Number;
