@@ -1,0 +1,102 @@
+// stress.exe - random system calls must never stop the kernel, and must leave nothing behind. In
+// the guest's /tests.
+//
+//   stress.exe [-seed N] [-rounds N] [-calls N]
+//
+// Each round is a child process whose threads make random calls (calls.c); how it ends does not
+// matter: by itself, by a fault it brought on itself, or killed in the middle of whatever it waits
+// for. But it must end, and after all rounds the system has the processes, threads, handles and
+// windows it had, and its memory. The exit code is the number of things that are wrong.
+// SPDX-License-Identifier: MIT
+#include "stress.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHILD_TIME 4000u  // milliseconds until a child is killed
+#define KILL_TIME  10000u // until a killed child must be gone
+#define MEMORY_SLACK                                                                               \
+    (512u << 10) // bytes: kernel heap pages that stay half full, larger file tables
+
+static int wrong;
+
+static void Complain(const char *what, uint64_t before, uint64_t after)
+{
+    printf("stress: %s: %llu before, %llu after\n", what, (unsigned long long)before,
+           (unsigned long long)after);
+    wrong++;
+}
+
+static uint32_t RunChild(uint64_t seed, uint32_t calls, uint32_t time)
+{
+    char line[96];
+    snprintf(line, sizeof line, "/tests/stress.exe -child %llu %u", (unsigned long long)seed,
+             calls);
+    CreateProcessParameters parameters = {.CommandLine = line};
+    Handle child;
+    Status status = CreateProcess(&parameters, &child);
+    if (status != StatusSuccess) {
+        printf("stress: child does not start: %s\n", GetStatusText(status));
+        wrong++;
+        return 0;
+    }
+    if (WaitForSingleObject(child, time) == StatusTimeout)
+        status = TerminateProcess(child, 3);
+    if (status != StatusSuccess || WaitForSingleObject(child, KILL_TIME) != StatusSuccess) {
+        printf("stress: seed %llu: the child does not end\n", (unsigned long long)seed);
+        wrong++;
+    }
+    ProcessInfo info = {};
+    status = GetProcessInfo(child, &info);
+    status = CloseHandle(child);
+    return info.ExitCode;
+}
+
+static void Compare(const SystemInfo *before, const SystemInfo *after)
+{
+    if (after->ProcessCount != before->ProcessCount)
+        Complain("processes", before->ProcessCount, after->ProcessCount);
+    if (after->ThreadCount != before->ThreadCount)
+        Complain("threads", before->ThreadCount, after->ThreadCount);
+    if (after->HandleCount != before->HandleCount)
+        Complain("handles", before->HandleCount, after->HandleCount);
+    if (after->WindowCount != before->WindowCount)
+        Complain("windows", before->WindowCount, after->WindowCount);
+    uint64_t had = before->FreeMemory + before->CacheMemory,
+             has = after->FreeMemory + after->CacheMemory;
+    if (has + MEMORY_SLACK < had)
+        Complain("memory", had, has);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = 1;
+    uint32_t rounds = 20, calls = 5000;
+    if (argc == 4 && strcmp(argv[1], "-child") == 0)
+        RunCalls(strtoull(argv[2], nullptr, 10), (uint32_t)strtoul(argv[3], nullptr, 10));
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "-seed") == 0)
+            seed = strtoull(argv[i + 1], nullptr, 10);
+        else if (strcmp(argv[i], "-rounds") == 0)
+            rounds = (uint32_t)strtoul(argv[i + 1], nullptr, 10);
+        else if (strcmp(argv[i], "-calls") == 0)
+            calls = (uint32_t)strtoul(argv[i + 1], nullptr, 10);
+    }
+    Status status = CreateDirectory(STRESS_FOLDER);
+    if (status != StatusSuccess && status != StatusAlreadyExists)
+        printf("stress: " STRESS_FOLDER ": %s\n", GetStatusText(status));
+    SystemInfo before = {}, after = {};
+    RunChild(seed, calls, CHILD_TIME); // fills caches and makes what is made once
+    status = GetSystemInfo(&before);
+    for (uint32_t i = 1; i <= rounds; i++) {
+        uint32_t time = i % 4 == 0 ? 50 + i * 7 % 400 : CHILD_TIME; // some are killed early
+        uint32_t exitCode = RunChild(seed + i, calls, time);
+        printf("stress: seed %llu: exit code 0x%x\n", (unsigned long long)(seed + i), exitCode);
+        fflush(stdout);
+    }
+    status = GetSystemInfo(&after);
+    Compare(&before, &after);
+    printf("stress: %u rounds, %d wrong\n", rounds, wrong);
+    return wrong;
+}
