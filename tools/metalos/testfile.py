@@ -20,7 +20,8 @@ class LimitReached(Exception):
 
 def tests_of(path):
     """(name, function) of the tests in a file, in the order in which they stand there."""
-    for folder in (os.path.join(ROOT, "tests", "system"), os.path.join(ROOT, "tools")):
+    for folder in (os.path.join(ROOT, "tests", "system"), os.path.join(ROOT, "tools"),
+                   os.path.dirname(os.path.abspath(path))):
         if folder not in sys.path:
             sys.path.insert(0, folder)
     name = os.path.splitext(os.path.basename(path))[0]
