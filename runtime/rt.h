@@ -67,7 +67,7 @@ typedef struct RtThread {
     struct RtThread *Next, *Previous; // L: all threads of the process
     ThreadEntry Entry;
     void *Argument;
-    bool Running;              // L: has passed its attach notifications
+    bool Ending;               // L: has called ExitThread or returned
     void *Tls[RT_TLS_MODULES]; // ThreadBlock.TlsArray; L for other threads
 } RtThread;
 
@@ -82,7 +82,7 @@ void RtLockLoader(void); // recursive
 void RtUnlockLoader(void);
 // Registers the program and mosrt.dll, loads what the program imports and attaches it.
 Status RtLoadProgram(char *missing, size_t missingSize);
-// The template of each slot in use: calls visit with the loader locked.
+// Tells every attached image that the calling thread starts or ends (Dll...).
 void RtNotifyThread(uint32_t reason);
 
 // ---- posix.c, posix_file.c

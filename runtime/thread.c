@@ -20,6 +20,7 @@ typedef struct TlsModule {
 
 static TlsModule tlsModules[RT_TLS_MODULES];
 static RtThread *threads; // circular list
+static uint32_t live;     // L: threads that have not begun to end
 
 constexpr size_t TlsAlignment =
     64; // of every block; IMAGE_SCN_ALIGN beyond a cache line is not supported
@@ -48,6 +49,7 @@ static void FreeTlsBlocks(RtThread *thread)
 
 static void Insert(RtThread *thread)
 {
+    live++;
     if (!threads) {
         threads = thread->Next = thread->Previous = thread;
         return;
@@ -99,6 +101,8 @@ void RtFreeThread(void *data)
 {
     RtThread *thread = RtGetThreadData(data);
     RtLockLoader();
+    if (!thread->Ending) // it never ran
+        live--;
     Remove(thread);
     RtUnlockLoader();
     FreeTlsBlocks(thread);
@@ -122,7 +126,6 @@ Status RtStartFirstThread(void)
     CrtPrepareThread(data, true);
     Insert(RtGetThreadData(data));
     Adopt(data);
-    RtGetThreadData(data)->Running = true;
     return StatusSuccess;
 }
 
@@ -133,7 +136,6 @@ static void RunThread(void *data)
     Adopt(data);
     RtLockLoader();
     RtNotifyThread(DllThreadAttach);
-    thread->Running = true;
     RtUnlockLoader();
     RtExitThread(RtGetProgram()->InitThread(thread->Entry, thread->Argument));
 }
@@ -143,11 +145,10 @@ void RtExitThread(uint32_t code)
     void *data = RtGetThreadBlock()->RuntimeData;
     RtThread *thread = RtGetThreadData(data);
     RtLockLoader();
-    bool last = thread->Next == thread;
-    if (!last && thread->Running) {
+    bool last = !thread->Ending && --live == 0;
+    thread->Ending = true;
+    if (!last)
         RtNotifyThread(DllThreadDetach);
-        thread->Running = false;
-    }
     RtUnlockLoader();
     if (last)
         exit((int)code);

@@ -46,6 +46,12 @@ static uint32_t SleepForEver(void *argument)
         Sleep(1000);
 }
 
+static uint32_t EndSoon(void *argument)
+{
+    Sleep(20);
+    return 14;
+}
+
 static uint32_t EndProcessLater(void *argument)
 {
     Sleep(20);
@@ -188,9 +194,15 @@ int ChildMain(int argc, char **argv)
         for (;;)
             Sleep(1000);
     }
-    if (!strcmp(what,
-                "lastthread")) // the only thread ends: so does the process, with stdio flushed
-        ExitThread(13);
+    if (!strcmp(what, "together")) { // all threads end at about the same time, the first one too
+        printf("flushed\n");
+        for (int i = 0; i < 8; i++)
+            (void)CreateThread(EndSoon, nullptr, 0, &thread);
+        Sleep(20);
+        ExitThread(14);
+    }
+    if (!strcmp(what, "lastthread"))
+        ExitThread(13);            // and with it the process
     if (!strcmp(what, "window")) { // dies with a window, its buffer and messages
         WindowParameters parameters = {"child", 10, 10, 64, 64, WindowFrame};
         WindowBuffer buffer;

@@ -124,7 +124,7 @@ static void PrepareObjects(void)
     thread = (AbiCreateThread){.Start = Address((void *)ExitThread)};
     process = (AbiCreateProcess){
         .CommandLine = Address("/tests/apitest.exe --child nothing"),
-        .CommandLineLength = 27,
+        .CommandLineLength = strlen("/tests/apitest.exe --child nothing"),
     };
 }
 

@@ -86,6 +86,10 @@ static void TestOutput(void)
     EQUAL(Capture("many 10000", output, sizeof output), 0);
     EQUAL(strlen(output), 90000);
     CHECK(!strncmp(output + 89991, "0000270f\n", 9));
+    for (int i = 0; i < 5; i++) {
+        EQUAL(Capture("together", output, sizeof output), 14);
+        TEXT(output, "flushed\n");
+    }
     // Without handles: nothing crashes, input is at its end.
     EQUAL(RunChild("print"), 0);
     EQUAL(RunChild("read"), 7);
@@ -186,6 +190,7 @@ void TestExitCodes(void)
         {"threads", 9},
         {"threadexit", 11},
         {"lastthread", 13},
+        {"together", 14},
         {"abort", 134},
         {"smash", 134},
         {"fault read", (int)0xC0000005},

@@ -16,12 +16,12 @@ def check(result):
 
 @metal.limit(300)
 def test_api():
-    assert check(metal.run("apitest.exe", timeout=280)) > 10000
+    assert check(metal.run("/tests/apitest.exe", timeout=280)) > 10000
 
 
 @metal.limit(200)
 def test_api_in_little_memory():
-    check(metal.run("apitest.exe memory heap threads processes leaks", timeout=180, memory=96))
+    check(metal.run("/tests/apitest.exe memory heap threads processes leaks", timeout=180, memory=96))
 
 
 def test_missing_program():
@@ -32,4 +32,4 @@ def test_missing_program():
 
 
 def test_exit_code():
-    assert metal.run("apitest.exe --child return 42").code == 42
+    assert metal.run("/tests/apitest.exe --child return 42").code == 42
