@@ -24,6 +24,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
+from metalos import disk as _disk  # noqa: E402
 from metalos import machine as _machine  # noqa: E402
 from metalos import qmp as _qmp  # noqa: E402
 from metalos import screen as _screen  # noqa: E402
@@ -38,6 +39,9 @@ SOURCES = os.path.join(os.environ.get("METALOS_CACHE") or os.path.join(
 MachineError, TimeOut = _machine.MachineError, _machine.TimeOut
 Result = collections.namedtuple("Result", "code output log fetched")
 current_test = "test"  # set by the runner
+
+
+disk = _disk.Disk
 
 
 class Skip(Exception):

@@ -136,17 +136,22 @@ def test_drag_across_every_edge_while_fire_burns():
         doom, fire = Window(machine, DOOM), Window(machine, "Fire")
         start_game(machine, doom)
         machine.do("pause wait:1")  # the level's screens flicker until it takes effect
+        machine.point_at(40, 40)
         paused = doom.wait_until_still(VIEW)  # the face in the status bar goes on looking about
         screen = machine.look()
         edges = {"left": (0, 300), "top": (500, 0), "right": (screen.width - 1, 250),
                  "bottom": (400, screen.height - 1), "corner": (screen.width - 1, screen.height - 1)}
         for name, pointer in edges.items():
             home = doom.hold_title()
-            machine.point_at(*pointer)
+            # By exact counts, there and back: movement that piles up is added, not lost, as long as the
+            # pointer never runs against the edge.
+            away = pointer[0] - home[0], pointer[1] - home[1]
+            machine.mouse_move(*away)
             machine.wait_for_screen(lambda s: s.crop(*doom.box(VIEW)) != paused, 10, "window that follows")
+            doom.wait_until_still(VIEW)  # that is, what is to be seen at its old place
             beyond = machine.shoot(f"drag-{name}")
             machine.wait_for_screen(lambda s: s.crop(*fire.box()) != beyond.crop(*fire.box()), 30, "burning fire")
-            machine.point_at(*home)
+            machine.mouse_move(-away[0], -away[1])
             doom.wait_until_is(paused, VIEW)
             machine.mouse_button("left", False)
             machine.point_at(40, 40)  # away, so that the next look finds the pointer coming
@@ -155,7 +160,7 @@ def test_drag_across_every_edge_while_fire_burns():
 def system_information(machine):
     """What sysinfo.exe, started from the launcher, says: free memory with cache in KiB, processes, windows."""
     start = len(machine.output)
-    launch(machine, 3)
+    launch(machine, "sysinfo")
     machine.wait_until(lambda: b"sysinfo: screen" in machine.output[start:], 60, "sysinfo.exe's output")
     said = machine.output[start:].decode()
     free, cache = map(int, re.search(r"free (\d+) KiB, cache (\d+) KiB", said).groups())
@@ -164,14 +169,16 @@ def system_information(machine):
     return free + cache, processes, handles, windows
 
 
-def launch(machine, item):
-    """Opens the launcher and starts its item-th program (1: DOOM, 2: Fire, then by name)."""
-    machine.do(f"meta_l wait:0.5 down*{item} wait:0.1 ret")
+def launch(machine, program):
+    """Opens the launcher and starts a program of /apps: DOOM and Fire come first, then the others by name."""
+    names = sorted(name[:-4].lower() for name in machine.programs if name.lower().endswith(".exe"))
+    order = sorted(names, key=lambda name: ({"doom": 0, "fire": 1}.get(name, 2), name))
+    machine.do(f"meta_l wait:0.5 down*{order.index(program) + 1} wait:0.1 ret")
 
 
 def start_and_close_doom(machine):
     start = len(machine.log)
-    launch(machine, 1)
+    launch(machine, "doom")
     machine.wait_until(lambda: re.search("win: opened 'Freedoom[^']*' at .*\n", machine.log[start:]), 60, "DOOM's window")
     title = re.search(r"win: opened '(Freedoom[^']*)'", machine.log[start:]).group(1)
     Window(machine, title, start).wait_until_still()
@@ -182,6 +189,7 @@ def start_and_close_doom(machine):
 @metal.limit(600)
 def test_twenty_starts_from_the_launcher_leave_nothing_behind():
     with metal.boot(options=[("log", "debug"), ("run", "fire.exe")]) as machine:
+        machine.programs = metal.disk(metal.IMAGE).list("/apps")
         Window(machine, "Fire")
         for _ in range(WARM_UPS):  # what caches and the heap keep is kept from here on
             start_and_close_doom(machine)
@@ -190,6 +198,6 @@ def test_twenty_starts_from_the_launcher_leave_nothing_behind():
             start_and_close_doom(machine)
         after = system_information(machine)
         assert after[1:] == before[1:], f"(processes, handles, windows) was {before[1:]}, is {after[1:]}"
-        # The cache may have grown; its lists come from the kernel heap, which takes whole pages.
-        assert abs(after[0] - before[0]) <= 4, f"{before[0]} KiB were free, now {after[0]}"
+        # The cache has grown: its lists come from the kernel heap, which takes whole pages, at most two here.
+        assert abs(after[0] - before[0]) <= 8, f"{before[0]} KiB were free, now {after[0]}"
         machine.shoot("end")

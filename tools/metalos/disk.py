@@ -75,6 +75,11 @@ class Disk:
     def exists(self, guest):
         return self._mtool("mdir", "-b", self._name(guest))[0] == 0
 
+    def list(self, guest):
+        """The names in a folder."""
+        lines = self._checked("mdir", "-b", self._name(guest)).decode().splitlines()
+        return [line.rstrip("/").rpartition("/")[2] for line in lines]
+
     def write(self, guest, data, scratch):
         """Makes the file `guest` of these bytes; scratch is a host file name to use meanwhile."""
         with open(scratch, "wb") as out:
