@@ -291,6 +291,49 @@ static void TestDeaths(unsigned long count)
     CHECK(lost < 512 * 1024); // heap pages may stay half full; one window has 120 KB
 }
 
+// ---- priorities
+
+static volatile uint32_t finished;
+
+static uint32_t Compute(void *context)
+{
+    (void)context;
+    while (!finished)
+        ;
+    return 0;
+}
+
+static uint32_t PaintForEver(void *context)
+{
+    CHECK(SetThreadPriority(CurrentThread, 1) == StatusSuccess);
+    while (!finished)
+        CHECK(PaintWindow(shared[0], NULL) == StatusSuccess);
+    return 0;
+}
+
+static void TestInversion(void)
+{
+    Handle threads[3];
+    uint64_t longest = 0;
+    CHECK(Open(1000, 600, WindowFrame, 10, 50, &shared[0], &sharedBuffers[0]) == StatusSuccess);
+    CHECK(Open(20, 20, 0, 1100, 10, &shared[1], &sharedBuffers[1]) == StatusSuccess);
+    CHECK(CreateThread(PaintForEver, NULL, 0, &threads[0]) == StatusSuccess);
+    Sleep(50); // it paints, alone
+    for (int i = 1; i < 3; i++)
+        CHECK(CreateThread(Compute, NULL, 0, &threads[i]) == StatusSuccess);
+    for (int i = 0; i < 60; i++) {
+        uint64_t start = GetMonotonicTime(), passed;
+        CHECK(PaintWindow(shared[1], NULL) == StatusSuccess);
+        passed = GetMonotonicTime() - start;
+        longest = passed > longest ? passed : longest;
+        Sleep(10);
+    }
+    finished = 1;
+    printf("inversion: longest wait %llu ms\n", (unsigned long long)(longest / 1000000));
+    for (int i = 0; i < 3; i++)
+        CHECK(WaitForSingleObject(threads[i], 10000) == StatusSuccess);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -302,6 +345,8 @@ int main(int argc, char **argv)
         TestDeaths(strtoul(argv[2], NULL, 10));
     else if (!strcmp(what, "die") && argc == 3)
         Die((uint32_t)strtoul(argv[2], NULL, 10));
+    else if (!strcmp(what, "inversion"))
+        TestInversion();
     else if (!strcmp(what, "limits"))
         TestLimits();
     else if (!strcmp(what, "pattern"))
