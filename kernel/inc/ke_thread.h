@@ -35,7 +35,7 @@ struct KThread {
     KThreadState State;        // [d]
     uint8_t Priority;          // [d] now, boost included
     uint8_t BasePriority;      // [d]
-    bool Boosted;              // [d]
+    bool Lent;                 // [d] Priority is that of a waiter for a mutex it owns
     volatile bool Terminating; // [d] set once
     bool SwitchedOut;          // [d] ended and off its stack: the reaper may take it
     KWaitMode WaitMode;        // [d]

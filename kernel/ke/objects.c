@@ -111,7 +111,12 @@ void KeReleaseMutex(KMutex *mutex)
         ForgetMutex(thread, mutex);
         mutex->Owner = nullptr;
         mutex->Header.Signal = 1;
+        if (thread->Lent) {
+            thread->Lent = false;
+            KiSetThreadPriority(thread, thread->BasePriority);
+        }
         KiSignalObject(&mutex->Header);
+        KiLendPriority(mutex);
     }
     KiUnlockDispatcher(old);
 }

@@ -4,9 +4,10 @@
 // equals take turns of KI_QUANTUM. A user thread whose wait ends is lifted by KI_PRIORITY_BOOST and
 // sinks by one with each quantum it uses up, so that threads that answer people come before those
 // that compute. A thread that has been ready for a second without running is lifted to the top of
-// the user priorities and sinks the same way, so that nobody starves. A processor without ready
-// threads runs its idle thread, which halts; no clock ticks while nothing is due, and a quantum is
-// only timed while an equal waits for its end.
+// the user priorities and sinks the same way, so that nobody starves. The owner of a mutex has at
+// least the priority of those who wait for it. A processor without ready threads runs its idle
+// thread, which halts; no clock ticks while nothing is due, and a quantum is only timed while an
+// equal waits for its end.
 //
 // Locking. One lock, KiDispatcherLock, guards ready queues, wait lists, dispatcher objects and
 // timers of all processors. It stays held across a context switch: the thread that is switched to
@@ -175,7 +176,7 @@ void KiEndQuantum(KPrcb *prcb, uint64_t now)
     KThread *running = prcb->Hal.Thread;
     ChargeTime(running, now);
     running->QuantumLeft = KI_QUANTUM;
-    if (running->Priority > running->BasePriority)
+    if (running->Priority > running->BasePriority && !running->Lent)
         running->Priority--;
     if (KiHighestReady(&prcb->Ready) >= running->Priority) {
         prcb->QuantumEnded = true;
@@ -202,7 +203,8 @@ void KeSetPriority(KThread *thread, uint8_t priority)
 {
     KIrql old = KiLockDispatcher();
     thread->BasePriority = RTL_MIN(priority, KE_PRIORITY_LEVELS - 1);
-    KiSetThreadPriority(thread, thread->BasePriority);
+    KiSetThreadPriority(thread, thread->Lent ? RTL_MAX(thread->Priority, thread->BasePriority)
+                                             : thread->BasePriority);
     KiUnlockDispatcher(old);
 }
 
@@ -213,7 +215,8 @@ void KeYield(void)
     KIrql old = KiLockDispatcher();
     KPrcb *prcb = KiGetPrcb();
     KThread *current = prcb->Hal.Thread;
-    current->Priority = current->BasePriority;
+    if (!current->Lent)
+        current->Priority = current->BasePriority;
     if (current != prcb->IdleThread && KiHighestReady(&prcb->Ready) >= current->Priority) {
         InsertReady(prcb, current, false);
         KiSwitchAway(current);

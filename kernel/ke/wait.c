@@ -126,6 +126,22 @@ Status KiBlock(KThread *thread, KWaitMode mode, uint64_t timeout)
     return thread->WaitStatus;
 }
 
+// Who waits for a mutex lends its priority to the owner, until the owner releases a mutex: else a
+// thread of middle priority that computes could keep both of them waiting for ever.
+void KiLendPriority(const KMutex *mutex)
+{
+    KThread *owner = mutex->Owner;
+    uint8_t highest = 0;
+    RTL_FOR_EACH (link, &mutex->Header.WaitList) {
+        const KWaitBlock *block = RTL_CONTAINER_OF(link, KWaitBlock, Link);
+        highest = RTL_MAX(highest, block->Thread->Priority);
+    }
+    if (owner == nullptr || highest <= owner->Priority)
+        return;
+    owner->Lent = true;
+    KiSetThreadPriority(owner, highest);
+}
+
 static Status WaitForObjects(size_t count, void *const objects[], KWaitBlock blocks[], bool waitAll,
                              KWaitMode mode, uint64_t timeout, size_t *index)
 {
@@ -150,8 +166,11 @@ static Status WaitForObjects(size_t count, void *const objects[], KWaitBlock blo
     if (waitAll && ConsumeAll(thread))
         status = StatusSuccess;
     else if (timeout != 0) {
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             RtlInsertTail(&blocks[i].Object->WaitList, &blocks[i].Link);
+            if (blocks[i].Object->Kind == KObjectMutex)
+                KiLendPriority(RTL_CONTAINER_OF(blocks[i].Object, KMutex, Header));
+        }
         status = KiBlock(thread, mode, timeout);
     } else if (mode == UserWait && thread->Terminating)
         status = StatusTerminating;

@@ -40,8 +40,8 @@ def wait_for_line(machine, pattern, timeout=20):
 
 
 def test_window_calls():
-    result = metal.run(f"{WINTEST} limits", f"{WINTEST} leak 50")
-    assert result.code == 0, result.output
+    result = metal.run(f"{WINTEST} limits", f"{WINTEST} leak 50", f"{WINTEST} inversion")
+    assert result.code == 0 and "wintest:" not in result.output, result.output
 
 
 def test_programs_that_die():
