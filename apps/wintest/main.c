@@ -83,7 +83,7 @@ static void TestLeak(unsigned long rounds)
     int64_t lost = (int64_t)(before.FreeMemory + before.CacheMemory) -
                    (int64_t)(after.FreeMemory + after.CacheMemory);
     printf("leak: %lld bytes after %lu rounds\n", (long long)lost, rounds);
-    CHECK(lost < 64 * 1024); // heap pages may stay half full
+    CHECK(lost < 512 * 1024); // heap pages may stay half full; the windows of a round have 1 MB
 }
 
 static void TestLimits(void)

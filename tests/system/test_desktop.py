@@ -131,7 +131,7 @@ def test_relative_mouse():
         picture = machine.wait_for_still_screen()
         machine.mouse_move(-60, 33)
         wait_for_line(machine, "move -60 33 0 0 0")
-        assert machine.look().pixels == picture.pixels  # no pointer moved
+        assert not machine.look().differs(picture, 0, 0, 1180, 800)  # no pointer moved
         machine.keys("meta_l")
         wait_for_line(machine, "blur")
         machine.keys("esc")
@@ -161,9 +161,9 @@ def test_dragging_past_every_edge():
             time.sleep(0.2)
             machine.mouse_button("left", False)
             after = machine.wait_for_still_screen()
-            if after.pixels != before.pixels:
+            if after.differs(before, 0, 0, 1180, 800):  # beside the clock
                 machine.shoot("differs")
-            assert after.pixels == before.pixels, f"after a drag to {to}"
+            assert not after.differs(before, 0, 0, 1180, 800), f"after a drag to {to}"
         machine.drag(*TITLE, 640, 799)  # dropped below the screen, its title bar stays above the panel
         after = machine.wait_for_still_screen()
         machine.shoot("bottom")
