@@ -1,16 +1,17 @@
-// ProcessAbi.h - what the kernel and mosrt.dll agree on about a user process beside the system calls:
-// how a process starts, the two environment blocks, and the private structures of a few calls.
+// ProcessAbi.h - what the kernel and mosrt.dll agree on about a user process beside the system
+// calls: how a process starts, the two environment blocks, and the private structures of a few
+// calls.
 //
-// Start of a process. The kernel maps the program and mosrt.dll, relocates both, binds the program's
-// imports from mosrt.dll (imports from other libraries stay unbound) and starts the first thread at the
-// program's entry point, InitProcess of the init library, as
+// Start of a process. The kernel maps the program and mosrt.dll, relocates both, binds the
+// program's imports from mosrt.dll (imports from other libraries stay unbound) and starts the first
+// thread at the program's entry point, InitProcess of the init library, as
 //     void InitProcess(ProcessBlock *process)
 // InitProcess calls back into mosrt.dll, which loads the remaining libraries, sets up TLS and the C
-// library, runs main and calls ExitProcess. Further threads start in mosrt.dll's own stub, which calls
-// the program's InitThread(entry, argument).
+// library, runs main and calls ExitProcess. Further threads start in mosrt.dll's own stub, which
+// calls the program's InitThread(entry, argument).
 //
-// gs:[0] holds the ThreadBlock's first field in user mode; gs:[0x30] its own address and gs:[0x58] the
-// TLS array, where the Microsoft x64 compiler convention looks for `_Thread_local` data.
+// gs:[0] holds the ThreadBlock's first field in user mode; gs:[0x30] its own address and gs:[0x58]
+// the TLS array, where the Microsoft x64 compiler convention looks for `_Thread_local` data.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -27,12 +28,12 @@ typedef struct ProcessBlock {
     uint32_t ProcessId;
     Handle StandardHandles[3];
     uint64_t ProgramBase;
-    uint64_t RuntimeBase;        // mosrt.dll
-    const char *ProgramPath;     // absolute
-    const char *CommandLine;     // as given to CreateProcess
+    uint64_t RuntimeBase;           // mosrt.dll
+    const char *ProgramPath;        // absolute
+    const char *CommandLine;        // as given to CreateProcess
     const char *const *Environment; // NULL-terminated
-    uint64_t RandomSeed[2];      // for stack cookies and hash seeds
-    void *RuntimeData;           // mosrt.dll's, NULL at start
+    uint64_t RandomSeed[2];         // for stack cookies and hash seeds
+    void *RuntimeData;              // mosrt.dll's, NULL at start
 } ProcessBlock;
 
 // One per thread, at gs:[0] in user mode.
@@ -59,11 +60,11 @@ static_assert(offsetof(ThreadBlock, TlsArray) == 0x58, "compiler convention");
 // Argument of the CreateProcess system call: strings by address and length, all copied once.
 typedef struct AbiCreateProcess {
     uint64_t CommandLine;
-    uint64_t CommandLineLength;      // bytes without a NUL, <= 32767
-    uint64_t CurrentDirectory;       // 0: the caller's
+    uint64_t CommandLineLength; // bytes without a NUL, <= 32767
+    uint64_t CurrentDirectory;  // 0: the caller's
     uint64_t CurrentDirectoryLength;
-    uint64_t Environment;            // "A=b\0C=d\0", 0: the caller's is not inherited by the kernel
-    uint64_t EnvironmentLength;      // bytes, <= 65536
+    uint64_t Environment;       // "A=b\0C=d\0", 0: the caller's is not inherited by the kernel
+    uint64_t EnvironmentLength; // bytes, <= 65536
     Handle StandardHandles[3];
     uint32_t Flags;
 } AbiCreateProcess;

@@ -1,14 +1,15 @@
-// SystemCalls.h - the one definition of the system call table, expanded by the kernel into its table
-// and prototypes and by the runtime into its stubs.
+// SystemCalls.h - the one definition of the system call table, expanded by the kernel into its
+// table and prototypes and by the runtime into its stubs.
 //
-// Calling convention: `syscall` with the number in eax, arguments 1-4 in r10, rdx, r8, r9, arguments 5
-// and 6 where the Microsoft x64 convention has them on the caller's stack ([rsp+0x28], [rsp+0x30] seen
-// after the stub's return address). The Status returns in eax; rcx, r11 and the volatile registers
-// are lost. An unknown number returns StatusUnknownSystemCall.
+// Calling convention: `syscall` with the number in eax, arguments 1-4 in r10, rdx, r8, r9,
+// arguments 5 and 6 where the Microsoft x64 convention has them on the caller's stack ([rsp+0x28],
+// [rsp+0x30] seen after the stub's return address). The Status returns in eax; rcx, r11 and the
+// volatile registers are lost. An unknown number returns StatusUnknownSystemCall.
 //
-// SYSTEM_CALL(name, number of arguments, prototype); truth values travel as uint32_t, 0 or not. USER(T) is a pointer to T in the caller's address
-// space: `T *` for the runtime, a plain address that only MmCopyFromUser/MmCopyToUser take for the
-// kernel. Numbers follow the order here and are private to one build: programs go through mosrt.dll.
+// SYSTEM_CALL(name, number of arguments, prototype); truth values travel as uint32_t, 0 or not.
+// USER(T) is a pointer to T in the caller's address space: `T *` for the runtime, a plain address
+// that only MmCopyFromUser/MmCopyToUser take for the kernel. Numbers follow the order here and are
+// private to one build: programs go through mosrt.dll.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -28,12 +29,12 @@
     SYSTEM_CALL(Sleep, 1, (uint32_t milliseconds))                                                 \
     SYSTEM_CALL(CloseHandle, 1, (Handle handle))                                                   \
     SYSTEM_CALL(DuplicateHandle, 2, (Handle handle, USER(Handle) duplicate))                       \
-    SYSTEM_CALL(CreateEvent, 3, (uint32_t manualReset, uint32_t initiallySet, USER(Handle) event))         \
+    SYSTEM_CALL(CreateEvent, 3, (uint32_t manualReset, uint32_t initiallySet, USER(Handle) event)) \
     SYSTEM_CALL(SetEvent, 1, (Handle event))                                                       \
     SYSTEM_CALL(ResetEvent, 1, (Handle event))                                                     \
     SYSTEM_CALL(WaitForSingleObject, 2, (Handle object, uint32_t timeout))                         \
     SYSTEM_CALL(WaitForMultipleObjects, 5,                                                         \
-                (uint64_t count, USER(const Handle) objects, uint32_t waitAll, uint32_t timeout,       \
+                (uint64_t count, USER(const Handle) objects, uint32_t waitAll, uint32_t timeout,   \
                  USER(uint64_t) index))                                                            \
     SYSTEM_CALL(WaitOnAddress, 3,                                                                  \
                 (USER(const volatile uint32_t) address, uint32_t expected, uint32_t timeout))      \
@@ -66,9 +67,9 @@
     SYSTEM_CALL(GetCurrentDirectory, 2, (USER(char) buffer, uint64_t size))                        \
     SYSTEM_CALL(GetVolumeInfo, 1, (USER(VolumeInfo) info))                                         \
     SYSTEM_CALL(CreatePipe, 2, (USER(Handle) readEnd, USER(Handle) writeEnd))                      \
-    SYSTEM_CALL(AllocWindow, 3,                                                                    \
-                (USER(const WindowParameters) parameters, USER(Handle) window,                     \
-                 USER(WindowBuffer) buffer))                                                       \
+    SYSTEM_CALL(                                                                                   \
+        AllocWindow, 3,                                                                            \
+        (USER(const WindowParameters) parameters, USER(Handle) window, USER(WindowBuffer) buffer)) \
     SYSTEM_CALL(PaintWindow, 2, (Handle window, USER(const Rect) area))                            \
     SYSTEM_CALL(MoveWindow, 3, (Handle window, int32_t x, int32_t y))                              \
     SYSTEM_CALL(GetWindowRect, 2, (Handle window, USER(Rect) rect))                                \
@@ -81,7 +82,7 @@
 
 typedef enum SystemCallNumber {
 #define SYSTEM_CALL_NUMBER(name, count, prototype) SystemCall##name,
-#define SYSTEM_CALL_POINTER(type) type *
+#define SYSTEM_CALL_POINTER(type)                  type *
     METALOS_SYSTEM_CALLS(SYSTEM_CALL_NUMBER, SYSTEM_CALL_POINTER)
 #undef SYSTEM_CALL_POINTER
 #undef SYSTEM_CALL_NUMBER

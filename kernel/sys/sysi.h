@@ -46,7 +46,8 @@ Status SysiCopyPath(UserPointer path, char result[MaximumPath]);
 // Opens a handle to a new object, drops the creator's reference, and writes the handle out; on
 // failure nothing is left.
 Status SysiReturnHandle(void *body, uint32_t access, UserPointer result);
-// Makes sure that a handle can be written there, before what cannot be undone: a thread or process starts.
+// Makes sure that a handle can be written there, before what cannot be undone: a thread or process
+// starts.
 Status SysiProbeHandle(UserPointer result);
 
 // ---- images by path (image.c)

@@ -1,9 +1,10 @@
 // serial.c - COM1, polled: the log and the crash report leave the machine through it.
 //
 // The port counts as present when its scratch register remembers and a byte comes back in loop-back
-// mode. A transmitter may stay full while the host at the other end of a virtual port is busy, so it
-// is given seconds; after that (a port that vanished, a host that stopped listening) text is dropped
-// without waiting until the transmitter is empty again, so that logging never holds the system up.
+// mode. A transmitter may stay full while the host at the other end of a virtual port is busy, so
+// it is given seconds; after that (a port that vanished, a host that stopped listening) text is
+// dropped without waiting until the transmitter is empty again, so that logging never holds the
+// system up.
 // SPDX-License-Identifier: MIT
 #include "hal.h"
 
@@ -27,8 +28,8 @@ enum {
 #define LINE_STATUS_TRANSMITTER_EMPTY 0x20u
 #define DIVISOR_115200                1u
 #define TRANSMIT_FIFO_BYTES           16u
-#define TRANSMIT_POLLS 4000000u // a status read takes about 1 us, one FIFO at 115200 baud 1.4 ms
-#define LOOPBACK_POLLS 2000u
+#define TRANSMIT_POLLS                4000000u // a status read takes about 1 us, one FIFO at 115200 baud 1.4 ms
+#define LOOPBACK_POLLS                2000u
 
 static bool Present;
 static bool Stalled; // the last wait was in vain
