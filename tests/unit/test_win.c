@@ -503,6 +503,20 @@ static void TestManyWindows(void) // more pieces than the work list holds
     CHECK(T.Desk.Focus == nullptr);
 }
 
+static void TestSwappedOutput(void) // RGBX frame buffers
+{
+    NewDesk(true);
+    T.Desk.SwapOutput = true;
+    NewWindow(0, 50, 80, 100, 60, WindowFrame);
+    WiDeskCompose(&T.Desk);
+    WiSurface expected = {T.Expected, ScreenWidth, T.Desk.Output.Bounds};
+    WiDeskPaintAll(&T.Desk, &expected);
+    for (int i = 0; i < ScreenWidth * ScreenHeight; i++) {
+        uint32_t p = T.Expected[i];
+        CHECK_EQUAL(T.Screen[i], (p & 255) << 16 | (p & 0xFF00) | p >> 16);
+    }
+}
+
 static void TestIdle(void)
 {
     NewDesk(true);
@@ -818,6 +832,7 @@ int main(void)
         {"the US layout", TestKeys},
         {"random use equals the simple picture", TestStorm},
         {"more windows than the work list", TestManyWindows},
+        {"frame buffers with red and blue exchanged", TestSwappedOutput},
         {"an idle desktop composes nothing", TestIdle},
         {"a topmost window is copied straight", TestStraightCopy},
         {"focus, held keys, mouse capture", TestFocus},
