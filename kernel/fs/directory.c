@@ -19,15 +19,15 @@ static void InfoFromFat(const FILINFO *fat, FileInfo *info)
                                      (fat->fattrib & AM_DIR ? FileAttributeDirectory : 0)};
 }
 
-// Fills the volume's scratch Info. Directory entries of open files are brought up to date first.
-static Status StatPath(const char *path)
+// Brings the directory entries of open files up to date, as far as possible: that one of them
+// cannot be written is for its own users to learn.
+static void RefreshEntries(void)
 {
-    if (!FspTheVolume.ReadOnly) {
-        Status status = FspSyncAll();
-        if (status != StatusSuccess)
-            return status;
-    }
-    return FspFromResult(f_stat(path, &FspTheVolume.Info));
+    if (FspTheVolume.ReadOnly)
+        return;
+    Status status = FspSyncAll();
+    if (status != StatusSuccess)
+        KeLog(LogDebug, "fs: a directory entry is out of date, status %u", (unsigned)status);
 }
 
 Status FsQueryPath(const char *path, FileInfo *info)
@@ -41,7 +41,8 @@ Status FsQueryPath(const char *path, FileInfo *info)
         return StatusSuccess;
     }
     FspLock();
-    Status status = StatPath(path);
+    RefreshEntries();
+    Status status = FspFromResult(f_stat(path, &FspTheVolume.Info));
     if (status == StatusSuccess)
         InfoFromFat(&FspTheVolume.Info, info);
     FspUnlock();
@@ -302,9 +303,8 @@ Status FsReadDirectory(FsFile *file, DirectoryEntry *entry)
         return file->Kind == FspDisk ? StatusNotADirectory : StatusWrongType;
     FspVolume *volume = &FspTheVolume;
     FspLock();
-    Status status = volume->ReadOnly ? StatusSuccess : FspSyncAll();
-    if (status == StatusSuccess)
-        status = FspFromResult(f_readdir(&file->Directory.Dir, &volume->Info));
+    RefreshEntries();
+    Status status = FspFromResult(f_readdir(&file->Directory.Dir, &volume->Info));
     if (status == StatusSuccess && !volume->Info.fname[0])
         status = StatusNoMoreEntries;
     if (status == StatusSuccess) {

@@ -1,0 +1,251 @@
+// buffers.c - the block cache's buffers: found by page, pinned, loaded, replaced, given back.
+// SPDX-License-Identifier: MIT
+#include "cache.h"
+
+#define MAXIMUM_PAGES 65536u // 256 MiB
+#define MINIMUM_PAGES 256u
+#define EVICTION_SCAN 128u // buffers looked at before giving up
+
+IopCacheState IopCache = {.Lock = KE_SPIN_LOCK_INIT(LockRankCache, "block cache")};
+
+static size_t Shrink(size_t pages);
+
+void IopInitializeCache(void)
+{
+    MmCounters counters;
+    MmQueryCounters(&counters);
+    uint64_t share = counters.PagesTotal / 2;
+    IopCache.Limit = (uint32_t)RTL_MAX(RTL_MIN(share, MAXIMUM_PAGES), MINIMUM_PAGES);
+    IopCache.DirtyLimit = IopCache.Limit / 4;
+    uint32_t buckets = MINIMUM_PAGES;
+    while (buckets < IopCache.Limit)
+        buckets *= 2;
+    while (!(IopCache.Table = MmAllocateHeap(buckets * sizeof(IopBuffer *), CACHE_TAG)) &&
+           buckets > 1)
+        buckets /= 2;
+    if (!IopCache.Table)
+        KeBugCheck(BugCheckInitialization, 0, StatusNoMemory, 0, 0);
+    IopCache.TableMask = buckets - 1;
+    RtlInitializeList(&IopCache.Lru);
+    RtlInitializeList(&IopCache.Free);
+    RtlInitializeList(&IopCache.Dirty);
+    IopInitializeWriteBack();
+    MmRegisterShrinker(Shrink);
+}
+
+uint64_t IoCacheBytes(void)
+{
+    return (uint64_t)IopCache.Pages * (PAGE_SIZE + sizeof(IopBuffer));
+}
+
+// ---- the table and the lists; the lock is held in this section
+
+static IopBuffer **Bucket(const IoBlockDevice *device, uint64_t page)
+{
+    uint64_t hash =
+        (page + ((uintptr_t)device >> 6)) * 0x9E3779B97F4A7C15ull; // 2^64 / golden ratio
+    return &IopCache.Table[(hash >> 32) & IopCache.TableMask];
+}
+
+IopBuffer *IopFindBuffer(const IoBlockDevice *device, uint64_t page)
+{
+    IopBuffer *buffer = *Bucket(device, page);
+    while (buffer && (buffer->Page != page || buffer->Device != device))
+        buffer = buffer->HashNext;
+    return buffer;
+}
+
+void IopInsertBuffer(IopBuffer *buffer, IoBlockDevice *device, uint64_t page)
+{
+    buffer->Device = device;
+    buffer->Page = page;
+    buffer->State = BufferLoading;
+    buffer->Orphan = buffer->Dirty = buffer->Referenced = false;
+    buffer->Pins = 1;
+    IopBuffer **bucket = Bucket(device, page);
+    buffer->HashNext = *bucket;
+    *bucket = buffer;
+    RtlInsertHead(&IopCache.Lru, &buffer->Lru);
+}
+
+static void Remove(IopBuffer *buffer)
+{
+    IopBuffer **link = Bucket(buffer->Device, buffer->Page);
+    while (*link != buffer)
+        link = &(*link)->HashNext;
+    *link = buffer->HashNext;
+    RtlRemoveEntry(&buffer->Lru);
+}
+
+void IopMarkDirtyLocked(IopBuffer *buffer)
+{
+    if (buffer->Dirty)
+        return;
+    buffer->Dirty = true;
+    IopCache.DirtyPages++;
+    RtlInsertTail(&IopCache.Dirty, &buffer->DirtyLink);
+}
+
+void IopMarkCleanLocked(IopBuffer *buffer)
+{
+    buffer->Dirty = false;
+    IopCache.DirtyPages--;
+    RtlRemoveEntry(&buffer->DirtyLink);
+}
+
+// The least recently used buffer that may go, out of the table; nullptr when none is found soon.
+static IopBuffer *EvictLocked(void)
+{
+    ListEntry *entry = IopCache.Lru.Previous;
+    for (uint32_t i = 0; i < EVICTION_SCAN && entry != &IopCache.Lru; i++) {
+        IopBuffer *buffer = RTL_CONTAINER_OF(entry, IopBuffer, Lru);
+        entry = entry->Previous;
+        if (!buffer->Pins && !buffer->Dirty && !buffer->Referenced) {
+            Remove(buffer);
+            return buffer;
+        }
+        buffer->Referenced = false;
+        RtlRemoveEntry(&buffer->Lru);
+        RtlInsertHead(&IopCache.Lru, &buffer->Lru);
+    }
+    return nullptr;
+}
+
+// Bytes of the page that the disk really has (its size need not be a multiple of the page size).
+size_t IopPageBytes(const IoBlockDevice *device, uint64_t page)
+{
+    uint64_t left = device->SectorCount * device->SectorSize - page * PAGE_SIZE;
+    return (size_t)RTL_MIN(left, PAGE_SIZE);
+}
+
+// ---- pins and states
+
+void IopUnpin(IopBuffer *buffer)
+{
+    bool orphan = buffer->Orphan;
+    if (__atomic_sub_fetch(&buffer->Pins, 1, __ATOMIC_RELEASE) == 0 && orphan) {
+        KIrql old = KeAcquireSpinLock(&IopCache.Lock);
+        RtlInsertTail(&IopCache.Free, &buffer->Lru);
+        KeReleaseSpinLock(&IopCache.Lock, old);
+    }
+}
+
+// Ends the Loading state and wakes who waits for that; the caller keeps its pin.
+void IopFinishLoading(IopBuffer *buffer, bool good)
+{
+    KIrql old = KeAcquireSpinLock(&IopCache.Lock);
+    if (!good) {
+        Remove(buffer);
+        buffer->Orphan = true; // before the state: whoever sees Failed sees this
+    }
+    buffer->State = good ? BufferValid : BufferFailed;
+    KeReleaseSpinLock(&IopCache.Lock, old);
+    KeWakeKey((uintptr_t)&IopCache, (uintptr_t)buffer, UINT32_MAX);
+}
+
+static bool IsLoading(void *context)
+{
+    return ((IopBuffer *)context)->State == BufferLoading;
+}
+
+Status IopWaitUntilLoaded(IopBuffer *buffer)
+{
+    while (buffer->State == BufferLoading) {
+        Status status = KeWaitOnKey((uintptr_t)&IopCache, (uintptr_t)buffer, IsLoading, buffer,
+                                    KernelWait, KE_INFINITE);
+        if (status != StatusSuccess && status != StatusWouldBlock)
+            return status;
+    }
+    return buffer->State == BufferValid ? StatusSuccess : StatusIoError;
+}
+
+IopBuffer *IopFindPinned(const IoBlockDevice *device, uint64_t page)
+{
+    KIrql old = KeAcquireSpinLock(&IopCache.Lock);
+    IopBuffer *buffer = IopFindBuffer(device, page);
+    if (buffer) {
+        __atomic_add_fetch(&buffer->Pins, 1, __ATOMIC_RELAXED);
+        buffer->Referenced = true;
+    }
+    KeReleaseSpinLock(&IopCache.Lock, old);
+    return buffer;
+}
+
+// ---- frames
+
+static void FreeBuffer(IopBuffer *buffer)
+{
+    MmFreePage(MmVirtualToPhysical(buffer->Data));
+    MmFreeHeap(buffer);
+}
+
+static IopBuffer *AllocateBuffer(void)
+{
+    IopBuffer *buffer = MmAllocateHeap(sizeof(IopBuffer), CACHE_TAG);
+    PhysicalAddress frame;
+    if (!buffer || MmAllocatePage(PageCache, false, &frame) != StatusSuccess) {
+        MmFreeHeap(buffer);
+        return nullptr;
+    }
+    buffer->Data = MmPhysicalToVirtual(frame);
+    return buffer;
+}
+
+// A buffer without content, belonging to the caller alone: a free one, a new one while the cache
+// may grow, else the least recently used.
+IopBuffer *IopTakeBuffer(void)
+{
+    IopBuffer *buffer = nullptr;
+    KIrql old = KeAcquireSpinLock(&IopCache.Lock);
+    bool grow = false;
+    if (!RtlIsListEmpty(&IopCache.Free)) {
+        buffer = RTL_CONTAINER_OF(IopCache.Free.Next, IopBuffer, Lru);
+        RtlRemoveEntry(&buffer->Lru);
+    } else if (IopCache.Pages < IopCache.Limit) {
+        IopCache.Pages++;
+        grow = true;
+    } else {
+        buffer = EvictLocked();
+    }
+    KeReleaseSpinLock(&IopCache.Lock, old);
+    if (!grow || (buffer = AllocateBuffer()))
+        return buffer;
+    old = KeAcquireSpinLock(&IopCache.Lock);
+    IopCache.Pages--;
+    buffer = EvictLocked();
+    KeReleaseSpinLock(&IopCache.Lock, old);
+    return buffer;
+}
+
+void IopReturnBuffer(IopBuffer *buffer)
+{
+    KIrql old = KeAcquireSpinLock(&IopCache.Lock);
+    RtlInsertTail(&IopCache.Free, &buffer->Lru);
+    KeReleaseSpinLock(&IopCache.Lock, old);
+}
+
+static size_t Shrink(size_t pages)
+{
+    size_t freed = 0;
+    while (freed < pages) {
+        KIrql old = KeAcquireSpinLock(&IopCache.Lock);
+        IopBuffer *buffer;
+        if (!RtlIsListEmpty(&IopCache.Free)) {
+            buffer = RTL_CONTAINER_OF(IopCache.Free.Next, IopBuffer, Lru);
+            RtlRemoveEntry(&buffer->Lru);
+        } else {
+            // A scan gives each buffer it sees its second chance: look at all of them before giving
+            // up.
+            uint32_t scans = IopCache.Pages / EVICTION_SCAN + 2;
+            while (!(buffer = EvictLocked()) && --scans) {}
+        }
+        if (buffer)
+            IopCache.Pages--;
+        KeReleaseSpinLock(&IopCache.Lock, old);
+        if (!buffer)
+            break;
+        FreeBuffer(buffer);
+        freed++;
+    }
+    return freed;
+}
