@@ -97,29 +97,37 @@ NO_IDIOM static void CopyUpSse(char *to, const char *from, size_t size)
     Store16(end - 16, tail1);
 }
 
+#define LOAD32(from, at)      _mm256_loadu_si256((const __m256i_u *)((from) + 32 * (at)))
+#define STORE32(to, at, data) _mm256_storeu_si256((__m256i_u *)((to) + 32 * (at)), data)
+
+// 128 bytes, all loaded before any is stored.
+#define MOVE128(to, from)                                                                          \
+    do {                                                                                           \
+        __m256i a = LOAD32(from, 0), b = LOAD32(from, 1), c = LOAD32(from, 2),                     \
+                d = LOAD32(from, 3);                                                               \
+        STORE32(to, 0, a);                                                                         \
+        STORE32(to, 1, b);                                                                         \
+        STORE32(to, 2, c);                                                                         \
+        STORE32(to, 3, d);                                                                         \
+    } while (0)
+
 // The same with more than 128 bytes.
 USES_AVX NO_IDIOM static void CopyUpAvx(char *to, const char *from, size_t size)
 {
     const char *last = from + size - 128;
-    __m256i tail0 = _mm256_loadu_si256((const __m256i_u *)last),
-            tail1 = _mm256_loadu_si256((const __m256i_u *)(last + 32));
-    __m256i tail2 = _mm256_loadu_si256((const __m256i_u *)(last + 64)),
-            tail3 = _mm256_loadu_si256((const __m256i_u *)(last + 96));
     char *end = to + size - 128;
-    for (; from < last; to += 128, from += 128) {
-        __m256i a = _mm256_loadu_si256((const __m256i_u *)from),
-                b = _mm256_loadu_si256((const __m256i_u *)(from + 32));
-        __m256i c = _mm256_loadu_si256((const __m256i_u *)(from + 64)),
-                d = _mm256_loadu_si256((const __m256i_u *)(from + 96));
-        _mm256_storeu_si256((__m256i_u *)to, a);
-        _mm256_storeu_si256((__m256i_u *)(to + 32), b);
-        _mm256_storeu_si256((__m256i_u *)(to + 64), c);
-        _mm256_storeu_si256((__m256i_u *)(to + 96), d);
+    __m256i tail0 = LOAD32(last, 0), tail1 = LOAD32(last, 1), tail2 = LOAD32(last, 2),
+            tail3 = LOAD32(last, 3);
+    for (; size > 256; size -= 256, to += 256, from += 256) {
+        MOVE128(to, from);
+        MOVE128(to + 128, from + 128);
     }
-    _mm256_storeu_si256((__m256i_u *)end, tail0);
-    _mm256_storeu_si256((__m256i_u *)(end + 32), tail1);
-    _mm256_storeu_si256((__m256i_u *)(end + 64), tail2);
-    _mm256_storeu_si256((__m256i_u *)(end + 96), tail3);
+    if (size > 128)
+        MOVE128(to, from);
+    STORE32(end, 0, tail0);
+    STORE32(end, 1, tail1);
+    STORE32(end, 2, tail2);
+    STORE32(end, 3, tail3);
     _mm256_zeroupper();
 }
 
@@ -169,20 +177,25 @@ NO_IDIOM void *memmove(void *to, const void *from, size_t size)
     return to;
 }
 
+#define SET128(to, data)                                                                           \
+    do {                                                                                           \
+        STORE32(to, 0, data);                                                                      \
+        STORE32(to, 1, data);                                                                      \
+        STORE32(to, 2, data);                                                                      \
+        STORE32(to, 3, data);                                                                      \
+    } while (0)
+
 USES_AVX NO_IDIOM static void SetAvx(char *to, uint8_t value, size_t size) // more than 128 bytes
 {
     __m256i pattern = _mm256_set1_epi8((char)value);
     char *last = to + size - 128;
-    for (char *at = to; at < last; at += 128) {
-        _mm256_storeu_si256((__m256i_u *)at, pattern);
-        _mm256_storeu_si256((__m256i_u *)(at + 32), pattern);
-        _mm256_storeu_si256((__m256i_u *)(at + 64), pattern);
-        _mm256_storeu_si256((__m256i_u *)(at + 96), pattern);
+    for (; size > 256; size -= 256, to += 256) {
+        SET128(to, pattern);
+        SET128(to + 128, pattern);
     }
-    _mm256_storeu_si256((__m256i_u *)last, pattern);
-    _mm256_storeu_si256((__m256i_u *)(last + 32), pattern);
-    _mm256_storeu_si256((__m256i_u *)(last + 64), pattern);
-    _mm256_storeu_si256((__m256i_u *)(last + 96), pattern);
+    if (size > 128)
+        SET128(to, pattern);
+    SET128(last, pattern);
     _mm256_zeroupper();
 }
 

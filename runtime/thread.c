@@ -19,6 +19,7 @@ typedef struct TlsModule {
 } TlsModule;
 
 static TlsModule tlsModules[RT_TLS_MODULES];
+static uint32_t tlsLimit; // L: slots from here on have never been used
 static RtThread *threads; // circular list
 static uint32_t live;     // L: threads that have not begun to end
 
@@ -43,7 +44,7 @@ static void *CreateTlsBlock(const TlsModule *module)
 
 static void FreeTlsBlocks(RtThread *thread)
 {
-    for (size_t i = 0; i < RT_TLS_MODULES; i++)
+    for (size_t i = 0; i < tlsLimit; i++)
         free(thread->Tls[i]);
 }
 
@@ -70,7 +71,7 @@ static void Remove(RtThread *thread)
 
 static bool FillTlsSlots(RtThread *thread)
 {
-    for (size_t i = 0; i < RT_TLS_MODULES; i++)
+    for (size_t i = 0; i < tlsLimit; i++)
         if (tlsModules[i].InUse && !(thread->Tls[i] = CreateTlsBlock(&tlsModules[i])))
             return false;
     return true;
@@ -220,6 +221,8 @@ Status RtAddTlsModule(uint32_t index, const void *template, size_t templateSize,
         }
     } while ((thread = thread->Next) != threads);
     tlsModules[index] = module;
+    if (index >= tlsLimit)
+        tlsLimit = index + 1;
     return StatusSuccess;
 }
 
