@@ -12,7 +12,10 @@
 #include "desk.h"
 #include "rtl/mark.h"
 
-enum { WorkCapacity = 96 };
+enum {
+    WorkCapacity = 96,
+    SmallPiece = 1024, // pixels; painting over costs less than cutting
+};
 
 typedef struct Work {
     Rect Rect;
@@ -153,11 +156,14 @@ static void Finish(WiDesk *desk, Rect rect, size_t base)
     desk->Counters.PixelsCopied += (uint64_t)WiWidth(rect) * (uint64_t)WiHeight(rect);
 }
 
-// Cuts work at the edges of `by`: false when there is nothing to cut or no room for the pieces.
+// Cuts work at the edges of `by`: false when there is nothing to cut, no room for the pieces, or
+// when it is not worth it.
 static bool Cut(Work *stack, size_t *count, Work work, Rect by)
 {
     Rect pieces[4];
-    if (WiContains(by, work.Rect) || *count + 5 > WorkCapacity)
+    if (WiContains(by, work.Rect) ||
+        (int64_t)WiWidth(work.Rect) * WiHeight(work.Rect) <= SmallPiece ||
+        *count + 5 > WorkCapacity)
         return false;
     size_t n = WiSubtract(work.Rect, by, pieces);
     for (size_t i = 0; i < n; i++)

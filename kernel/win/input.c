@@ -263,12 +263,13 @@ static void MovePointer(WiDesk *desk, int32_t x, int32_t y)
     y = RTL_MAX(screen.Top, RTL_MIN(screen.Bottom - 1, y));
     if (x == desk->X && y == desk->Y)
         return;
-    if (desk->PointerShown)
-        WiDamage(desk, WiPointerRect(desk));
+    Rect old = WiPointerRect(desk);
     desk->X = x;
     desk->Y = y;
-    if (desk->PointerShown)
+    if (desk->PointerShown) {
+        WiDamage(desk, old);
         WiDamage(desk, WiPointerRect(desk));
+    }
 }
 
 static void SetHover(WiDesk *desk, WiHit hit)
