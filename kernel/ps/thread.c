@@ -19,7 +19,7 @@
 // What a function finds above its return address: the four register homes of the Microsoft
 // convention.
 #define STACK_HOME   (5 * sizeof(uint64_t))
-#define STACK_JITTER 0xFF0u // the initial rsp varies within a page, 16-byte aligned
+#define STACK_JITTER 0x3F0u // the initial rsp varies within a quarter page, 16-byte aligned
 
 static void DeleteThread(void *body);
 
