@@ -354,6 +354,17 @@ static uint64_t Random(uint64_t *state)
     return *state * 0x2545F4914F6CDD1Dull;
 }
 
+static void Record(HostDisk *disk, const uint8_t *data, uint64_t offset, size_t size)
+{
+    if (!disk->Record)
+        return;
+    disk->Log = realloc(disk->Log, (disk->LogCount + 1) * sizeof(HostWrite));
+    HostWrite *entry = &disk->Log[disk->LogCount++];
+    *entry = (HostWrite){offset, size, size ? malloc(size) : nullptr};
+    if (size)
+        memcpy(entry->Data, data, size);
+}
+
 static void Perform(HostDisk *disk, IoRequest *request)
 {
     request->Result = StatusSuccess;
@@ -365,6 +376,7 @@ static void Perform(HostDisk *disk, IoRequest *request)
         request->Result = StatusIoError;
     } else if (request->Operation == IoFlush) {
         disk->Flushes++;
+        Record(disk, nullptr, 0, 0);
         disk->Unflushed = 0;
     } else {
         bool write = request->Operation == IoWrite;
@@ -373,10 +385,12 @@ static void Perform(HostDisk *disk, IoRequest *request)
         disk->Unflushed += write;
         for (uint32_t i = 0; i < request->SegmentCount; i++) {
             const IoSegment *segment = &request->Segments[i];
-            if (write)
+            if (write) {
+                Record(disk, segment->Buffer, at, segment->Size);
                 memcpy(disk->Bytes + at, segment->Buffer, segment->Size);
-            else
+            } else {
                 memcpy(segment->Buffer, disk->Bytes + at, segment->Size);
+            }
             at += segment->Size;
         }
     }

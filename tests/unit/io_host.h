@@ -25,9 +25,17 @@ typedef struct HostDisk {
     bool FailReads, FailWrites, FailFlushes;
     uint64_t Reads, Writes, Flushes; // requests
     uint64_t ReadSectors, WriteSectors;
-    uint64_t Unflushed; // writes since the last flush
+    uint64_t Unflushed;    // writes since the last flush
+    struct HostWrite *Log; // every write and flush, while Record is set
+    size_t LogCount;
+    bool Record;
     ListEntry Pending;
 } HostDisk;
+typedef struct HostWrite {
+    uint64_t Offset;
+    size_t Size; // 0: a flush
+    uint8_t *Data;
+} HostWrite;
 // Maps the file and registers the disk. Exits with a message when that fails.
 void HostOpenDisk(HostDisk *disk, const char *path, uint32_t sectorSize);
 void HostMemoryDisk(HostDisk *disk, uint8_t *bytes, uint64_t size, uint32_t sectorSize);

@@ -872,6 +872,106 @@ static void DamagedVolumes(void)
     HostCommand("rm -f %s", Image);
 }
 
+// ---- power cuts
+
+static void Put(const char *path, char fill, size_t size, bool flush)
+{
+    static uint8_t data[100000];
+    FsFile *file;
+    size_t done;
+    memset(data, fill, size);
+    CHECK_EQUAL(FsOpen(path, FileRead | FileWrite, FileOpenAlways, &file), StatusSuccess);
+    CHECK_EQUAL(FsWrite(file, nullptr, data, size, &done), StatusSuccess);
+    if (flush)
+        CHECK_EQUAL(FsFlush(file), StatusSuccess);
+    ObDereference(file);
+}
+
+static bool IsWhole(const char *path, char fill, size_t size)
+{
+    static uint8_t data[100001];
+    FsFile *file;
+    size_t done;
+    if (FsOpen(path, FileRead, FileOpenExisting, &file) != StatusSuccess)
+        return false;
+    Status status = FsRead(file, nullptr, data, sizeof(data), &done);
+    ObDereference(file);
+    for (size_t i = 0; i < done; i++) {
+        if (data[i] != (uint8_t)fill)
+            return false;
+    }
+    return status == StatusSuccess && done == size;
+}
+
+// Mounts what the disk holds when the power goes after `cut` entries of the log: everything up to
+// the last flush, and any of the later writes. True when the flushed file is whole.
+static bool SurvivesCut(const uint8_t *before, size_t cut, uint64_t seed)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        size_t flushed = cut;
+        while (flushed && Disk.Log[flushed - 1].Size)
+            flushed--;
+        uint8_t *bytes = malloc(Disk.Size);
+        memcpy(bytes, before, Disk.Size);
+        for (size_t i = 0; i < cut; i++) {
+            const HostWrite *write = &Disk.Log[i];
+            if (write->Size && (i < flushed || UnitRandom(&seed) >> 63))
+                memcpy(bytes + write->Offset, write->Data, write->Size);
+        }
+        Disk.Bytes = bytes;
+        Disk.Seed = 0;
+        Disk.Record = false;
+        HostShrink();
+        bool good = FsInitialize(&Loader) == StatusSuccess && IsWhole("/kept", 'k', 30000);
+        if (good) {
+            FsFile *file; // and the volume can be used
+            good = FsOpen("/after", FileWrite, FileOpenAlways, &file) == StatusSuccess;
+            if (good)
+                ObDereference(file);
+            good = good && FsShutdown() == StatusSuccess;
+        }
+        _exit(!good);
+    }
+    int code;
+    waitpid(child, &code, 0);
+    return code == 0;
+}
+
+// What was flushed survives a power cut at any moment afterwards, whatever else was going on.
+static void PowerCuts(void)
+{
+    HostQuiet = true;
+    CHECK_EQUAL(Mount("-F 32 -s 1", 512, "36M"), StatusSuccess);
+    uint8_t *before = malloc(Disk.Size);
+    memcpy(before, Disk.Bytes, Disk.Size);
+    Disk.Record = true;
+    Put("/kept", 'k', 30000, true);
+    size_t kept = Disk.LogCount;
+    for (int i = 0; i < 6; i++) {
+        char name[32], other[32];
+        snprintf(name, sizeof(name), "/file number %d", i);
+        snprintf(other, sizeof(other), "/renamed %d", i / 2);
+        Put(name, (char)('a' + i), 20000 + 7000 * (size_t)i, i & 1);
+        Status status = FsRename(name, other);
+        CHECK_EQUAL(status, StatusSuccess);
+        CHECK_EQUAL(FsCreateDirectory(name), StatusSuccess);
+        RunFlushThread();
+        if (i == 3)
+            CHECK_EQUAL(FsDelete("/renamed 0"), StatusSuccess);
+    }
+    CHECK_EQUAL(FsShutdown(), StatusSuccess);
+    int failed = 0;
+    for (size_t cut = kept; cut <= Disk.LogCount; cut++)
+        failed += !SurvivesCut(before, cut, cut * 2654435761u + 1);
+    printf("# %zu power cuts\n", Disk.LogCount - kept + 1);
+    CHECK_EQUAL(failed, 0);
+    CHECK(Disk.LogCount - kept > 50);
+    HostCommand("rm -f %s", Image);
+}
+
 // ---- speed: what one read of 4 KB from the cache asks of the layers below is a copy and no disk.
 static void CachedReads(void)
 {
@@ -932,6 +1032,7 @@ IN_CHILD(Pipes)
 IN_CHILD(FailingDisk)
 IN_CHILD(FailingAllocations)
 IN_CHILD(CachedReads)
+IN_CHILD(PowerCuts)
 IN_CHILD(DamagedVolumes)
 
 int main(void)
@@ -951,6 +1052,7 @@ int main(void)
         {"failing disk", FailingDiskChild},
         {"each allocation fails once", FailingAllocationsChild},
         {"cached reads", CachedReadsChild},
+        {"power cuts", PowerCutsChild},
         {"damaged volumes", DamagedVolumesChild},
     };
     return UnitRun(tests, RTL_COUNT_OF(tests));
