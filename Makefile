@@ -39,7 +39,7 @@ tidy: setup-tidy all
 	    xargs -0 -P $(jobs) -n 8 clang-tidy-19 --quiet -p out/build
 
 clean:
-	rm -rf out
+	@[ ! -d out ] || find out -mindepth 1 -maxdepth 1 ! -name 'disk.img*' -exec rm -rf {} +
 
 setup:
 	@tools/setup build
@@ -59,4 +59,4 @@ help:
 	@echo 'make format   put the sources into the layout of .clang-format'
 	@echo 'make tidy     look over the sources with clang-tidy'
 	@echo 'make setup    only install packages and fetch third-party sources'
-	@echo 'make clean    remove out/; downloads stay in ~/.cache/metalos'
+	@echo 'make clean    remove what was built; out/disk.img with saved games and ~/.cache/metalos stay'

@@ -28,6 +28,10 @@ class MachineError(Exception):
     """The machine cannot be made or used; the text says why."""
 
 
+class StartError(MachineError):
+    """QEMU has ended before the machine could start; the text is what it said."""
+
+
 class TimeOut(MachineError):
     """What was waited for did not happen in time."""
 
@@ -158,7 +162,7 @@ class Machine:
             self.qmp = qmp.Qmp(control, self._event)
         except qmp.QmpError as error:
             self._process.wait()
-            raise MachineError(f"QEMU did not start:\n{self.qemu_messages()}") from error
+            raise StartError(f"QEMU did not start: {self.qemu_messages()}") from error
 
     def qemu_messages(self):
         """What QEMU itself has printed."""
