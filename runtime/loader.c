@@ -323,7 +323,8 @@ static bool Notify(Library *library, uint32_t reason)
 {
     PeTls tls;
     uint32_t callback;
-    if (PeGetTls(&library->Image, &tls) == StatusSuccess)
+    if (library->Image.Directories[PeDirectoryTls].Rva &&
+        PeGetTls(&library->Image, &tls) == StatusSuccess)
         for (size_t i = 0; PeGetTlsCallback(&library->Image, &tls, i, &callback) == StatusSuccess;
              i++)
             ((TlsCallback *)(void *)(library->Base + callback))(library->Base, reason, nullptr);
@@ -386,6 +387,8 @@ static Status Attach(Library *library)
     Unlink(library);
     Append(library);
     library->Attached = Notify(library, DllProcessAttach);
+    if (!library->Attached)
+        NoteMissing(library->Name, nullptr);
     return library->Attached ? StatusSuccess : StatusCancelled;
 }
 

@@ -107,6 +107,61 @@ static void TestLoadErrors(void)
     STATUS(FreeLibrary(nullptr), StatusInvalidHandle);
 }
 
+// Threads that start and end are told to every library.
+static void TestNotifications(void)
+{
+    LibraryHandle library = nullptr;
+    Handle thread;
+    if (!OK(LoadLibrary("apitest2", &library)))
+        return;
+    int (*events)(unsigned) = (int (*)(unsigned))Find(library, "Apitest2Events");
+    void (*end)(uint32_t) = ExitThread;
+    for (int i = 1; events && i <= 3; i++) {
+        OK(CreateThread((ThreadEntry)(void *)end, (void *)5, 0, &thread));
+        OK(WaitForSingleObject(thread, 10000));
+        OK(CloseHandle(thread));
+        EQUAL(events(DllThreadAttach), i);
+        EQUAL(events(DllThreadDetach), i);
+    }
+    OK(FreeLibrary(library));
+}
+
+static int RunProgram(const char *line)
+{
+    const CreateProcessParameters parameters = {.CommandLine = line};
+    Handle process;
+    return OK(CreateProcess(&parameters, &process)) ? EndChild(process) : -1;
+}
+
+static bool CopyFile(const char *from, const char *to)
+{
+    static char buffer[65536];
+    Handle source, target;
+    size_t moved, written;
+    if (!OK(CreateFile(from, FileRead, FileOpenExisting, &source)))
+        return false;
+    bool good = OK(CreateFile(to, FileWrite, FileCreateAlways, &target));
+    while (good && ReadFile(source, buffer, sizeof buffer, &moved) == StatusSuccess)
+        good = OK(WriteFile(target, buffer, moved, &written)) && written == moved;
+    OK(CloseHandle(target));
+    OK(CloseHandle(source));
+    return good;
+}
+
+// A program with imports of its own; without its library it ends before main, with a message.
+static void TestLinked(void)
+{
+    EQUAL(RunProgram("/tests/linktest.exe"), 42);
+    if (CopyFile("/tests/linktest.exe", FOLDER "/linktest.exe"))
+        EQUAL(RunProgram(FOLDER "/linktest.exe"), 127);
+    // Its library is there, but not what that one imports.
+    if (CopyFile("/tests/apitest1.dll", FOLDER "/apitest1.dll"))
+        EQUAL(RunProgram(FOLDER "/linktest.exe"), 127);
+    // Another library under the right name.
+    if (CopyFile("/tests/apitest3.dll", FOLDER "/apitest1.dll"))
+        EQUAL(RunProgram(FOLDER "/linktest.exe"), 127);
+}
+
 void TestLibraries(void)
 {
     LibraryHandle library = nullptr;
@@ -132,6 +187,8 @@ void TestLibraries(void)
     OK(CloseHandle(use.Go));
     TestCounts();
     TestLoadErrors();
+    TestNotifications();
+    TestLinked();
     OK(GetProcessInfo(CurrentProcess, &before));
     for (int i = 0; i < 30; i++) {
         if (!OK(LoadLibrary("apitest1", &library)))

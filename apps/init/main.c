@@ -16,6 +16,7 @@
 #define CONFIGURATION "/metalos.cfg"
 #define CONSOLE       "/device/console"
 constexpr size_t MaximumConfiguration = 65536;
+constexpr size_t MaximumCommand = 4096;
 constexpr size_t MaximumChildren = 63; // one wait takes 64 objects
 constexpr int CannotStart = 127;
 
@@ -108,7 +109,7 @@ static void WaitForChildren(Handle *children, size_t count)
 
 int main(void)
 {
-    char command[MaximumPath];
+    char command[MaximumCommand];
     Handle children[MaximumChildren];
     size_t count = 0;
     int exitCode = 0;
