@@ -20,6 +20,7 @@
 // Locking: ProcessListLock for the list; a process's Lock for its threads, state and strings; its
 // Structure mutex keeps address space and handle table alive for those who look from outside.
 // SPDX-License-Identifier: MIT
+#include "pe/pe.h"
 #include "psi.h"
 
 static void DeleteProcess(void *body);
@@ -105,7 +106,7 @@ static Status NewProcess(const PsCreateParameters *parameters, PsProcess **proce
 static Status MapPrograms(PsProcess *process, LdrImage *program, LdrImage *runtime,
                           const PsCreateParameters *parameters)
 {
-    if (!LdrIsProgram(program))
+    if (!LdrIsProgram(program) || LdrGetPe(program)->StackReserve > PS_STACK_MAXIMUM)
         return StatusBadImage;
     Status status = PsiMapModule(process, program, parameters->Program->Path, &process->Program);
     if (status == StatusSuccess)

@@ -4,7 +4,8 @@
 
 #include "ps.h"
 
-#define PS_TAG MM_TAG('P', 's', ' ', ' ')
+#define PS_STACK_MAXIMUM (256ull << 20) // bytes of a user stack
+#define PS_TAG           MM_TAG('P', 's', ' ', ' ')
 
 // NT's exception codes (winnt.h), which programs and people know; exit codes of what ended badly.
 enum PsExceptionCode {

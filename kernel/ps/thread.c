@@ -13,7 +13,6 @@
 
 #define STACK_DEFAULT       (1ull << 20)
 #define STACK_MINIMUM       (64ull << 10)
-#define STACK_MAXIMUM       (256ull << 20)
 #define THREADS_PER_PROCESS 4096u
 #define FPU_ALIGNMENT       64u
 // What a function finds above its return address: the four register homes of the Microsoft
@@ -129,7 +128,7 @@ static Status AllocateUserParts(PsThread *thread, uint64_t stackSize)
 {
     if (stackSize == 0)
         stackSize = STACK_DEFAULT;
-    if (stackSize > STACK_MAXIMUM)
+    if (stackSize > PS_STACK_MAXIMUM)
         return StatusInvalidParameter;
     stackSize = RTL_ALIGN_UP(RTL_MAX(stackSize, STACK_MINIMUM), PAGE_SIZE);
     Status status = MmAllocateVirtual(thread->Process->Space, &thread->UserStack,
