@@ -32,7 +32,7 @@ static void AddLayer(WiDesk *desk, Rect area, WiLayer layer)
 static WiLayer CardLayer(WiLayerKind kind, Rect r)
 {
     return (WiLayer){.Kind = kind,
-                     .Bounds = {r.Left - 32, r.Top - 32, r.Right + 32, r.Bottom + 40},
+                     .Bounds = WiCardBounds(r),
                      .Opaque = {{r.Left, r.Top + 14, r.Right, r.Bottom - 14}},
                      .OpaqueCount = 1};
 }
@@ -67,6 +67,8 @@ static void BuildLayers(WiDesk *desk, Rect area)
     desk->LayerCount = 0;
     if (desk->PointerShown)
         AddLayer(desk, area, (WiLayer){.Kind = LayerPointer, .Bounds = WiPointerRect(desk)});
+    if (desk->Notice[0] != '\0')
+        AddLayer(desk, area, CardLayer(LayerNotice, WiNoticeRect(desk)));
     if (desk->SwitcherOpen)
         AddLayer(desk, area, CardLayer(LayerSwitcher, WiSwitcherRect(desk)));
     if (desk->MenuOpen)
@@ -86,6 +88,9 @@ static void PaintLayer(WiDesk *desk, const WiLayer *layer, const WiSurface *to)
     switch (layer->Kind) {
     case LayerPointer:
         WiDrawImage(to, layer->Bounds.Left, layer->Bounds.Top, &WiImagePointer);
+        break;
+    case LayerNotice:
+        WiPaintNotice(desk, to);
         break;
     case LayerSwitcher:
         WiPaintSwitcher(desk, to);

@@ -331,3 +331,12 @@ void WiDeskSetPrograms(WiDesk *desk, const WiProgram *programs, int32_t count)
     desk->MenuScroll = 0;
     desk->MenuSelection = RTL_MIN(desk->MenuSelection, count + 1);
 }
+
+void WiDeskNotify(WiDesk *desk, const char *text)
+{
+    if (desk->Notice[0] != '\0')
+        WiDamage(desk, WiCardBounds(WiNoticeRect(desk)));
+    RtlCopyString(desk->Notice, sizeof(desk->Notice), text);
+    if (desk->Notice[0] != '\0')
+        WiDamage(desk, WiCardBounds(WiNoticeRect(desk)));
+}

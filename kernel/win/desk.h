@@ -94,6 +94,7 @@ typedef struct WiOperations {
 
 typedef enum WiLayerKind : uint8_t {
     LayerPointer,
+    LayerNotice,
     LayerSwitcher,
     LayerMenu,
     LayerPanel,
@@ -151,9 +152,10 @@ typedef struct WiDesk {
     WiProgram Programs[WI_MAXIMUM_PROGRAMS];
     int32_t ProgramCount;
     char Clock[8], Date[24];
+    char Notice[128]; // shown until the next key or click; empty: none
 
     WiRegion Damage;
-    WiLayer Layers[WI_MAXIMUM_WINDOWS + 4];
+    WiLayer Layers[WI_MAXIMUM_WINDOWS + 5];
     size_t LayerCount;
     WiCounters Counters;
 } WiDesk;
@@ -178,6 +180,8 @@ void WiDeskInvalidate(WiDesk *desk, WiWindow *window, Rect area); // client coor
 void WiDeskSetTime(WiDesk *desk, uint64_t unixNanoseconds);
 // Replaces the launcher's list.
 void WiDeskSetPrograms(WiDesk *desk, const WiProgram *programs, int32_t count);
+// Shows a sentence until the next key or click; an empty one takes it away.
+void WiDeskNotify(WiDesk *desk, const char *text);
 // input.c
 void WiDeskInput(WiDesk *desk, const WiInput *input);
 // compose.c: brings the screen up to date; nothing when there is no damage.
@@ -207,6 +211,8 @@ Rect WiMenuRect(const WiDesk *desk);
 int32_t WiMenuVisible(const WiDesk *desk);              // programs shown at once
 Rect WiMenuItemRect(const WiDesk *desk, int32_t index); // empty: scrolled out
 Rect WiSwitcherRect(const WiDesk *desk);
+Rect WiNoticeRect(const WiDesk *desk);
+Rect WiCardBounds(Rect card); // of a menu, switcher or notice with its shadow
 Rect WiCloseRect(const WiWindow *window);
 Rect WiPartRect(const WiDesk *desk, WiHit hit); // to repaint when its hover state changes
 WiHit WiHitTest(WiDesk *desk, int32_t x, int32_t y);
@@ -217,3 +223,4 @@ void WiPaintWindow(const WiDesk *desk, const WiWindow *window, const WiSurface *
 void WiPaintPanel(const WiDesk *desk, const WiSurface *to);
 void WiPaintMenu(const WiDesk *desk, const WiSurface *to);
 void WiPaintSwitcher(const WiDesk *desk, const WiSurface *to);
+void WiPaintNotice(const WiDesk *desk, const WiSurface *to);

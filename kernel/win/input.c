@@ -54,8 +54,7 @@ static void DeliverKey(WiDesk *desk, const WiInput *input, bool repeat)
 
 static void DamageMenu(WiDesk *desk)
 {
-    Rect r = WiMenuRect(desk);
-    WiDamage(desk, (Rect){r.Left - 32, r.Top - 32, r.Right + 32, r.Bottom + 40});
+    WiDamage(desk, WiCardBounds(WiMenuRect(desk)));
 }
 
 void WiOpenMenu(WiDesk *desk, bool open, uint64_t time)
@@ -139,8 +138,7 @@ static void MenuKey(WiDesk *desk, uint16_t code, uint64_t time)
 
 static void DamageSwitcher(WiDesk *desk)
 {
-    Rect r = WiSwitcherRect(desk);
-    WiDamage(desk, (Rect){r.Left - 32, r.Top - 32, r.Right + 32, r.Bottom + 40});
+    WiDamage(desk, WiCardBounds(WiSwitcherRect(desk)));
 }
 
 static void StepSwitcher(WiDesk *desk, bool back, uint64_t time)
@@ -450,6 +448,9 @@ static void InputMouse(WiDesk *desk, const WiInput *input)
 
 void WiDeskInput(WiDesk *desk, const WiInput *input)
 {
+    if (desk->Notice[0] != '\0' &&
+        (input->Kind == WiInputKey ? input->Pressed : input->Buttons != 0))
+        WiDeskNotify(desk, "");
     if (input->Kind == WiInputKey)
         InputKey(desk, input);
     else

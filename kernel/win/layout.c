@@ -14,6 +14,7 @@ enum {
     MenuMargin = 8,
     SwitcherWidth = 380,
     CloseWidth = 46,
+    NoticeHeight = 52,
 };
 
 Rect WiOuterRect(const WiWindow *window)
@@ -118,6 +119,21 @@ Rect WiSwitcherRect(const WiDesk *desk)
     int32_t left = screen.Left + (WiWidth(screen) - SwitcherWidth) / 2,
             top = screen.Top + (WiHeight(screen) - height) / 2;
     return (Rect){left, top, left + SwitcherWidth, top + height};
+}
+
+// At the right, above the panel.
+Rect WiNoticeRect(const WiDesk *desk)
+{
+    Rect panel = WiPanelRect(desk);
+    int32_t width = 60 + WiMeasureText(&WiFontText, desk->Notice, strlen(desk->Notice));
+    width = RTL_MIN(width, WiWidth(panel) - 2 * MenuMargin);
+    return (Rect){panel.Right - MenuMargin - width, panel.Top - MenuMargin - NoticeHeight,
+                  panel.Right - MenuMargin, panel.Top - MenuMargin};
+}
+
+Rect WiCardBounds(Rect card)
+{
+    return (Rect){card.Left - 32, card.Top - 32, card.Right + 32, card.Bottom + 40};
 }
 
 static WiHit HitMenu(const WiDesk *desk, int32_t x, int32_t y)

@@ -264,3 +264,11 @@ void WiPaintSwitcher(const WiDesk *desk, const WiSurface *to)
         index++;
     }
 }
+
+void WiPaintNotice(const WiDesk *desk, const WiSurface *to)
+{
+    Rect r = WiNoticeRect(desk);
+    PaintCard(to, r);
+    WiRoundRect(to, (Rect){r.Left + 16, r.Top + 16, r.Left + 20, r.Bottom - 16}, 2, Accent, 256);
+    Text(to, &WiFontText, (Rect){r.Left + 34, r.Top, r.Right - 18, r.Bottom}, desk->Notice, Bright);
+}

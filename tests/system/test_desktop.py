@@ -192,3 +192,19 @@ def test_launcher():
         machine.wait_for_end(30)
         machine.stop()  # and all of the log is read
         assert machine.exit_code == 0
+
+
+def test_program_that_cannot_start():
+    """The launcher says why; the sentence goes with the next key."""
+    with metal.boot(options=[("resolution", "1280x800"), ("run", "")],
+                    copy=[(__file__, "/apps/aaa.exe")]) as machine:
+        machine.wait_for_log("win: the desktop is on the screen", 90)
+        empty = machine.wait_for_still_screen()
+        machine.keys("meta_l")
+        machine.wait_for_screen(lambda s: s.differs(empty, 20, 600, 300, 740), 20, "menu")
+        machine.do("down*3 ret")  # after DOOM and Fire
+        machine.wait_for_log("could not be started: not a valid MetalOS program", 30)
+        machine.wait_for_screen(lambda s: s.differs(empty, 1000, 700, 1270, 745), 20, "notice")
+        machine.shoot("notice")
+        machine.keys("a")
+        machine.wait_for_screen(lambda s: not s.differs(empty, 700, 600, 1270, 745), 20, "empty desktop")

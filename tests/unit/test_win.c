@@ -407,7 +407,7 @@ static void RandomStep(void)
                                      WindowFrame | WindowRelativeMouse};
     int index = Random(0, 11);
     WiWindow *window = &T.Windows[index];
-    switch (Random(0, 13)) {
+    switch (Random(0, 14)) {
     case 0:
         if (!window->Added)
             NewWindow(index, Random(-100, 420), Random(-100, 320), Random(1, 160), Random(1, 120),
@@ -459,6 +459,10 @@ static void RandomStep(void)
                                         .X = Random(-10, 65600),
                                         .Y = Random(-10, 65600),
                                         .Buttons = T.Desk.Buttons});
+        break;
+    case 10:
+        WiDeskNotify(&T.Desk,
+                     Random(0, 1) ? "/apps/x.exe could not be started: it is no program." : "");
         break;
     default:
         WiDeskInput(&T.Desk,
