@@ -15,6 +15,7 @@
 // Local APIC registers, byte offsets of the memory-mapped form; x2APIC MSR = 0x800 + offset / 16.
 enum {
     ApicId = 0x20,
+    ApicVersion = 0x30,
     ApicTaskPriority = 0x80,
     ApicEoi = 0xB0,
     ApicSpurious = 0xF0,
@@ -110,8 +111,11 @@ static void InitializeLocalApic(void)
     WriteApic(ApicSpurious, APIC_SOFTWARE_ENABLE | VECTOR_SPURIOUS);
     WriteApic(ApicTaskPriority, 0);
     WriteApic(ApicLvtTimer, LVT_MASKED | VECTOR_CLOCK);
-    WriteApic(ApicLvtThermal, LVT_MASKED);
-    WriteApic(ApicLvtCounter, LVT_MASKED);
+    uint32_t entries = ReadApic(ApicVersion) >> 16 & 0xFF; // the highest; writing one more faults
+    if (entries >= 4)
+        WriteApic(ApicLvtCounter, LVT_MASKED);
+    if (entries >= 5)
+        WriteApic(ApicLvtThermal, LVT_MASKED);
     WriteApic(ApicLvtLint0, LVT_MASKED);
     WriteApic(ApicLvtLint1, LVT_NMI);
     WriteApic(ApicLvtError, LVT_MASKED);
