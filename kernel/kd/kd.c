@@ -89,16 +89,14 @@ bool KdiFindModule(uint64_t address, KdiModule *module)
     return FindUserModule(address, module);
 }
 
-// The source path from the top of the tree: the build takes everything above that away and puts
-// "X:" there.
-static void CopySourcePath(char *to, size_t size, const char *path)
+// The build takes everything above the tree away and puts "X:" there.
+void KdiTrimSourcePath(char *path)
 {
     if (path[0] == 'X' && path[1] == ':' && path[2] == '\\')
-        path += 3;
-    RtlCopyString(to, size, path);
-    for (; *to != 0; to++) {
-        if (*to == '\\')
-            *to = '/';
+        memmove(path, path + 3, strlen(path + 3) + 1);
+    for (; *path != 0; path++) {
+        if (*path == '\\')
+            *path = '/';
     }
 }
 
@@ -164,9 +162,24 @@ bool KdiLookup(uint64_t address, bool returnAddress, KdSymbol *symbol)
         RtlCopyString(symbol->Function, sizeof symbol->Function, location.Function);
         symbol->Offset = rva - location.FunctionRva;
     }
-    CopySourcePath(symbol->File, sizeof symbol->File, location.File);
+    KdiTrimSourcePath(location.File);
+    RtlCopyString(symbol->File, sizeof symbol->File, location.File);
     symbol->Line = location.Line;
     return true;
+}
+
+size_t KdiLookupInlined(uint64_t address, bool returnAddress, PdbLocation *locations,
+                        size_t capacity)
+{
+    KdiModule module;
+    PdbFile pdb;
+    if (!KdiFindModule(address, &module) || !module.Kernel || !OpenPdb(&pdb))
+        return 0;
+    uint32_t rva = (uint32_t)(address - module.Unwind.Base) - (returnAddress ? 1 : 0);
+    size_t count = PdbLookupInlined(&pdb, rva, locations, capacity);
+    for (size_t i = 0; i < count; i++)
+        KdiTrimSourcePath(locations[i].File);
+    return count;
 }
 
 bool KdLookupSymbol(uint64_t address, KdSymbol *symbol)

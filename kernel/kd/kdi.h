@@ -36,8 +36,17 @@ typedef struct KdiStackFrame {
 void KdiCapture(UnwindFrame *caller);
 UnwindFrame KdiFrameFromTrap(const KTrapFrame *trap);
 size_t KdiWalk(UnwindFrame start, KdiStackFrame *frames, size_t capacity);
-// "module!Function+0x12  file:line" of a frame, "(n times)" when it recurs; size at least 256.
-void KdiFormatFrame(const KdiStackFrame *frame, char *text, size_t size);
+// Gives print the lines of a frame: first those of functions that were inlined there, innermost
+// first, "module!Function  file:line  (inlined)", then "module!Function+0x12  file:line", with "(n
+// times)" when it recurs. Lines have at most KDI_LINE_SIZE bytes with the NUL, no line end.
+#define KDI_LINE_SIZE 288u
+typedef void KdiPrinter(void *context, const char *line);
+void KdiPrintFrame(const KdiStackFrame *frame, KdiPrinter *print, void *context);
+// Functions inlined around the address, outermost first.
+size_t KdiLookupInlined(uint64_t address, bool returnAddress, PdbLocation *locations,
+                        size_t capacity);
+// The source path from the top of the tree, in place.
+void KdiTrimSourcePath(char *path);
 bool KdiLookup(uint64_t address, bool returnAddress, KdSymbol *symbol);
 
 // The bugcheck reporter, for ke.

@@ -7,7 +7,7 @@
 // SPDX-License-Identifier: MIT
 #include "kdi.h"
 
-enum { ReportStackSize = 16384, LineSize = 288 };
+enum { ReportStackSize = 16384, LineSize = 304 };
 
 static alignas(16) uint8_t reportStack[ReportStackSize];
 static void (*printScreen)(const char *text, size_t length);
@@ -138,17 +138,19 @@ static void PrintRegisters(const KTrapFrame *frame)
           HalReadCr3(), HalReadCr4());
 }
 
+static void PrintStackLine(void *context, const char *line)
+{
+    Print("  %s\n", line);
+}
+
 static void PrintStack(void)
 {
     static KdiStackFrame frames[KDI_MAXIMUM_FRAMES];
     size_t count = KdiWalk(report.Start, frames, RTL_COUNT_OF(frames));
     size_t skip = report.BugCheck->Frame == nullptr ? 1 : 0; // the reporter
     Print("stack:\n");
-    for (size_t i = skip; i < count; i++) {
-        char text[256];
-        KdiFormatFrame(&frames[i], text, sizeof text);
-        Print("  %s\n", text);
-    }
+    for (size_t i = skip; i < count; i++)
+        KdiPrintFrame(&frames[i], PrintStackLine, nullptr);
     if (count == RTL_COUNT_OF(frames))
         Print("  ...\n");
 }

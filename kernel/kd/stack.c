@@ -126,19 +126,51 @@ __attribute__((noinline)) size_t KdWalkStack(const KTrapFrame *frame, uint64_t *
     return written;
 }
 
-void KdiFormatFrame(const KdiStackFrame *frame, char *text, size_t size)
+static void PrintInlined(const KdiStackFrame *frame, const char *module, KdiPrinter *print,
+                         void *context)
+{
+    PdbLocation inlined[6]; // deeper ones are rare, and the outer ones say enough
+    char line[KDI_LINE_SIZE];
+    size_t count = KdiLookupInlined(frame->Address, frame->Return, inlined, RTL_COUNT_OF(inlined));
+    for (size_t i = count; i-- > 0;) {
+        RtlFormat(line, sizeof line, "%s!%s  %s:%u  (inlined)", module, inlined[i].Function,
+                  inlined[i].File, inlined[i].Line);
+        print(context, line);
+    }
+}
+
+void KdiPrintFrame(const KdiStackFrame *frame, KdiPrinter *print, void *context)
 {
     KdSymbol symbol;
+    char line[KDI_LINE_SIZE];
     if (!KdiLookup(frame->Address, frame->Return, &symbol)) {
-        RtlFormat(text, size, "%016llx", frame->Address);
+        RtlFormat(line, sizeof line, "%016llx", frame->Address);
+        print(context, line);
         return;
     }
-    size_t length = RtlFormat(text, size, "%s%s%s+0x%x", symbol.Module,
+    PrintInlined(frame, symbol.Module, print, context);
+    size_t length = RtlFormat(line, sizeof line, "%s%s%s+0x%x", symbol.Module,
                               symbol.Function[0] != 0 ? "!" : "", symbol.Function, symbol.Offset);
-    if (symbol.Line != 0 && length < size)
-        length += RtlFormat(text + length, size - length, "  %s:%u", symbol.File, symbol.Line);
-    if (frame->Count > 1 && length < size)
-        RtlFormat(text + length, size - length, "  (%u times)", frame->Count);
+    if (symbol.Line != 0 && length < sizeof line)
+        length +=
+            RtlFormat(line + length, sizeof line - length, "  %s:%u", symbol.File, symbol.Line);
+    if (frame->Count > 1 && length < sizeof line)
+        RtlFormat(line + length, sizeof line - length, "  (%u times)", frame->Count);
+    print(context, line);
+}
+
+typedef struct StackPrinter {
+    RtlSink *Sink;
+    void *Context;
+    size_t Number;
+} StackPrinter;
+
+static void PrintNumbered(void *context, const char *text)
+{
+    const StackPrinter *printer = context;
+    char line[KDI_LINE_SIZE + 8];
+    size_t length = RtlFormat(line, sizeof line, "#%-2zu %s\n", printer->Number, text);
+    printer->Sink(printer->Context, line, RTL_MIN(length, sizeof line - 1));
 }
 
 __attribute__((noinline)) void KdPrintStack(const KTrapFrame *frame, RtlSink *sink, void *context)
@@ -154,9 +186,7 @@ __attribute__((noinline)) void KdPrintStack(const KTrapFrame *frame, RtlSink *si
     }
     size_t count = KdiWalk(start, frames, RTL_COUNT_OF(frames));
     for (size_t i = skip; i < count; i++) {
-        char text[256], line[272];
-        KdiFormatFrame(&frames[i], text, sizeof text);
-        size_t length = RtlFormat(line, sizeof line, "#%-2zu %s\n", i - skip, text);
-        sink(context, line, RTL_MIN(length, sizeof line - 1));
+        StackPrinter printer = {sink, context, i - skip};
+        KdiPrintFrame(&frames[i], PrintNumbered, &printer);
     }
 }

@@ -7,31 +7,7 @@
 // SPDX-License-Identifier: MIT
 #include "pdbp.h"
 
-enum {
-    SymbolPublic = 0x110E, // S_PUB32
-    SymbolLocalProcedure = 0x110F,
-    SymbolGlobalProcedure = 0x1110,
-    SymbolLocalProcedureId = 0x1146,
-    SymbolGlobalProcedureId = 0x1147,
-    SubsectionLines = 0xF2,
-    SubsectionFiles = 0xF4,
-    SectionHeaderSize = 40,
-    MaximumSections = 96,
-    NamesHeader = 12, // signature, version, size
-};
-
-typedef struct Place { // where the address is
-    uint32_t Rva;
-    uint32_t Offset, Section; // in section number Section, from 1
-    uint32_t SectionRva;
-} Place;
-
-typedef struct Module {
-    PdbStream Stream;
-    uint32_t SymbolsSize, OldLinesSize, LinesSize;
-} Module;
-
-static bool FindPlace(const PdbFile *pdb, uint32_t rva, Place *place)
+bool PdbFindPlace(const PdbFile *pdb, uint32_t rva, PdbPlace *place)
 {
     for (uint32_t i = 0; i < MaximumSections && (i + 1) * SectionHeaderSize <= pdb->Sections.Size;
          i++) {
@@ -39,7 +15,7 @@ static bool FindPlace(const PdbFile *pdb, uint32_t rva, Place *place)
         if (!PdbRead(pdb, pdb->Sections, i * SectionHeaderSize + 8, sizes, sizeof sizes))
             return false;
         if (rva >= sizes[1] && rva - sizes[1] < sizes[0]) {
-            *place = (Place){
+            *place = (PdbPlace){
                 .Rva = rva, .Offset = rva - sizes[1], .Section = i + 1, .SectionRva = sizes[1]};
             return true;
         }
@@ -47,7 +23,7 @@ static bool FindPlace(const PdbFile *pdb, uint32_t rva, Place *place)
     return false;
 }
 
-static bool FindModuleIndex(const PdbFile *pdb, const Place *place, uint32_t *index)
+static bool FindModuleIndex(const PdbFile *pdb, const PdbPlace *place, uint32_t *index)
 {
     struct {
         uint16_t Section, Padding2;
@@ -93,7 +69,7 @@ static uint32_t StringLength(const PdbFile *pdb, PdbStream stream, uint64_t offs
     return 0;
 }
 
-static bool FindModule(const PdbFile *pdb, uint32_t index, Module *module)
+static bool FindModule(const PdbFile *pdb, uint32_t index, PdbModule *module)
 {
     enum { HeaderSize = 64, StreamField = 34, SizesField = 36 };
     uint64_t at = pdb->Modules, end = at + pdb->ModulesSize;
@@ -104,7 +80,7 @@ static bool FindModule(const PdbFile *pdb, uint32_t index, Module *module)
             if (!PdbRead(pdb, pdb->Dbi, at + StreamField, &stream, sizeof stream) ||
                 !PdbRead(pdb, pdb->Dbi, at + SizesField, sizes, sizeof sizes))
                 return false;
-            *module = (Module){PdbFindStream(pdb, stream), sizes[0], sizes[1], sizes[2]};
+            *module = (PdbModule){PdbFindStream(pdb, stream), sizes[0], sizes[1], sizes[2]};
             return module->Stream.Size != 0;
         }
         uint64_t next = at + HeaderSize;
@@ -119,10 +95,16 @@ static bool FindModule(const PdbFile *pdb, uint32_t index, Module *module)
     return false;
 }
 
-static bool FindProcedure(const PdbFile *pdb, const Module *module, const Place *place,
-                          PdbLocation *location)
+bool PdbFindModule(const PdbFile *pdb, const PdbPlace *place, PdbModule *module)
 {
-    enum { NameField = 39, FirstSymbol = 4 };
+    uint32_t index;
+    return FindModuleIndex(pdb, place, &index) && FindModule(pdb, index, module);
+}
+
+bool PdbFindProcedure(const PdbFile *pdb, const PdbModule *module, const PdbPlace *place,
+                      PdbProcedure *procedure)
+{
+    enum { FirstSymbol = 4 };
     struct {
         uint16_t Length, Kind;
         uint32_t Parent, End, Next, CodeSize, DebugStart, DebugEnd, Type, Offset;
@@ -134,15 +116,14 @@ static bool FindProcedure(const PdbFile *pdb, const Module *module, const Place 
         if (!PdbRead(pdb, module->Stream, at, &record, 4) || record.Length < 2)
             return false;
         uint64_t next = at + 2 + record.Length;
-        bool procedure =
+        bool isProcedure =
             record.Kind == SymbolLocalProcedure || record.Kind == SymbolGlobalProcedure ||
             record.Kind == SymbolLocalProcedureId || record.Kind == SymbolGlobalProcedureId;
-        if (procedure && PdbRead(pdb, module->Stream, at, &record, recordSize)) {
+        if (isProcedure && PdbRead(pdb, module->Stream, at, &record, recordSize)) {
             if (record.Section == place->Section && place->Offset >= record.Offset &&
                 place->Offset - record.Offset < record.CodeSize) {
-                location->FunctionRva = place->SectionRva + record.Offset;
-                return PdbReadString(pdb, module->Stream, at + NameField, location->Function,
-                                     sizeof location->Function);
+                *procedure = (PdbProcedure){(uint32_t)at, record.End, record.Offset};
+                return true;
             }
             if (record.End > at && record.End < module->SymbolsSize)
                 next = record.End; // skips what is inside the procedure
@@ -152,19 +133,40 @@ static bool FindProcedure(const PdbFile *pdb, const Module *module, const Place 
     return false;
 }
 
-// The name of the file whose checksum entry is at offset of the file subsection at files.
-static void ReadFileName(const PdbFile *pdb, const Module *module, uint64_t files, uint32_t offset,
-                         PdbLocation *location)
+uint64_t PdbNextSubsection(const PdbFile *pdb, const PdbModule *module, uint32_t kind,
+                           uint64_t from, uint32_t *size)
 {
-    uint32_t name;
-    if (!PdbRead(pdb, module->Stream, files + offset, &name, sizeof name))
+    uint64_t start = (uint64_t)module->SymbolsSize + module->OldLinesSize;
+    uint64_t end = start + module->LinesSize;
+    uint32_t header[2]; // kind, size; the size of the one before leads to the next
+    uint64_t at = start;
+    if (from != 0)
+        at = from + RTL_ALIGN_UP(PdbRead32(pdb, module->Stream, from - 4, 0), 4);
+    for (; at + sizeof header <= end; at += sizeof header + RTL_ALIGN_UP(header[1], 4)) {
+        if (!PdbRead(pdb, module->Stream, at, header, sizeof header) ||
+            header[1] > end - at - sizeof header)
+            return 0;
+        if (header[0] == kind) {
+            *size = header[1];
+            return at + sizeof header;
+        }
+    }
+    return 0;
+}
+
+void PdbReadFileName(const PdbFile *pdb, const PdbModule *module, uint32_t offset, char *file)
+{
+    uint32_t name, size;
+    uint64_t files = PdbNextSubsection(pdb, module, SubsectionFiles, 0, &size);
+    file[0] = 0;
+    if (files == 0 || !PdbRead(pdb, module->Stream, files + offset, &name, sizeof name))
         return;
     uint64_t at = NamesHeader + (uint64_t)name;
     uint32_t length = StringLength(pdb, pdb->Names, at, pdb->Names.Size);
-    if (length > sizeof location->File)
-        at += length - sizeof location->File; // the end of a path says more than its beginning
-    if (length == 0 || !PdbReadString(pdb, pdb->Names, at, location->File, sizeof location->File))
-        location->File[0] = 0;
+    if (length > PDB_FILE_SIZE)
+        at += length - PDB_FILE_SIZE; // the end of a path says more than its beginning
+    if (length == 0 || !PdbReadString(pdb, pdb->Names, at, file, PDB_FILE_SIZE))
+        file[0] = 0;
 }
 
 typedef struct LineMatch {
@@ -174,8 +176,9 @@ typedef struct LineMatch {
 } LineMatch;
 
 // One block of lines of a single file; base: what its offsets start from.
-static void SearchLineBlock(const PdbFile *pdb, const Module *module, uint64_t at, uint32_t count,
-                            uint32_t base, uint32_t file, const Place *place, LineMatch *match)
+static void SearchLineBlock(const PdbFile *pdb, const PdbModule *module, uint64_t at,
+                            uint32_t count, uint32_t base, uint32_t file, const PdbPlace *place,
+                            LineMatch *match)
 {
     constexpr uint32_t lineMask = 0xFFFFFF, noLine = 0xF00F00, noStep = 0xFEEFEE;
     uint32_t lines[32][2];
@@ -199,8 +202,8 @@ static void SearchLineBlock(const PdbFile *pdb, const Module *module, uint64_t a
 }
 
 // A lines subsection: one function's, usually.
-static void SearchLines(const PdbFile *pdb, const Module *module, uint64_t at, uint32_t size,
-                        const Place *place, LineMatch *match)
+static void SearchLines(const PdbFile *pdb, const PdbModule *module, uint64_t at, uint32_t size,
+                        const PdbPlace *place, LineMatch *match)
 {
     struct {
         uint32_t Offset;
@@ -224,28 +227,18 @@ static void SearchLines(const PdbFile *pdb, const Module *module, uint64_t at, u
     }
 }
 
-static void FindLine(const PdbFile *pdb, const Module *module, const Place *place,
+static void FindLine(const PdbFile *pdb, const PdbModule *module, const PdbPlace *place,
                      PdbLocation *location)
 {
-    uint64_t start = (uint64_t)module->SymbolsSize + module->OldLinesSize,
-             end = start + module->LinesSize;
-    uint64_t files = 0;
     LineMatch match = {};
-    for (uint64_t at = start; at + 8 <= end;) {
-        uint32_t header[2]; // kind, size
-        if (!PdbRead(pdb, module->Stream, at, header, sizeof header) || header[1] > end - at - 8)
-            break;
-        if (header[0] == SubsectionFiles)
-            files = at + 8;
-        else if (header[0] == SubsectionLines && !match.Found)
-            SearchLines(pdb, module, at + 8, header[1], place, &match);
-        at += 8 + RTL_ALIGN_UP(header[1], 4);
-    }
+    uint32_t size;
+    uint64_t at = 0;
+    while (!match.Found && (at = PdbNextSubsection(pdb, module, SubsectionLines, at, &size)) != 0)
+        SearchLines(pdb, module, at, size, place, &match);
     if (!match.Found)
         return;
     location->Line = match.Line;
-    if (files != 0)
-        ReadFileName(pdb, module, files, match.File, location);
+    PdbReadFileName(pdb, module, match.File, location->File);
 }
 
 typedef struct PublicSymbol {
@@ -264,7 +257,7 @@ static bool ReadPublic(const PdbFile *pdb, uint64_t map, uint32_t index, PublicS
 }
 
 // The last public symbol at or before the address, in its section.
-static bool FindPublic(const PdbFile *pdb, const Place *place, PdbLocation *location)
+static bool FindPublic(const PdbFile *pdb, const PdbPlace *place, PdbLocation *location)
 {
     enum { HeaderSize = 28 };
     uint32_t sizes[2]; // of the hash table and of the address map behind it
@@ -293,14 +286,19 @@ static bool FindPublic(const PdbFile *pdb, const Place *place, PdbLocation *loca
 
 Status PdbLookup(const PdbFile *pdb, uint32_t rva, PdbLocation *location)
 {
-    Place place;
-    Module module;
-    uint32_t index;
+    enum { NameField = 39 }; // of a procedure's record
+    PdbPlace place;
+    PdbModule module;
+    PdbProcedure procedure;
     *location = (PdbLocation){};
-    if (!FindPlace(pdb, rva, &place))
+    if (!PdbFindPlace(pdb, rva, &place))
         return StatusNotFound;
-    bool inModule = FindModuleIndex(pdb, &place, &index) && FindModule(pdb, index, &module);
-    bool found = inModule && FindProcedure(pdb, &module, &place, location);
+    bool inModule = PdbFindModule(pdb, &place, &module), found = false;
+    if (inModule && PdbFindProcedure(pdb, &module, &place, &procedure)) {
+        location->FunctionRva = place.SectionRva + procedure.Offset;
+        found = PdbReadString(pdb, module.Stream, (uint64_t)procedure.Record + NameField,
+                              location->Function, sizeof location->Function);
+    }
     if (!found)
         found = FindPublic(pdb, &place, location);
     if (inModule)

@@ -6,6 +6,7 @@
 enum {
     StreamInfo = 1,
     StreamDbi = 3,
+    StreamIds = 4,
     DbiHeaderSize = 64,
     DebugHeaderSections = 5, // index in the optional debug header
     MaximumStreams = 0x10000,
@@ -188,5 +189,6 @@ Status PdbOpen(PdbFile *pdb, const void *bytes, size_t size)
     pdb->Age = PdbRead32(pdb, info, 8, 0);
     pdb->Names = FindNamedStream(pdb, info, "/names");
     pdb->Dbi = PdbFindStream(pdb, StreamDbi);
+    pdb->Ids = PdbFindStream(pdb, StreamIds);
     return ParseDbi(pdb) ? StatusSuccess : StatusCorrupt;
 }

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     PdbFile pdb;
-    PdbLocation location;
+    PdbLocation location, inlined[4];
     if (PdbOpen(&pdb, data, size) != StatusSuccess)
         return 0;
     for (uint32_t rva = 0x1000; rva < 0x5000; rva += 0x777) {
@@ -18,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             (strnlen(location.Function, sizeof location.Function) == sizeof location.Function ||
              strnlen(location.File, sizeof location.File) == sizeof location.File))
             abort();
+        (void)PdbLookupInlined(&pdb, rva, inlined, 4);
     }
     return 0;
 }

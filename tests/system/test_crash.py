@@ -4,7 +4,7 @@ import re
 
 import metal
 
-FRAME = re.compile(r"^  (?:(\S+)!(\S+)\+0x[0-9a-f]+(?:  (\S+):(\d+))?(?:  \(\d+ times\))?|(\S+))$")
+FRAME = re.compile(r"^  (?:(\S+)!([^+\s]+)(?:\+0x[0-9a-f]+)?(?:  (\S+):(\d+))?(?:  \((?:\d+ times|inlined)\))?|(\S+))$")
 START = ["CrashMiddle", "CrashOuter", "KdCrash", "CrashIfAsked", "RunSteps", "Begin", "HalpStartThread"]
 
 # Option value -> (name of the code, functions from the innermost outwards, words the report must have).

@@ -1,6 +1,7 @@
 // pdb_lookup.c - lib/pdb as a command: `pdb_lookup IMAGE PDB` reads RVAs in hexadecimal from
-// standard input and prints "function offset file line" for each; tests/unit/test_symbols.py
-// compares that with another reader.
+// standard input and prints "function offset file line" for each, and "function file line" behind
+// it for what is inlined there, outermost first; tests/unit/test_symbols.py compares that with
+// another reader.
 // SPDX-License-Identifier: MIT
 #include "pdb/pdb.h"
 #include "pe/pe.h"
@@ -41,12 +42,16 @@ int main(int count, char **arguments)
     }
     unsigned rva;
     while (scanf("%x", &rva) == 1) {
-        PdbLocation location;
+        PdbLocation location, inlined[16];
         if (PdbLookup(&pdb, rva, &location) == StatusSuccess)
-            printf("%s\t%u\t%s\t%u\n", location.Function, rva - location.FunctionRva, location.File,
+            printf("%s\t%u\t%s\t%u", location.Function, rva - location.FunctionRva, location.File,
                    location.Line);
         else
-            printf("?\t0\t\t0\n");
+            printf("?\t0\t\t0");
+        size_t depth = PdbLookupInlined(&pdb, rva, inlined, 16);
+        for (size_t i = 0; i < depth; i++)
+            printf("\t%s\t%s\t%u", inlined[i].Function, inlined[i].File, inlined[i].Line);
+        printf("\n");
     }
     free(imageBytes);
     free(pdbBytes);

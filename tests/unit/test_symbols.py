@@ -37,26 +37,31 @@ def main():
     addresses += function_starts(image, base)
     ours = subprocess.run([lookup, image, pdb], input="\n".join(f"{a:x}" for a in addresses), check=True,
                           capture_output=True, text=True).stdout.splitlines()
-    theirs = subprocess.run(["llvm-symbolizer-19", "--obj=" + image, "--no-inlines", "--output-style=JSON"],
+    theirs = subprocess.run(["llvm-symbolizer-19", "--obj=" + image, "--output-style=JSON"],
                             input="\n".join(hex(base + a) for a in addresses), check=True,
                             capture_output=True, text=True).stdout.splitlines()
-    wrong = unknown = 0
+    wrong = unknown = inlined = 0
     for address, mine, other in zip(addresses, ours, theirs):
-        function, offset, file, line = mine.split("\t")
-        symbol = json.loads(other)["Symbol"][0]
-        expected = (symbol["FunctionName"], ntpath.basename(symbol["FileName"]), symbol["Line"])
-        if expected[0] == "":
+        function, _, file, line, *rest = mine.split("\t")
+        symbols = json.loads(other)["Symbol"]  # innermost first
+        expected = [(s["FunctionName"][:95], ntpath.basename(s["FileName"]), s["Line"]) for s in symbols]
+        if expected[-1][0] == "":
             unknown += 1
             continue
-        got = (function, ntpath.basename(file), int(line))
-        # Names are truncated here, and code without line data is attributed by neither reader.
-        if got[0] != expected[0][:95] or (expected[2] and got[1:] != expected[1:]):
+        got = [(rest[i], ntpath.basename(rest[i + 1]), int(rest[i + 2])) for i in range(0, len(rest), 3)]
+        got = got[::-1] + [(function, ntpath.basename(file), int(line))]
+        inlined += len(got) > 1
+        # The other reader gives code of the compiler's own no line.
+        same = len(got) == len(expected) and all(
+            g[0] == e[0] and (g[1:] == e[1:] or e[2] == 0) for g, e in zip(got, expected))
+        if not same:
             wrong += 1
             if wrong <= 10:
                 print(f"# {address:#x}: {got}, expected {expected}")
     compared = len(addresses) - unknown
     print("1..2")
-    print(f"{'ok' if not wrong else 'not ok'} 1 - {compared} addresses: function, file and line as llvm-symbolizer has them")
+    print(f"{'ok' if not wrong else 'not ok'} 1 - {compared} addresses ({inlined} in inlined functions): "
+          "functions, files and lines as llvm-symbolizer has them")
     print(f"{'ok' if compared >= len(addresses) * 0.9 else 'not ok'} 2 - the other reader knows {compared} of {len(addresses)}")
     return 1 if wrong else 0
 
