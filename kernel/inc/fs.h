@@ -1,26 +1,31 @@
-// fs.h - files by path: the boot volume (FAT32 through FatFs and the block cache), pipes, device files.
+// fs.h - files by path: the boot volume (FAT32 through FatFs and the block cache), pipes, device
+// files.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include "io.h"
 #include "ob.h"
 
-typedef struct FsFile FsFile; // an ob object of FsFileType: disk file, directory, pipe end or device
+// An ob object of FsFileType: disk file, directory, pipe end or device.
+typedef struct FsFile FsFile;
 extern ObType FsFileType;
 
-Status FsInitialize(const LoaderParams *loader); // mounts the boot volume; StatusNoSuchDevice, StatusCorrupt
-Status FsShutdown(void);                         // everything on disk, volume marked clean
+// Mounts the boot volume. StatusNoSuchDevice, StatusCorrupt.
+Status FsInitialize(const LoaderParams *loader);
+Status FsShutdown(void); // everything on disk, volume marked clean
 
-// Joins path to directory and resolves "." and ".."; result absolute with '/'. StatusInvalidName, StatusNameTooLong.
+// Joins path to directory and resolves "." and ".."; result absolute with '/'. StatusInvalidName,
+// StatusNameTooLong.
 Status FsNormalizePath(const char *directory, const char *path, char result[MaximumPath]);
 
 // Paths below are absolute and normalised; buffers are kernel memory.
 Status FsOpen(const char *path, uint32_t access, FileDisposition disposition, FsFile **file);
 // offset nullptr: at the file position, which moves. *transferred always valid.
 Status FsRead(FsFile *file, const uint64_t *offset, void *buffer, size_t size, size_t *transferred);
-Status FsWrite(FsFile *file, const uint64_t *offset, const void *buffer, size_t size, size_t *transferred);
-// The same at the file position for memory of the current process, without a copy in between; for disk files only.
-// StatusInvalidAddress when the memory turns out to be bad.
+Status FsWrite(FsFile *file, const uint64_t *offset, const void *buffer, size_t size,
+               size_t *transferred);
+// The same at the file position for memory of the current process, without a copy in between; for
+// disk files only. StatusInvalidAddress when the memory turns out to be bad.
 bool FsIsDiskFile(const FsFile *file);
 Status FsReadToUser(FsFile *file, UserPointer buffer, size_t size, size_t *transferred);
 Status FsWriteFromUser(FsFile *file, UserPointer buffer, size_t size, size_t *transferred);

@@ -1,4 +1,5 @@
-// io.h - devices: the tree, drivers that bind to it, PCI, block devices and their cache, input events.
+// io.h - devices: the tree, drivers that bind to it, PCI, block devices and their cache, input
+// events.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -14,14 +15,17 @@ typedef struct IoDriver {
     Status (*Probe)(IoDevice *device);
     void (*Shutdown)(IoDevice *device); // before power-off; may be nullptr
 } IoDriver;
-typedef struct IoPciId { uint16_t Vendor, Device; uint8_t Class, Subclass, Interface, Revision; } IoPciId;
+typedef struct IoPciId {
+    uint16_t Vendor, Device;
+    uint8_t Class, Subclass, Interface, Revision;
+} IoPciId;
 struct IoDevice {
     ListEntry Link;
     IoBus Bus;
     char Name[32];          // "pci 00:1f.2"
     const IoDriver *Driver; // nullptr: none
     void *DriverData;
-    uint32_t PciAddress;    // bus << 16 | device << 8 | function
+    uint32_t PciAddress; // bus << 16 | device << 8 | function
     IoPciId Pci;
 };
 // Starts every bus and driver of the table in drivers.c. Bounded: absent hardware is noticed.
@@ -40,29 +44,32 @@ typedef struct IoBlockDevice IoBlockDevice;
 typedef struct IoRequest IoRequest;
 typedef enum IoOperation : uint8_t { IoRead, IoWrite, IoFlush } IoOperation;
 // Kernel memory, 4-byte aligned, a multiple of 4 bytes; it may be virtually contiguous only.
-typedef struct IoSegment { void *Buffer; size_t Size; } IoSegment;
+typedef struct IoSegment {
+    void *Buffer;
+    size_t Size;
+} IoSegment;
 #define IO_MAXIMUM_SEGMENTS 64
 struct IoRequest {
-    ListEntry Link;         // the driver's while the request is under way
+    ListEntry Link; // the driver's while the request is under way
     IoOperation Operation;
-    Status Result;          // valid at completion
+    Status Result; // valid at completion
     uint64_t Sector;
-    uint32_t Count;         // sectors; the segments add up to it; 0 for IoFlush
-    uint32_t SegmentCount;  // <= IO_MAXIMUM_SEGMENTS
+    uint32_t Count;        // sectors; the segments add up to it; 0 for IoFlush
+    uint32_t SegmentCount; // <= IO_MAXIMUM_SEGMENTS
     const IoSegment *Segments;
     void (*Complete)(IoRequest *request); // at PassiveLevel or DispatchLevel, no locks held
-    void *Context;          // the caller's
-    uint64_t Deadline;      // the driver's
-    uint32_t Attempts;      // the driver's; 0 at submission
+    void *Context;                        // the caller's
+    uint64_t Deadline;                    // the driver's
+    uint32_t Attempts;                    // the driver's; 0 at submission
 };
 struct IoBlockDevice {
     ListEntry Link;
-    char Name[32];            // "disk0", given by IoRegisterBlockDevice
+    char Name[32]; // "disk0", given by IoRegisterBlockDevice
     uint64_t SectorCount;
     uint32_t SectorSize;      // 512..4096, a power of two
     uint32_t MaximumTransfer; // bytes of one request, a multiple of 4096
     bool ReadOnly;
-    void *Context;            // the driver's
+    void *Context; // the driver's
     // PassiveLevel or DispatchLevel. The range was checked by IoSubmit. IoFlush completes when all
     // writes that completed before it was submitted are on the medium.
     void (*Submit)(IoBlockDevice *device, IoRequest *request);
@@ -73,24 +80,33 @@ IoBlockDevice *IoFindBlockDevice(size_t index);      // nullptr past the last
 // StatusInvalidParameter or StatusReadOnly.
 void IoSubmit(IoBlockDevice *device, IoRequest *request);
 // The same and waits: whole sectors, a buffer of any alignment, any size. PassiveLevel.
-Status IoTransfer(IoBlockDevice *device, IoOperation operation, uint64_t sector, size_t count, void *buffer);
+Status IoTransfer(IoBlockDevice *device, IoOperation operation, uint64_t sector, size_t count,
+                  void *buffer);
 
 // The block cache (write-back, bounded, shrinks under pressure): byte ranges of a partition.
-typedef struct IoVolume { IoBlockDevice *Device; uint64_t FirstSector, SectorCount; uint8_t PartitionGuid[16], TypeGuid[16]; } IoVolume;
-// GPT (primary, else backup, CRCs checked), else MBR, else the whole disk.
-Status IoFindVolume(const uint8_t partitionGuid[16], IoVolume *volume); // zero GUID: the first EFI system partition
+typedef struct IoVolume {
+    IoBlockDevice *Device;
+    uint64_t FirstSector, SectorCount;
+    uint8_t PartitionGuid[16], TypeGuid[16];
+} IoVolume;
+// GPT (primary, else backup, CRCs checked), else MBR, else the whole disk. A zero GUID: the first
+// EFI system partition.
+Status IoFindVolume(const uint8_t partitionGuid[16], IoVolume *volume);
 // Whose memory a buffer is; user memory is of the current process and may turn out to be bad
 // (StatusInvalidAddress).
 typedef enum IoMemory : uint8_t { IoKernelMemory, IoUserMemory } IoMemory;
-// offset and size are bytes from the start of the volume; any alignment. *missed (may be nullptr) is set
-// to true when the disk had to be asked. StatusInvalidParameter: outside the volume.
-Status IoCacheRead(const IoVolume *volume, uint64_t offset, size_t size, IoMemory memory, void *buffer, bool *missed);
-Status IoCacheWrite(const IoVolume *volume, uint64_t offset, size_t size, IoMemory memory, const void *buffer);
+// offset and size are bytes from the start of the volume; any alignment. *missed (may be nullptr)
+// is set to true when the disk had to be asked. StatusInvalidParameter: outside the volume.
+Status IoCacheRead(const IoVolume *volume, uint64_t offset, size_t size, IoMemory memory,
+                   void *buffer, bool *missed);
+Status IoCacheWrite(const IoVolume *volume, uint64_t offset, size_t size, IoMemory memory,
+                    const void *buffer);
 Status IoCacheZero(const IoVolume *volume, uint64_t offset, size_t size);
-// Starts reading what is not cached yet and returns; the number of bytes asked for. A hint: errors vanish.
+// Starts reading what is not cached yet and returns; the number of bytes asked for. A hint: errors
+// vanish.
 size_t IoCachePrefetch(const IoVolume *volume, uint64_t offset, size_t size);
-// Everything written so far is on the medium, or the error that prevents it; what could not be written
-// stays in the cache and is tried again by the next flush.
+// Everything written so far is on the medium, or the error that prevents it; what could not be
+// written stays in the cache and is tried again by the next flush.
 Status IoCacheFlush(const IoVolume *volume);
 uint64_t IoCacheBytes(void);
 
@@ -98,22 +114,23 @@ uint64_t IoCacheBytes(void);
 typedef enum IoInputKind : uint8_t { InputKey, InputMouseRelative, InputMouseAbsolute } IoInputKind;
 typedef struct IoInputEvent {
     IoInputKind Kind;
-    bool Pressed;        // InputKey
-    uint16_t Code;       // InputKey: KeyCode of MetalKeys.h
-    int32_t X, Y;        // relative: pixels; absolute: 0..65535 of the screen
-    int32_t Wheel;       // notches, positive away from the user
-    uint32_t Buttons;    // MouseButton... held now
-    uint64_t Time;       // KeQueryTime
+    bool Pressed;     // InputKey
+    uint16_t Code;    // InputKey: KeyCode of MetalKeys.h
+    int32_t X, Y;     // relative: pixels; absolute: 0..65535 of the screen
+    int32_t Wheel;    // notches, positive away from the user
+    uint32_t Buttons; // MouseButton... held now
+    uint64_t Time;    // KeQueryTime
 } IoInputEvent;
 void IoReportInput(const IoInputEvent *event); // any level
 // Waits for the next event (UserWait semantics do not apply: for the window thread).
 Status IoReadInput(IoInputEvent *event, uint64_t timeout);
-void IoSetKeyboardLeds(uint32_t modifiers); // ModifierCapsLock, ModifierNumLock
+void IoSetKeyboardLeds(uint32_t modifiers);                   // ModifierCapsLock, ModifierNumLock
 void IoRegisterKeyboardLeds(void (*set)(uint32_t modifiers)); // by the keyboard's driver, once
 uint64_t IoGetInputDropped(void);
 
 // ---- ACPI (ports/acpica behind it)
-// Starts ACPI from a thread of its own a moment later: tables, namespace, SCI, power button. StatusNotFound: no tables.
+// Starts ACPI from a thread of its own a moment later: tables, namespace, SCI, power button.
+// StatusNotFound: no tables.
 Status AcpiStart(const LoaderParams *loader);
 // Called at PassiveLevel when the power button is pressed.
 void AcpiRegisterPowerButton(void (*pressed)(void));

@@ -128,8 +128,8 @@ bool Ps2DecodeKey(Ps2KeyDecoder *decoder, uint8_t byte, uint16_t *key, bool *pre
 
 #define MOUSE_ALWAYS_ONE 0x08
 #define MOUSE_OVERFLOW   0xC0
-// Nanoseconds. A packet's bytes come a millisecond apart, but a virtual machine can stand still between two of them:
-// a gap is only taken for a lost byte when it is longer than any such stop.
+// Nanoseconds. A packet's bytes come a millisecond apart, but a virtual machine can stand still
+// between two of them: a gap is only taken for a lost byte when it is longer than any such stop.
 #define MOUSE_GAP 1000000000ull
 
 bool Ps2DecodeMouse(Ps2MouseDecoder *decoder, uint8_t byte, uint64_t time, Ps2MouseEvent *event)
