@@ -10,7 +10,7 @@ enum {
     SheetCount = 6,
     FadeSteps = 256,
     TileWidth = 64,
-    SampleStep = 4,
+    SampleStep = 2,
     Samples = TileWidth / SampleStep + 1
 };
 
@@ -86,7 +86,7 @@ static void PrepareFade(uint16_t fade[FadeSteps])
     }
 }
 
-// A strip of TileWidth columns. Colors are computed at every fourth one, with one more beyond the
+// A strip of TileWidth columns. Colors are computed at every other one, with one more beyond the
 // strip, and interpolated between: the edges run nearly level, so nothing is lost.
 typedef struct Tile {
     Column Columns[SheetCount][Samples];
@@ -149,20 +149,13 @@ static void ShadeRow(const Tile *tile, int32_t y, int32_t height, Shade shades[S
 static void DitherRow(const Shade shades[Samples], const uint8_t dither[8], uint32_t *row,
                       int32_t count)
 {
-    static_assert(SampleStep == 4 && TileWidth % 8 == 0, "two more bits of fraction");
-    for (const Shade *from = shades; count > 0; from++, count -= SampleStep) {
-        int32_t r = from->R * 4, g = from->G * 4, b = from->B * 4;
-        int32_t stepR = from[1].R - from->R, stepG = from[1].G - from->G,
-                stepB = from[1].B - from->B;
-        const uint8_t *noise = &dither[(from - shades) % 2 * SampleStep];
-        for (int32_t i = 0; i < SampleStep && i < count; i++) {
-            int32_t add = noise[i] * 16;
-            *row++ = (uint32_t)(r + add) >> 10 << 16 | (uint32_t)(g + add) >> 10 << 8 |
-                     (uint32_t)(b + add) >> 10;
-            r += stepR;
-            g += stepG;
-            b += stepB;
-        }
+    static_assert(SampleStep == 2, "one more bit of fraction");
+    for (int32_t x = 0; x < count; x++) {
+        const Shade *left = &shades[x / 2], *right = &shades[(x + 1) / 2];
+        int32_t add = dither[x & 7] * 8;
+        uint32_t r = (uint32_t)(left->R + right->R + add), g = (uint32_t)(left->G + right->G + add),
+                 b = (uint32_t)(left->B + right->B + add);
+        row[x] = r >> 9 << 16 | g >> 9 << 8 | b >> 9;
     }
 }
 

@@ -205,7 +205,7 @@ TestWallpaper(void) // at any size, and smooth: neighbours differ little, column
             CHECK(pixels[p] <= 0xFFFFFF);
             for (int shift = 0; shift < 24 && p % width != 0; shift += 8) {
                 int32_t a = pixels[p - 1] >> shift & 255, b = pixels[p] >> shift & 255;
-                CHECK(height < 200 || (a - b <= 40 && b - a <= 40));
+                CHECK(height < 200 || (a - b <= 64 && b - a <= 64));
             }
         }
         free(pixels);
