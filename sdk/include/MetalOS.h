@@ -4,8 +4,18 @@
 // Conventions
 //   * Every call that can fail returns a Status; results go through pointers and are written only
 //   on
-//     success (unless said otherwise). StatusInvalidParameter and StatusInvalidAddress (a pointer
-//     the program may not access) can come from every call and are not repeated below.
+//     success (unless said otherwise). These are not repeated below:
+//       any call                  StatusInvalidParameter, StatusInvalidAddress (a pointer the
+//       program
+//                                 may not access), StatusNoMemory
+//       calls that take a handle  StatusInvalidHandle (not open), StatusWrongType,
+//       StatusAccessDenied
+//                                 (opened without that right)
+//       calls that make a handle  StatusTooManyHandles
+//       calls that take a path    StatusNotFound, StatusPathNotFound (a folder on the way is
+//       missing),
+//                                 StatusNotADirectory, StatusInvalidName, StatusNameTooLong
+//       calls that use the disk   StatusIoError, StatusCorrupt, StatusDeviceNotReady
 //   * Strings are UTF-8. Paths run from the root of the boot volume, parts joined by '/' ('\' is
 //     accepted); a path without a leading '/' starts at the process's current directory.
 //   * A Handle belongs to the process. CloseHandle gives it back; the end of the process closes
@@ -98,7 +108,7 @@ typedef struct ProcessInfo {
     char Name[64];       // file name of the program
 } ProcessInfo;
 
-// Information about a process (CurrentProcess or a handle). StatusInvalidHandle, StatusWrongType.
+// Information about a process: CurrentProcess or a handle, which may be of one that has ended.
 METALOS_API Status GetProcessInfo(Handle process, ProcessInfo *info);
 
 typedef struct CreateProcessParameters {
@@ -113,47 +123,55 @@ typedef struct CreateProcessParameters {
 
 // Starts a program. Its first word is looked up as a path, or, when it has no '/', in the current
 // directory, then /apps, then /system; ".exe" is added when missing. *process is a handle that is
-// signalled when the process has ended. StatusNotFound, StatusBadImage, StatusImportNotFound,
-// StatusNoMemory, StatusInvalidHandle.
+// signalled when the process has ended. StatusBadImage (the file is no program),
+// StatusImportNotFound (mosrt.dll lacks what it imports), StatusInvalidHandle (a standard handle),
+// StatusLimitReached. Other libraries are loaded by the new process, which ends with exit code 127
+// when one is missing.
 METALOS_API Status CreateProcess(const CreateProcessParameters *parameters, Handle *process);
-// Ends the calling process with all its threads.
+// Ends the calling process with all its threads, at once: `exit` runs atexit functions, tells
+// libraries and flushes streams before.
 METALOS_API void ExitProcess(uint32_t exitCode) __attribute__((noreturn));
-// Ends another process (or, with CurrentProcess, the caller).
+// Ends another process (or, with CurrentProcess, the caller). One that has ended stays as it is.
 METALOS_API Status TerminateProcess(Handle process, uint32_t exitCode);
 
 typedef uint32_t (*ThreadEntry)(void *argument);
 // Starts a thread of the calling process at entry(argument). stackSize in bytes, 0: 1 MiB.
-// *thread is signalled when the thread has ended. StatusNoMemory, StatusLimitReached.
+// *thread is signalled when the thread has ended. StatusLimitReached, StatusNoAddressSpace.
 METALOS_API Status CreateThread(ThreadEntry entry, void *argument, size_t stackSize,
                                 Handle *thread);
+// Ends the calling thread; the process ends with its last thread, as by `exit`.
 METALOS_API void ExitThread(uint32_t exitCode) __attribute__((noreturn));
 // StatusWouldBlock while the thread still runs.
 METALOS_API Status GetThreadExitCode(Handle thread, uint32_t *exitCode);
 METALOS_API uint32_t GetCurrentThreadId(void);
 METALOS_API uint32_t GetCurrentProcessId(void);
-// priority: 1 (lowest) to 15; 8 is normal.
+// priority: 1 (lowest) to 15; 8 is normal. Of a thread of this process: CurrentThread or a handle.
 METALOS_API Status SetThreadPriority(Handle thread, uint32_t priority);
 // Sleeps at least that long; 0 gives up the processor to threads of the same priority.
 METALOS_API void Sleep(uint32_t milliseconds);
 
 // -------------------------------------------------------------------------------- waiting, events
 
+// The object goes when its last handle is closed and nobody uses it any more. Not for pseudo
+// handles.
 METALOS_API Status CloseHandle(Handle handle);
-// A second handle to the same object, in the calling process.
+// A second handle to the same object, in the calling process. Of a pseudo handle: a real one.
 METALOS_API Status DuplicateHandle(Handle handle, Handle *duplicate);
 // An auto-reset event lets one waiter through per SetEvent, a manual-reset one all until
 // ResetEvent.
 METALOS_API Status CreateEvent(bool manualReset, bool initiallySet, Handle *event);
 METALOS_API Status SetEvent(Handle event);
 METALOS_API Status ResetEvent(Handle event);
-// Waits for an event, process or thread. StatusTimeout, StatusWrongType.
+// Waits for an event, process or thread. StatusTimeout; StatusWrongType for what is never
+// signalled.
 METALOS_API Status WaitForSingleObject(Handle object, uint32_t timeout);
 // Waits until one (*index says which) or, with waitAll, every one of count <= 64 objects is
-// signalled.
+// signalled; then auto-reset events are taken all at once. index may be NULL. StatusTimeout.
 METALOS_API Status WaitForMultipleObjects(size_t count, const Handle *objects, bool waitAll,
                                           uint32_t timeout, size_t *index);
-// Sleeps while *address == expected, until WakeByAddress or the time-out. StatusWouldBlock when the
-// value already differs. address is 4-byte aligned. Wake-ups may be spurious.
+// Sleeps while *address == expected, until WakeByAddress or the time-out (StatusTimeout).
+// StatusWouldBlock when the value already differs. address is 4-byte aligned. Wake-ups may be
+// spurious.
 METALOS_API Status WaitOnAddress(const volatile uint32_t *address, uint32_t expected,
                                  uint32_t timeout);
 // Wakes up to count threads of this process that wait on address.
@@ -180,8 +198,9 @@ typedef struct MemoryInfo {
 METALOS_API Status VirtualAlloc(void **base, size_t size, MemoryProtection protection);
 // Frees the whole allocation that starts at base. StatusNotFound.
 METALOS_API Status VirtualFree(void *base);
-// Changes whole pages inside one allocation or image.
+// Changes whole pages inside one allocation or image. StatusInvalidAddress outside of one.
 METALOS_API Status VirtualProtect(void *base, size_t size, MemoryProtection protection);
+// The region around an address; StatusInvalidAddress outside a program's range of addresses.
 METALOS_API Status VirtualQuery(const void *address, MemoryInfo *info);
 
 // ----------------------------------------------------------------------------------------- files
@@ -215,8 +234,8 @@ typedef struct VolumeInfo {
 } VolumeInfo;
 
 // Opens or creates a file. "/device/console" is the machine's console (COM1).
-// StatusNotFound, StatusPathNotFound, StatusAlreadyExists, StatusIsADirectory, StatusInvalidName,
-// StatusNameTooLong, StatusAccessDenied (read-only file), StatusSharingViolation, StatusDiskFull.
+// StatusAlreadyExists, StatusIsADirectory, StatusAccessDenied (read-only file), StatusDiskFull,
+// StatusSharingViolation.
 METALOS_API Status CreateFile(const char *path, uint32_t access, FileDisposition disposition,
                               Handle *file);
 // Reads up to size bytes at the file position; *transferred says how many. At the end of the file,
@@ -225,26 +244,31 @@ METALOS_API Status ReadFile(Handle file, void *buffer, size_t size, size_t *tran
 // Writes at the file position. *transferred is valid on errors too. A pipe waits for room.
 // StatusDiskFull, StatusPipeBroken, StatusFileTooLarge (4 GiB - 1 on FAT32), StatusAccessDenied.
 METALOS_API Status WriteFile(Handle file, const void *buffer, size_t size, size_t *transferred);
-// Moves the position; past the end is allowed. *position (may be NULL) is the new one, from the
-// start.
+// Moves the position; past the end is allowed, before the start is StatusInvalidParameter.
+// *position (may be NULL) is the new one, from the start.
 METALOS_API Status SetFilePointer(Handle file, int64_t offset, FileOrigin origin,
                                   uint64_t *position);
-// Cuts or extends (zero-filled) the file to size bytes.
+// Cuts or extends (zero-filled) the file to size bytes. StatusDiskFull, StatusFileTooLarge.
 METALOS_API Status SetFileSize(Handle file, uint64_t size);
 // Everything written so far is on the disk when this returns.
 METALOS_API Status FlushFile(Handle file);
 METALOS_API Status GetFileInfo(Handle file, FileInfo *info);
 METALOS_API Status GetPathInfo(const char *path, FileInfo *info);
-// Removes a file. StatusSharingViolation while it is open anywhere.
+// Removes a file. StatusSharingViolation while it is open anywhere, StatusIsADirectory,
+// StatusAccessDenied (read-only).
 METALOS_API Status DeleteFile(const char *path);
 // Renames or moves within the volume; an existing file at the target is replaced, a directory not.
+// StatusAlreadyExists, StatusSharingViolation, StatusAccessDenied, StatusDiskFull.
 METALOS_API Status MoveFile(const char *from, const char *to);
+// StatusAlreadyExists, StatusDiskFull.
 METALOS_API Status CreateDirectory(const char *path);
-// StatusDirectoryNotEmpty.
+// StatusDirectoryNotEmpty, StatusSharingViolation.
 METALOS_API Status RemoveDirectory(const char *path);
+// Opens a directory for ReadDirectory, from its first entry.
 METALOS_API Status OpenDirectory(const char *path, Handle *directory);
 // The next entry ("." and ".." are never listed). StatusNoMoreEntries after the last.
 METALOS_API Status ReadDirectory(Handle directory, DirectoryEntry *entry);
+// Where paths without a leading '/' start, for this process and those it starts.
 METALOS_API Status SetCurrentDirectory(const char *path);
 // buffer receives the absolute path. StatusBufferTooSmall.
 METALOS_API Status GetCurrentDirectory(char *buffer, size_t size);
@@ -263,12 +287,18 @@ METALOS_API Handle GetStandardHandle(StandardHandle which);
 // ------------------------------------------------------------------------------------- libraries
 
 typedef struct Library *LibraryHandle;
-// Loads a DLL (looked up like a program, ".dll" added when missing) with everything it imports and
-// calls its DllMain. StatusNotFound, StatusBadImage, StatusImportNotFound.
+// Loads a DLL with everything it imports, each attached before its importer. A name without '/' is
+// looked for in the program's folder, the current directory, /apps and /system; ".dll" is added
+// when missing. A library that is there already is only counted. StatusBadImage,
+// StatusImportNotFound, StatusCancelled (a DllMain refused), StatusLimitReached.
 METALOS_API Status LoadLibrary(const char *name, LibraryHandle *library);
+// The address of a function or variable that the library exports. StatusNotFound.
 METALOS_API Status GetProcAddress(LibraryHandle library, const char *name, void **address);
-// Unloads once every LoadLibrary has been paired.
+// Unloads once every LoadLibrary has been paired and no other library imports it.
 METALOS_API Status FreeLibrary(LibraryHandle library);
+// A DLL may define `int DllMain(void *base, uint32_t reason, void *reserved)`: called when it is
+// loaded (0 refuses), unloaded, and by every thread that starts or ends meanwhile. It may load
+// libraries but must not wait for other threads.
 enum { DllProcessDetach = 0, DllProcessAttach = 1, DllThreadAttach = 2, DllThreadDetach = 3 };
 
 // --------------------------------------------------------------------------------------- windows
@@ -298,8 +328,8 @@ typedef struct WindowBuffer {
     uint32_t Stride; // pixels from a row to the next
 } WindowBuffer;
 
-// Makes a window; its handle is closed with CloseHandle. The buffer starts black. StatusNoMemory,
-// StatusLimitReached.
+// Makes a window; CloseHandle closes it and takes its buffer away. The buffer starts black.
+// StatusLimitReached, StatusNoAddressSpace.
 METALOS_API Status AllocWindow(const WindowParameters *parameters, Handle *window,
                                WindowBuffer *buffer);
 // Shows what changed inside *area (client coordinates; NULL: everything). Returns when the pixels
