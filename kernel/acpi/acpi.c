@@ -68,7 +68,7 @@ static void SelectInterruptModel(void)
     (void)acpi_evaluate_object(nullptr, "\\_PIC", &arguments, nullptr);
 }
 
-static acpi_status RunSteps(const char **step)
+static acpi_status RunSteps(const char *volatile *step)
 {
     *step = "cannot start";
     acpi_status status = acpi_initialize_subsystem();
@@ -92,21 +92,36 @@ static acpi_status RunSteps(const char **step)
     return status;
 }
 
-static void Start(void *context)
+// Broken tables can make the interpreter itself fault. The start then ends here, and ACPICA is not entered again.
+static void *beforeStart[5]; // what __builtin_setjmp keeps
+static void AbandonStart(void) { __builtin_longjmp(beforeStart, 1); }
+
+static void StartGuarded(void)
 {
-    (void)KeWaitForObject(&hurry, KernelWait, START_DELAY);
-    const char *step;
-    uint64_t begin = HalReadTsc(), time = KeQueryTime();
+    static const char *volatile step; // outlives the jump
+    if (__builtin_setjmp(beforeStart)) {
+        KeLog(LogError, "acpi: %s: the firmware's tables crash the interpreter; the system runs without", step);
+        return;
+    }
+    KeSetFaultResume(AbandonStart);
+    uint64_t time = KeQueryTime();
     acpi_status status = RunSteps(&step);
     if (ACPI_SUCCESS(status)) {
         AttachButtons();
         (void)acpi_update_all_gpes();
-        usable = true;
-        KeLog(LogInfo, "acpi: running, in %llu us, %llu ticks", (unsigned long long)(KeQueryTime() - time) / 1000,
-              (unsigned long long)(HalReadTsc() - begin));
-    } else {
-        KeLog(LogWarning, "acpi: %s: %s; the system runs without", step, acpi_format_exception(status));
     }
+    KeSetFaultResume(nullptr);
+    usable = ACPI_SUCCESS(status);
+    if (usable)
+        KeLog(LogInfo, "acpi: running, in %llu us", (unsigned long long)(KeQueryTime() - time) / 1000);
+    else
+        KeLog(LogWarning, "acpi: %s: %s; the system runs without", step, acpi_format_exception(status));
+}
+
+static void Start(void *context)
+{
+    (void)KeWaitForObject(&hurry, KernelWait, START_DELAY);
+    StartGuarded();
     KeSetEvent(&started);
 }
 

@@ -251,6 +251,10 @@ void KeRegisterPageFaultHandler(bool (*handler)(uint64_t address, uint64_t error
 void KeRegisterUserFaultHandler(void (*handler)(KTrapFrame *frame, uint64_t faultAddress));
 // Code that may touch user memory: a fault between `begin` and `end` continues at `resume`.
 void KeRegisterFaultRange(uint64_t begin, uint64_t end, uint64_t resume);
+// The next exception of the current thread's kernel code at PassiveLevel that nothing else resolves continues at
+// `resume`, on the stack as it was, instead of stopping the machine; nullptr: no longer. For code that works on
+// untrusted data and is not ours.
+void KeSetFaultResume(void (*resume)(void));
 
 // -------------------------------------------------------------------------------- processors
 typedef struct KPrcb KPrcb; // complete in ke_prcb.h

@@ -57,6 +57,7 @@ struct KThread {
     KTimerNode TimeOut;     // [d]
 
     // ---- ending
+    uint64_t FaultResume;             // [t] where a fault of its kernel code continues; 0: nowhere
     uint32_t ExitCode;                // [t] until Header is signalled, then [c]
     void (*Cleanup)(KThread *thread); // [c]
 

@@ -89,6 +89,21 @@ static bool ResolvePageFault(KTrapFrame *frame, uint64_t address)
     return resolved;
 }
 
+void KeSetFaultResume(void (*resume)(void))
+{
+    KiGetPrcb()->Hal.Thread->FaultResume = (uint64_t)resume;
+}
+
+static bool ResumeGuardedThread(KTrapFrame *frame)
+{
+    KThread *thread = KiGetPrcb()->Hal.Thread;
+    if (KiGetIrql() != PassiveLevel || thread == nullptr || thread->FaultResume == 0)
+        return false;
+    frame->Rip = thread->FaultResume;
+    thread->FaultResume = 0;
+    return true;
+}
+
 static void HandlePageFault(KTrapFrame *frame)
 {
     uint64_t address = HalReadCr2();
@@ -104,6 +119,8 @@ static void HandlePageFault(KTrapFrame *frame)
         frame->Rip = range->Resume;
         return;
     }
+    if (ResumeGuardedThread(frame))
+        return;
     KeBugCheckFrame(KiGetIrql() > PassiveLevel ? BugCheckIrqlNotLessOrEqual : BugCheckPageFault,
                     address, KiGetIrql() > PassiveLevel ? KiGetIrql() : frame->ErrorCode,
                     frame->ErrorCode >> 1 & 1, frame->Rip, nullptr, frame);
@@ -137,6 +154,8 @@ static void HandleException(KTrapFrame *frame)
         frame->Rip = range->Resume;
         return;
     }
+    if (frame->Vector != TrapDebug && ResumeGuardedThread(frame))
+        return;
     KeBugCheckFrame(BugCheckUnhandledException, frame->Vector, frame->Rip, frame->ErrorCode, 0,
                     nullptr, frame);
 }
