@@ -153,7 +153,10 @@ static Status StartInit(const LoaderParams *loader)
     return SysStartInit();
 }
 
-static void PowerButtonPressed(void) { SysRequestShutdown(ShutdownPowerOff, 0); }
+static void PowerButtonPressed(void)
+{
+    SysRequestShutdown(ShutdownPowerOff, 0);
+}
 
 static Status StartAcpi(const LoaderParams *loader)
 {
@@ -179,23 +182,11 @@ static const StartupStep Steps[] = {
 
 // ------------------------------------------------------------------------------------- the order
 
-static const char *Describe(Status status)
-{
-    switch (status) {
-#define STATUS_TEXT(name, value, text)                                                             \
-    case name:                                                                                     \
-        return text;
-        METALOS_STATUS_LIST(STATUS_TEXT)
-#undef STATUS_TEXT
-    }
-    return "unknown status";
-}
-
 static void Report(const StartupStep *step, Status status)
 {
     char message[160];
     RtlFormat(message, sizeof(message), "MetalOS cannot start %s: %s%s%s%s", step->Name,
-              Describe(status), step->Needs != nullptr ? " (" : "",
+              RtlStatusText(status), step->Needs != nullptr ? " (" : "",
               step->Needs != nullptr ? step->Needs : "", step->Needs != nullptr ? ")" : "");
     if (step->Required)
         KeBugCheckFrame(BugCheckInitialization, (uint64_t)step->Run, status, 0, 0, message,

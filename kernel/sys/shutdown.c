@@ -79,7 +79,7 @@ static void ShutDown(void)
     WinShutdown();
     Status status = FsShutdown();
     if (status != StatusSuccess)
-        KeLog(LogError, "shutdown: files could not all be written, status %d", status);
+        KeLog(LogError, "shutdown: files could not all be written: %s", RtlStatusText(status));
     IoShutdown();
     KeLog(LogInfo, "shutdown: exit code %d", ExitCode);
     if (Action == ShutdownRestart)

@@ -76,7 +76,7 @@ Status SysStartProgram(const char *commandLine)
     if (status == StatusSuccess)
         ObDereference(process);
     else
-        KeLog(LogWarning, "sys: cannot start '%s', status %d", commandLine, status);
+        KeLog(LogWarning, "sys: cannot start '%s': %s", commandLine, RtlStatusText(status));
     return status;
 }
 
@@ -85,13 +85,13 @@ Status SysStartInit(void)
     PsProcess *process;
     Status status = SysiOpenImage(SysImageLibrary, RUNTIME_PATH, "/", nullptr, &Runtime);
     if (status != StatusSuccess) {
-        KeLog(LogError, "sys: cannot open " RUNTIME_PATH ", status %d", status);
+        KeLog(LogError, "sys: cannot open " RUNTIME_PATH ": %s", RtlStatusText(status));
         return status;
     }
     status = StartOnConsole(INIT_PATH, &process);
     if (status == StatusSuccess)
         SysiWatchInit(process);
     else
-        KeLog(LogError, "sys: cannot start " INIT_PATH ", status %d", status);
+        KeLog(LogError, "sys: cannot start " INIT_PATH ": %s", RtlStatusText(status));
     return status;
 }

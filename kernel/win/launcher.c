@@ -122,26 +122,15 @@ static void ListPrograms(void)
     KeReleaseMutex(&WiMutex);
 }
 
-static const char *StatusText(Status status)
-{
-    switch (status) {
-#define STATUS_TEXT(name, value, text)                                                             \
-    case name:                                                                                     \
-        return text;
-        METALOS_STATUS_LIST(STATUS_TEXT)
-#undef STATUS_TEXT
-    }
-    return "it failed";
-}
-
 static void StartProgram(const char *command)
 {
     Status status = Starter != nullptr ? Starter(command) : StatusNotSupported;
     if (status == StatusSuccess)
         return;
-    KeLog(LogWarning, "win: %s could not be started: %s", command, StatusText(status));
+    KeLog(LogWarning, "win: %s could not be started: %s", command, RtlStatusText(status));
     char notice[sizeof(WiDesktop.Notice)];
-    RtlFormat(notice, sizeof(notice), "%s could not be started: %s.", command, StatusText(status));
+    RtlFormat(notice, sizeof(notice), "%s could not be started: %s.", command,
+              RtlStatusText(status));
     KeAcquireMutex(&WiMutex);
     WiDeskNotify(&WiDesktop, notice);
     WiPresent();

@@ -1,6 +1,18 @@
-// misc.c - checksums.
+// misc.c - texts of statuses, checksums.
 // SPDX-License-Identifier: MIT
 #include "rtl/rtl.h"
+
+const char *RtlStatusText(Status status)
+{
+    switch (status) {
+#define STATUS_TEXT(name, value, text)                                                             \
+    case name:                                                                                     \
+        return text;
+        METALOS_STATUS_LIST(STATUS_TEXT)
+#undef STATUS_TEXT
+    }
+    return "an unknown error";
+}
 
 // CRC-32 of IEEE 802.3 (also GPT's, UEFI specification 5.3.2), four bits at a time: the table is small
 // enough to read and fast enough for headers.

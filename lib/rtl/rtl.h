@@ -89,5 +89,7 @@ void RtlSetBits(RtlBitmap *map, size_t start, size_t count, bool value);
 // The first of count clear bits in a row at or after start; SIZE_MAX when there is none.
 size_t RtlFindClearBits(const RtlBitmap *map, size_t start, size_t count);
 
-// ---- checksums and random numbers (misc.c)
+// ---- statuses and checksums (misc.c)
+// What happened, as the end of a sentence: "the disk is full".
+const char *RtlStatusText(Status status);
 uint32_t RtlCrc32(uint32_t crc, const void *data, size_t size); // IEEE 802.3, start with 0
