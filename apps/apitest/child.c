@@ -46,6 +46,11 @@ static uint32_t SleepForEver(void *argument)
         Sleep(1000);
 }
 
+static uint32_t ReadStream(void *argument)
+{
+    return (uint32_t)getchar();
+}
+
 static uint32_t EndSoon(void *argument)
 {
     Sleep(20);
@@ -61,6 +66,11 @@ static uint32_t EndProcessLater(void *argument)
 static void AtExitWrites(void)
 {
     printf("at exit\n");
+}
+
+static void AtExitExits(void)
+{
+    exit(4);
 }
 
 static int Fault(const char *how)
@@ -151,6 +161,8 @@ int ChildMain(int argc, char **argv)
         abort();
     if (!strcmp(what, "atexit")) {
         atexit(AtExitWrites);
+        if (*argument)
+            atexit(AtExitExits);
         printf("before\n");
         return 0;
     }
@@ -193,6 +205,12 @@ int ChildMain(int argc, char **argv)
         (void)CreateThread(EndProcessLater, (void *)11, 0, &thread);
         for (;;)
             Sleep(1000);
+    }
+    if (!strcmp(what, "reader")) { // main returns while a thread waits for input
+        printf("flushed\n");
+        (void)CreateThread(ReadStream, nullptr, 0, &thread);
+        Sleep(50);
+        return 6;
     }
     if (!strcmp(what, "together")) { // all threads end at about the same time, the first one too
         printf("flushed\n");

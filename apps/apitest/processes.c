@@ -78,6 +78,8 @@ static void TestOutput(void)
     CHECK(strstr(output, "printed\n") && strstr(output, "put\n") && strstr(output, "to stderr\n"));
     EQUAL(Capture("atexit", output, sizeof output), 0);
     TEXT(output, "before\nat exit\n");
+    EQUAL(Capture("atexit again", output, sizeof output), 4);
+    TEXT(output, "before\nat exit\n");
     EQUAL(Capture(
               "arguments one \"two words\" \"a \\\"quote\\\"\" \\back\\slash \"end\\\\\" \"\" last",
               output, sizeof output),
@@ -86,6 +88,12 @@ static void TestOutput(void)
     EQUAL(Capture("many 10000", output, sizeof output), 0);
     EQUAL(strlen(output), 90000);
     CHECK(!strncmp(output + 89991, "0000270f\n", 9));
+    Handle read, write, process;
+    OK(CreatePipe(&read, &write));
+    OK(StartChild("reader", read, InvalidHandle, InvalidHandle, &process));
+    EQUAL(EndChild(process), 6);
+    OK(CloseHandle(read));
+    OK(CloseHandle(write));
     for (int i = 0; i < 5; i++) {
         EQUAL(Capture("together", output, sizeof output), 14);
         TEXT(output, "flushed\n");
