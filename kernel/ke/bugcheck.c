@@ -119,7 +119,8 @@ void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, 
     KiBreakLogLock();
     switch (Depth++) {
     case 0:
-        HalFreezeOtherProcessors();
+        if (KeGetProcessorCount() > 1) // others are the firmware's, in code that may be gone
+            HalFreezeOtherProcessors();
         if (Reporter != nullptr)
             Reporter(&bugCheck);
         else
