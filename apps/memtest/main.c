@@ -1,7 +1,8 @@
 // memtest.exe - memory as a program sees it, driven by the tests.
-//   memtest.exe costs    executes marks around page faults and memory calls, for counting instructions
-//   memtest.exe exhaust  takes all memory there is, uses every byte of it and gives it back
-//   memtest.exe overrun  runs down its stack past the guard page; must be ended, not the machine
+//   memtest.exe costs    executes marks around page faults and memory calls, for counting
+//   instructions memtest.exe exhaust  takes all memory there is, uses every byte of it and gives it
+//   back memtest.exe overrun  runs down its stack past the guard page; must be ended, not the
+//   machine
 // SPDX-License-Identifier: MIT
 #include "MetalOS.h"
 #include "rtl/mark.h"
@@ -26,7 +27,8 @@ enum { // marks, in pairs of before and after
         RTL_MARK((mark) + 1);                                                                      \
     } while (0)
 
-static volatile char data[Rounds * Page] = {1}; // initialised: pages of the image, copied when written
+static volatile char data[Rounds * Page] = {
+    1}; // initialised: pages of the image, copied when written
 
 static int Fail(const char *what, Status status)
 {
@@ -73,7 +75,10 @@ static int Costs(void)
 
 // ---- exhaust
 enum { MostBlocks = 20000 };
-static struct { unsigned char *Base; size_t Size; } blocks[MostBlocks];
+static struct {
+    unsigned char *Base;
+    size_t Size;
+} blocks[MostBlocks];
 
 static size_t TakeEverything(uint64_t *total)
 {
@@ -106,7 +111,8 @@ static int Exhaust(void)
             blocks[i].Base[at] = (unsigned char)(i + at / Page);
     for (size_t i = 0; i < count; i++)
         for (size_t at = 0; at < blocks[i].Size; at += Page)
-            if (blocks[i].Base[at] != (unsigned char)(i + at / Page) || blocks[i].Base[at + 1] != 0) {
+            if (blocks[i].Base[at] != (unsigned char)(i + at / Page) ||
+                blocks[i].Base[at + 1] != 0) {
                 printf("memtest: wrong byte in block %zu at %zu\n", i, at);
                 return 1;
             }
@@ -116,10 +122,12 @@ static int Exhaust(void)
             return Fail("VirtualFree", status);
     }
     (void)GetSystemInfo(&after);
-    printf("memtest: took %llu KiB of %llu KiB free, %llu KiB free afterwards\n", (unsigned long long)total / 1024,
-           (unsigned long long)before.FreeMemory / 1024, (unsigned long long)after.FreeMemory / 1024);
+    printf("memtest: took %llu KiB of %llu KiB free, %llu KiB free afterwards\n",
+           (unsigned long long)total / 1024, (unsigned long long)before.FreeMemory / 1024,
+           (unsigned long long)after.FreeMemory / 1024);
     // Dropped caches may add to it; nothing may be missing but a few tables and slabs.
-    return total > before.FreeMemory / 2 && after.FreeMemory + (256 << 10) > before.FreeMemory ? 0 : 1;
+    return total > before.FreeMemory / 2 && after.FreeMemory + (256 << 10) > before.FreeMemory ? 0
+                                                                                               : 1;
 }
 
 // ---- overrun

@@ -1,19 +1,22 @@
 // acpi.c - ACPI on top of ACPICA: start, power button, power-off.
 //
-// Loading the namespace and running the devices' initialisation methods takes tens of millions of instructions and
-// nothing of it is needed to reach the desktop: interrupts, the clock and PCI find their tables by themselves
-// (HalFindAcpiTable). So a system thread does it a moment after start-up, or at once when the machine is to be switched off
-// before that. If the firmware's tables are broken, a line in the log says so and the system runs on without a
-// power button; power-off then goes through the firmware's runtime services.
+// Loading the namespace and running the devices' initialisation methods takes tens of millions of
+// instructions and nothing of it is needed to reach the desktop: interrupts, the clock and PCI find
+// their tables by themselves (HalFindAcpiTable). So a system thread does it a moment after
+// start-up, or at once when the machine is to be switched off before that. If the firmware's tables
+// are broken, a line in the log says so and the system runs on without a power button; power-off
+// then goes through the firmware's runtime services.
 //
-// Every wait is bounded: ACPICA bounds its own polling and the methods' loops, AcpiPowerOff bounds its wait for the start.
+// Every wait is bounded: ACPICA bounds its own polling and the methods' loops, AcpiPowerOff bounds
+// its wait for the start.
 // SPDX-License-Identifier: MIT
 #include "acpii.h"
 
-#define START_DELAY   1000000000ull // ns after start-up; a program that starts needs the processor first
-#define START_TIMEOUT 5000000000ull // ns for the start, once it is in a hurry
-#define OFF_TIMEOUT   3000000000ull // ns for the hardware to react
-#define NOTIFY_PRESSED 0x80u        // ACPI 6.4, table 5.160: power button pressed
+#define START_DELAY                                                                                \
+    1000000000ull // ns after start-up; a program that starts needs the processor first
+#define START_TIMEOUT  5000000000ull // ns for the start, once it is in a hurry
+#define OFF_TIMEOUT    3000000000ull // ns for the hardware to react
+#define NOTIFY_PRESSED 0x80u         // ACPI 6.4, table 5.160: power button pressed
 
 PhysicalAddress AcpiiRootPointer;
 
@@ -21,7 +24,10 @@ static KEvent hurry, started; // manual reset
 static volatile bool usable;  // the namespace is loaded and events are on
 static void (*powerButton)(void);
 
-void AcpiRegisterPowerButton(void (*pressed)(void)) { powerButton = pressed; }
+void AcpiRegisterPowerButton(void (*pressed)(void))
+{
+    powerButton = pressed;
+}
 
 static void ReportButton(void *context)
 {
@@ -44,7 +50,8 @@ static void HandleButtonDevice(acpi_handle device, u32 value, void *context)
 
 static acpi_status AttachButtonDevice(acpi_handle device, u32 level, void *context, void **result)
 {
-    if (ACPI_SUCCESS(acpi_install_notify_handler(device, ACPI_DEVICE_NOTIFY, HandleButtonDevice, nullptr)))
+    if (ACPI_SUCCESS(
+            acpi_install_notify_handler(device, ACPI_DEVICE_NOTIFY, HandleButtonDevice, nullptr)))
         KeLog(LogDebug, "acpi: power button device");
     return AE_OK;
 }
@@ -53,14 +60,16 @@ static acpi_status AttachButtonDevice(acpi_handle device, u32 level, void *conte
 static void AttachButtons(void)
 {
     if (!acpi_gbl_reduced_hardware && !(acpi_gbl_FADT.flags & ACPI_FADT_POWER_BUTTON)) {
-        acpi_status status = acpi_install_fixed_event_handler(ACPI_EVENT_POWER_BUTTON, HandleFixedButton, nullptr);
+        acpi_status status =
+            acpi_install_fixed_event_handler(ACPI_EVENT_POWER_BUTTON, HandleFixedButton, nullptr);
         if (ACPI_FAILURE(status))
             KeLog(LogWarning, "acpi: no power button: %s", acpi_format_exception(status));
     }
     (void)acpi_get_devices("PNP0C0C", AttachButtonDevice, nullptr, nullptr);
 }
 
-// Tells the firmware that interrupts go through the I/O APIC (ACPI 6.4, 5.8.1). The method is optional.
+// Tells the firmware that interrupts go through the I/O APIC (ACPI 6.4, 5.8.1). The method is
+// optional.
 static void SelectInterruptModel(void)
 {
     union acpi_object argument = {.integer = {.type = ACPI_TYPE_INTEGER, .value = 1}};
@@ -92,15 +101,21 @@ static acpi_status RunSteps(const char *volatile *step)
     return status;
 }
 
-// Broken tables can make the interpreter itself fault. The start then ends here, and ACPICA is not entered again.
+// Broken tables can make the interpreter itself fault. The start then ends here, and ACPICA is not
+// entered again.
 static void *beforeStart[5]; // what __builtin_setjmp keeps
-static void AbandonStart(void) { __builtin_longjmp(beforeStart, 1); }
+static void AbandonStart(void)
+{
+    __builtin_longjmp(beforeStart, 1);
+}
 
 static void StartGuarded(void)
 {
     static const char *volatile step; // outlives the jump
     if (__builtin_setjmp(beforeStart)) {
-        KeLog(LogError, "acpi: %s: the firmware's tables crash the interpreter; the system runs without", step);
+        KeLog(LogError,
+              "acpi: %s: the firmware's tables crash the interpreter; the system runs without",
+              step);
         return;
     }
     KeSetFaultResume(AbandonStart);
@@ -113,9 +128,11 @@ static void StartGuarded(void)
     KeSetFaultResume(nullptr);
     usable = ACPI_SUCCESS(status);
     if (usable)
-        KeLog(LogInfo, "acpi: running, in %llu us", (unsigned long long)(KeQueryTime() - time) / 1000);
+        KeLog(LogInfo, "acpi: running, in %llu us",
+              (unsigned long long)(KeQueryTime() - time) / 1000);
     else
-        KeLog(LogWarning, "acpi: %s: %s; the system runs without", step, acpi_format_exception(status));
+        KeLog(LogWarning, "acpi: %s: %s; the system runs without", step,
+              acpi_format_exception(status));
 }
 
 static void Start(void *context)

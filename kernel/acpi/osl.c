@@ -1,38 +1,61 @@
-// osl.c - the services ACPICA asks of the operating system (ACPICA programmer reference, "OS services layer").
+// osl.c - the services ACPICA asks of the operating system (ACPICA programmer reference, "OS
+// services layer").
 //
-// ACPICA calls them from system threads at PassiveLevel, but for the locks, the register accessors and
-// acpi_os_execute, which its interrupt handler uses as well, at HighLevel. Those allocate nothing: registers in
-// memory are mapped when first touched, which is in a thread, and deferred calls come from a fixed pool.
+// ACPICA calls them from system threads at PassiveLevel, but for the locks, the register accessors
+// and acpi_os_execute, which its interrupt handler uses as well, at HighLevel. Those allocate
+// nothing: registers in memory are mapped when first touched, which is in a thread, and deferred
+// calls come from a fixed pool.
 // SPDX-License-Identifier: MIT
 #include "acpii.h"
 
 #define TAG_ACPI MM_TAG('A', 'c', 'p', 'i')
 
-acpi_status acpi_os_initialize(void) { return AE_OK; }
-acpi_status acpi_os_terminate(void) { return AE_OK; }
-acpi_physical_address acpi_os_get_root_pointer(void) { return AcpiiRootPointer; }
+acpi_status acpi_os_initialize(void)
+{
+    return AE_OK;
+}
+acpi_status acpi_os_terminate(void)
+{
+    return AE_OK;
+}
+acpi_physical_address acpi_os_get_root_pointer(void)
+{
+    return AcpiiRootPointer;
+}
 
 // Nothing of the firmware's tables is replaced.
-acpi_status acpi_os_predefined_override(const struct acpi_predefined_names *name, acpi_string *value)
+acpi_status acpi_os_predefined_override(const struct acpi_predefined_names *name,
+                                        acpi_string *value)
 {
     *value = nullptr;
     return AE_OK;
 }
-acpi_status acpi_os_table_override(struct acpi_table_header *table, struct acpi_table_header **replacement)
+acpi_status acpi_os_table_override(struct acpi_table_header *table,
+                                   struct acpi_table_header **replacement)
 {
     *replacement = nullptr;
     return AE_OK;
 }
-acpi_status acpi_os_physical_table_override(struct acpi_table_header *table, acpi_physical_address *address, u32 *length)
+acpi_status acpi_os_physical_table_override(struct acpi_table_header *table,
+                                            acpi_physical_address *address, u32 *length)
 {
     *address = 0;
     return AE_OK;
 }
 
 // ---- memory
-void *acpi_os_allocate(acpi_size size) { return MmAllocateHeap(size, TAG_ACPI); }
-void *acpi_os_allocate_zeroed(acpi_size size) { return MmAllocateHeap(size, TAG_ACPI); }
-void acpi_os_free(void *memory) { MmFreeHeap(memory); }
+void *acpi_os_allocate(acpi_size size)
+{
+    return MmAllocateHeap(size, TAG_ACPI);
+}
+void *acpi_os_allocate_zeroed(acpi_size size)
+{
+    return MmAllocateHeap(size, TAG_ACPI);
+}
+void acpi_os_free(void *memory)
+{
+    MmFreeHeap(memory);
+}
 
 void *acpi_os_map_memory(acpi_physical_address where, acpi_size length)
 {
@@ -40,7 +63,10 @@ void *acpi_os_map_memory(acpi_physical_address where, acpi_size length)
     return MmMapDevice(where, length, CachingNormal, &mapping) == StatusSuccess ? mapping : nullptr;
 }
 
-void acpi_os_unmap_memory(void *address, acpi_size size) { MmUnmapDevice(address, size); }
+void acpi_os_unmap_memory(void *address, acpi_size size)
+{
+    MmUnmapDevice(address, size);
+}
 
 acpi_status acpi_os_get_physical_address(void *address, acpi_physical_address *physical)
 {
@@ -48,8 +74,14 @@ acpi_status acpi_os_get_physical_address(void *address, acpi_physical_address *p
     return AE_OK;
 }
 
-u8 acpi_os_readable(void *pointer, acpi_size length) { return TRUE; }
-u8 acpi_os_writable(void *pointer, acpi_size length) { return TRUE; }
+u8 acpi_os_readable(void *pointer, acpi_size length)
+{
+    return TRUE;
+}
+u8 acpi_os_writable(void *pointer, acpi_size length)
+{
+    return TRUE;
+}
 
 // ---- locks for data that the interrupt handler shares
 typedef struct AcpiLock {
@@ -62,9 +94,13 @@ acpi_status acpi_os_create_lock(acpi_spinlock *lock)
     return *lock ? AE_OK : AE_NO_MEMORY;
 }
 
-void acpi_os_delete_lock(acpi_spinlock lock) { MmFreeHeap(lock); }
+void acpi_os_delete_lock(acpi_spinlock lock)
+{
+    MmFreeHeap(lock);
+}
 
-// Outside the ranks: ACPICA takes nothing else meanwhile, and its interrupt may come while any lock is held.
+// Outside the ranks: ACPICA takes nothing else meanwhile, and its interrupt may come while any lock
+// is held.
 acpi_cpu_flags acpi_os_acquire_lock(acpi_spinlock handle)
 {
     AcpiLock *lock = handle;
@@ -115,9 +151,18 @@ acpi_status acpi_os_signal_semaphore(acpi_semaphore handle, u32 units)
 }
 
 // ---- threads and time
-acpi_thread_id acpi_os_get_thread_id(void) { return (uint64_t)KeGetCurrentThread(); }
-u64 acpi_os_get_timer(void) { return HalQueryNanoseconds() / 100; }
-void acpi_os_stall(u32 microseconds) { HalStallNanoseconds(microseconds * 1000ull); }
+acpi_thread_id acpi_os_get_thread_id(void)
+{
+    return (uint64_t)KeGetCurrentThread();
+}
+u64 acpi_os_get_timer(void)
+{
+    return HalQueryNanoseconds() / 100;
+}
+void acpi_os_stall(u32 microseconds)
+{
+    HalStallNanoseconds(microseconds * 1000ull);
+}
 
 void acpi_os_sleep(u64 milliseconds)
 {
@@ -211,11 +256,13 @@ static bool FindOverride(uint32_t irq, MadtOverride *override)
     return false;
 }
 
-acpi_status acpi_os_install_interrupt_handler(u32 interrupt, acpi_osd_handler routine, void *context)
+acpi_status acpi_os_install_interrupt_handler(u32 interrupt, acpi_osd_handler routine,
+                                              void *context)
 {
     if (sciHandler)
         return AE_ALREADY_EXISTS;
-    MadtOverride override = {.Gsi = interrupt, .Flags = 0x0F}; // ACPI 6.4, 5.2.9: SCI_INT is level, active low
+    MadtOverride override = {.Gsi = interrupt,
+                             .Flags = 0x0F}; // ACPI 6.4, 5.2.9: SCI_INT is level, active low
     if (interrupt < 16)
         FindOverride(interrupt, &override);
     bool level = (override.Flags >> 2 & 3) != 1, low = (override.Flags & 3) != 1;
@@ -238,7 +285,9 @@ acpi_status acpi_os_remove_interrupt_handler(u32 interrupt, acpi_osd_handler rou
 acpi_status acpi_os_read_port(acpi_io_address address, u32 *value, u32 width)
 {
     uint16_t port = (uint16_t)address;
-    *value = width == 8 ? HalReadPort8(port) : width == 16 ? HalReadPort16(port) : HalReadPort32(port);
+    *value = width == 8    ? HalReadPort8(port)
+             : width == 16 ? HalReadPort16(port)
+                           : HalReadPort32(port);
     return width == 8 || width == 16 || width == 32 ? AE_OK : AE_BAD_PARAMETER;
 }
 
@@ -281,7 +330,8 @@ static volatile uint8_t *MapRegister(PhysicalAddress address, uint32_t bytes)
     if (found || KeGetCurrentIrql() > DispatchLevel)
         return found;
     void *mapping;
-    if (MmMapDevice(RTL_ALIGN_DOWN(address, PAGE_SIZE), PAGE_SIZE, CachingUncached, &mapping) != StatusSuccess)
+    if (MmMapDevice(RTL_ALIGN_DOWN(address, PAGE_SIZE), PAGE_SIZE, CachingUncached, &mapping) !=
+        StatusSuccess)
         return nullptr;
     KIrql old = KeAcquireSpinLock(&registerLock);
     found = FindRegister(address);
@@ -348,11 +398,13 @@ acpi_status acpi_os_write_memory(acpi_physical_address address, u64 value, u32 w
 static bool FindFunction(const struct acpi_pci_id *id, IoDevice *device)
 {
     *device = (IoDevice){.Bus = IoBusPci,
-                         .PciAddress = (uint32_t)id->bus << 16 | (uint32_t)id->device << 8 | id->function};
+                         .PciAddress =
+                             (uint32_t)id->bus << 16 | (uint32_t)id->device << 8 | id->function};
     return id->segment == 0 && id->bus < 256 && id->device < 32 && id->function < 8;
 }
 
-acpi_status acpi_os_read_pci_configuration(struct acpi_pci_id *id, u32 offset, u64 *value, u32 width)
+acpi_status acpi_os_read_pci_configuration(struct acpi_pci_id *id, u32 offset, u64 *value,
+                                           u32 width)
 {
     IoDevice device;
     if (!FindFunction(id, &device) || (width != 8 && width != 16 && width != 32))
@@ -361,7 +413,8 @@ acpi_status acpi_os_read_pci_configuration(struct acpi_pci_id *id, u32 offset, u
     return AE_OK;
 }
 
-acpi_status acpi_os_write_pci_configuration(struct acpi_pci_id *id, u32 offset, u64 value, u32 width)
+acpi_status acpi_os_write_pci_configuration(struct acpi_pci_id *id, u32 offset, u64 value,
+                                            u32 width)
 {
     IoDevice device;
     if (!FindFunction(id, &device) || (width != 8 && width != 16 && width != 32))
@@ -375,16 +428,19 @@ acpi_status acpi_os_signal(u32 function, void *info)
 {
     if (function == ACPI_SIGNAL_FATAL) {
         const struct acpi_signal_fatal_info *fatal = info;
-        KeLog(LogError, "acpi: the firmware reports a fatal error: type %x, code %x, argument %x", fatal->type,
-              fatal->code, fatal->argument);
+        KeLog(LogError, "acpi: the firmware reports a fatal error: type %x, code %x, argument %x",
+              fatal->type, fatal->code, fatal->argument);
     }
     return AE_OK;
 }
 
-acpi_status acpi_os_enter_sleep(u8 state, u32 a, u32 b) { return AE_OK; }
+acpi_status acpi_os_enter_sleep(u8 state, u32 a, u32 b)
+{
+    return AE_OK;
+}
 
-// Output comes in pieces; the log wants lines. Only one ACPICA thread prints at a time in practice; two at
-// once would mix their pieces, nothing worse.
+// Output comes in pieces; the log wants lines. Only one ACPICA thread prints at a time in practice;
+// two at once would mix their pieces, nothing worse.
 void acpi_os_vprintf(const char *format, va_list arguments)
 {
     static char line[200];
@@ -400,8 +456,9 @@ void acpi_os_vprintf(const char *format, va_list arguments)
         }
         line[RTL_MIN(at, sizeof(line) - 1)] = 0;
         length = 0;
-        bool note = !strncmp(line, ACPI_MSG_INFO, sizeof(ACPI_MSG_INFO) - 1) && !strstr(line, "error") &&
-                    !strstr(line, "exception") && !strstr(line, "warning");
+        bool note = !strncmp(line, ACPI_MSG_INFO, sizeof(ACPI_MSG_INFO) - 1) &&
+                    !strstr(line, "error") && !strstr(line, "exception") &&
+                    !strstr(line, "warning");
         KeLog(note ? LogDebug : LogWarning, "%s", line);
     }
 }

@@ -1,9 +1,11 @@
-// audit.c - does the kernel half keep its promises? Walks every page the kernel's tables map and reports what is
-// user-accessible, both writable and executable, executable outside the kernel image and the firmware's
-// runtime code, or a writable alias of a read-only page of the kernel image.
+// audit.c - does the kernel half keep its promises? Walks every page the kernel's tables map and
+// reports what is user-accessible, both writable and executable, executable outside the kernel
+// image and the firmware's runtime code, or a writable alias of a read-only page of the kernel
+// image.
 //
-// The alias: all RAM is mapped writable in the direct map, the kernel's text included. MiProtectImageAlias
-// takes the write permission away there, page by page, as the image's own mapping has it.
+// The alias: all RAM is mapped writable in the direct map, the kernel's text included.
+// MiProtectImageAlias takes the write permission away there, page by page, as the image's own
+// mapping has it.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 
@@ -12,7 +14,7 @@
 typedef struct Audit {
     uint64_t ImageBase, ImageSize;
     PhysicalAddress ImagePhysical;
-    uint64_t Pages;    // leaf entries seen
+    uint64_t Pages; // leaf entries seen
     uint64_t Findings;
 } Audit;
 
@@ -82,7 +84,8 @@ static void CheckLeaf(Audit *audit, uint64_t address, uint64_t size, MiPte right
         Report(audit, address, rights, "executable outside the kernel image");
     PhysicalAddress imageStart = audit->ImagePhysical, imageEnd = imageStart + audit->ImageSize;
     PhysicalAddress start = address - DIRECT_MAP_BASE;
-    if (writable && start < imageEnd && start + size > imageStart && AliasesReadOnlyImage(audit, address, size))
+    if (writable && start < imageEnd && start + size > imageStart &&
+        AliasesReadOnlyImage(audit, address, size))
         Report(audit, address, rights, "a writable alias of kernel code or constants");
 }
 
@@ -94,7 +97,8 @@ static void CheckTable(Audit *audit, const MiPte *table, unsigned level, uint64_
         if (!(entry & PTE_PRESENT))
             continue;
         uint64_t address = base + i * span;
-        MiPte rights = (above & entry & (PTE_WRITE | PTE_USER)) | ((above | entry) & PTE_NO_EXECUTE);
+        MiPte rights =
+            (above & entry & (PTE_WRITE | PTE_USER)) | ((above | entry) & PTE_NO_EXECUTE);
         if (level == 1 || (level < 4 && (entry & PTE_LARGE)))
             CheckLeaf(audit, address, span, rights);
         else
@@ -104,7 +108,8 @@ static void CheckTable(Audit *audit, const MiPte *table, unsigned level, uint64_
 
 Status MmAuditKernelPages(const LoaderParams *loader)
 {
-    Audit audit = {.ImageBase = imageBase, .ImageSize = imageSize, .ImagePhysical = loader->KernelPhysical};
+    Audit audit = {
+        .ImageBase = imageBase, .ImageSize = imageSize, .ImagePhysical = loader->KernelPhysical};
     CheckTable(&audit, MiTableAt(MiKernelRoot), 4, 0xFFFF000000000000ull, PTE_WRITE | PTE_USER);
     KeLog(audit.Findings ? LogError : LogInfo, "mm: page-table audit: %llu entries, %llu findings",
           (unsigned long long)audit.Pages, (unsigned long long)audit.Findings);

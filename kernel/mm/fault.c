@@ -1,9 +1,10 @@
 // fault.c - page faults in the user half.
 //
-// A fault looks its region up (usually the one the last fault hit), and enters what the region says: a zeroed
-// page, a page of the section, or a private copy of one. A fault that finds the access already allowed was caused by a
-// stale TLB entry and is done after flushing it. Everything else stands: ke makes it the program's end, or the
-// failure of a user copy. Faults of mapped sections enter the neighbours in the same 64 KiB too.
+// A fault looks its region up (usually the one the last fault hit), and enters what the region
+// says: a zeroed page, a page of the section, or a private copy of one. A fault that finds the
+// access already allowed was caused by a stale TLB entry and is done after flushing it. Everything
+// else stands: ke makes it the program's end, or the failure of a user copy. Faults of mapped
+// sections enter the neighbours in the same 64 KiB too.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 
@@ -14,8 +15,8 @@
 #define FAULT_RESERVED 8u
 #define FAULT_FETCH    16u
 
-#define RFLAGS_AC      (1ull << 18)
-#define AROUND         (16 * PAGE_SIZE)
+#define RFLAGS_AC (1ull << 18)
+#define AROUND    (16 * PAGE_SIZE)
 
 static MiRegion *FindRegion(MmAddressSpace *space, uint64_t address)
 {
@@ -45,7 +46,8 @@ static PhysicalAddress SectionFrame(const MiRegion *region, uint64_t address)
     return region->Section->Frames[offset / PAGE_SIZE];
 }
 
-static bool EnterOwned(MmAddressSpace *space, const MiRegion *region, MiPte *pte, PhysicalAddress page)
+static bool EnterOwned(MmAddressSpace *space, const MiRegion *region, MiPte *pte,
+                       PhysicalAddress page)
 {
     MiSetPte(pte, page | PTE_OWNED | MiPteFlags(region->Protection));
     space->ResidentPages++;
@@ -66,7 +68,8 @@ static bool EnterCopy(MmAddressSpace *space, const MiRegion *region, MiPte *pte,
     PhysicalAddress page;
     if (MiAllocateCommittedPage(PageProcess, false, &page) != StatusSuccess)
         return false;
-    memcpy(MmPhysicalToVirtual(page), MmPhysicalToVirtual(SectionFrame(region, address)), PAGE_SIZE);
+    memcpy(MmPhysicalToVirtual(page), MmPhysicalToVirtual(SectionFrame(region, address)),
+           PAGE_SIZE);
     MiCounters.CopyFaults++;
     bool wasMapped = *pte != 0;
     EnterOwned(space, region, pte, page);
@@ -118,8 +121,8 @@ bool MiHandlePageFault(uint64_t address, uint64_t errorCode, KTrapFrame *frame)
     if (address < MM_USER_LOWEST || address > MM_USER_HIGHEST || (errorCode & FAULT_RESERVED))
         return false;
     // In the kernel only a user copy may touch user addresses: at PassiveLevel, with SMAP lifted.
-    if (!(errorCode & FAULT_USER) && (KeGetCurrentIrql() != PassiveLevel ||
-                                      (HalSmapEnabled && !(frame->Rflags & RFLAGS_AC))))
+    if (!(errorCode & FAULT_USER) &&
+        (KeGetCurrentIrql() != PassiveLevel || (HalSmapEnabled && !(frame->Rflags & RFLAGS_AC))))
         return false;
     MmAddressSpace *space = MmGetCurrentAddressSpace();
     if (!space)
@@ -128,7 +131,8 @@ bool MiHandlePageFault(uint64_t address, uint64_t errorCode, KTrapFrame *frame)
     for (unsigned attempt = 0; attempt < 2; attempt++) {
         MiAcquireSpace(space);
         bool resolved = Resolve(space, page, errorCode);
-        bool starved = !resolved && FindRegion(space, page) && IsAllowed(FindRegion(space, page), page, errorCode);
+        bool starved = !resolved && FindRegion(space, page) &&
+                       IsAllowed(FindRegion(space, page), page, errorCode);
         MiReleaseSpace(space);
         if (resolved)
             return true;

@@ -1,26 +1,28 @@
 // frames.c - physical memory: which pages are free, who holds the others.
 //
-// Free memory lies in blocks of 2^n aligned frames, on one list per order and zone (a buddy allocator whose
-// only state are the frames' database entries). The zones keep what is scarce for those who need it: memory below 4 GiB
-// is used after everything above it, memory below 1 MiB last of all.
-// In front of the blocks stand two lists of single frames, so that the common case neither splits nor
-// merges: `loose`, frames just given back, and `zeroed`, cleared by the zeroing thread while the machine idles.
+// Free memory lies in blocks of 2^n aligned frames, on one list per order and zone (a buddy
+// allocator whose only state are the frames' database entries). The zones keep what is scarce for
+// those who need it: memory below 4 GiB is used after everything above it, memory below 1 MiB last
+// of all. In front of the blocks stand two lists of single frames, so that the common case neither
+// splits nor merges: `loose`, frames just given back, and `zeroed`, cleared by the zeroing thread
+// while the machine idles.
 //
-// A database entry with Use PageFree and no flags is either inside a free block or no memory at all; both
-// are wrong to free, and are caught.
+// A database entry with Use PageFree and no flags is either inside a free block or no memory at
+// all; both are wrong to free, and are caught.
 //
-// Commitment. Demand-zero memory is a promise to find a page later. MiCounters.PagesFree less the promised
-// pages less a reserve for the kernel is what may be promised anew, so that running out is an error return of
-// an allocation. Kernel allocations are not promised beforehand; what they take beyond the reserve can make
-// a promise fail, and then the process that touches the page ends.
+// Commitment. Demand-zero memory is a promise to find a page later. MiCounters.PagesFree less the
+// promised pages less a reserve for the kernel is what may be promised anew, so that running out is
+// an error return of an allocation. Kernel allocations are not promised beforehand; what they take
+// beyond the reserve can make a promise fail, and then the process that touches the page ends.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 
-#define ORDERS       19u // up to 1 GiB
+#define ORDERS        19u // up to 1 GiB
 #define LOOSE_MAXIMUM 128u
 
 typedef enum Zone { ZoneLow, ZoneDma32, ZoneHigh, ZoneCount } Zone;
-static const uint64_t ZoneEnd[ZoneCount] = {0x100000 >> PAGE_SHIFT, 0x100000000 >> PAGE_SHIFT, UINT64_MAX};
+static const uint64_t ZoneEnd[ZoneCount] = {0x100000 >> PAGE_SHIFT, 0x100000000 >> PAGE_SHIFT,
+                                            UINT64_MAX};
 
 typedef struct FreeZone {
     ListEntry Lists[ORDERS];
@@ -44,7 +46,10 @@ static Zone ZoneOf(MiFrameNumber frame)
     return frame >= ZoneEnd[ZoneDma32] ? ZoneHigh : frame >= ZoneEnd[ZoneLow] ? ZoneDma32 : ZoneLow;
 }
 
-static MmPageFrame *FrameAt(MiFrameNumber number) { return (MmPageFrame *)PFN_DATABASE_BASE + number; }
+static MmPageFrame *FrameAt(MiFrameNumber number)
+{
+    return (MmPageFrame *)PFN_DATABASE_BASE + number;
+}
 
 // ---- blocks
 static void PushBlock(MiFrameNumber number, unsigned order)
@@ -91,7 +96,8 @@ static void FreeRun(MiFrameNumber start, MiFrameNumber end)
     while (start < end) {
         unsigned order = start ? (unsigned)__builtin_ctzll(start) : ORDERS - 1;
         order = RTL_MIN(order, ORDERS - 1);
-        while (start + (1ull << order) > end || ZoneOf(start) != ZoneOf(start + (1ull << order) - 1))
+        while (start + (1ull << order) > end ||
+               ZoneOf(start) != ZoneOf(start + (1ull << order) - 1))
             order--;
         FreeBlock(start, order);
         start += 1ull << order;
@@ -127,9 +133,10 @@ static MmPageFrame *TakeBlockBelow(unsigned order, uint64_t count, MiFrameNumber
     for (int zone = ZoneHigh; zone >= ZoneLow; zone--) {
         if (zone == ZoneLow && limit > ZoneEnd[ZoneLow])
             break;
-        for (uint32_t fitting = zones[zone].Mask & ~((1u << order) - 1); fitting; fitting &= fitting - 1) {
+        for (uint32_t fitting = zones[zone].Mask & ~((1u << order) - 1); fitting;
+             fitting &= fitting - 1) {
             ListEntry *list = &zones[zone].Lists[__builtin_ctz(fitting)];
-            RTL_FOR_EACH(entry, list) {
+            RTL_FOR_EACH (entry, list) {
                 MmPageFrame *frame = RTL_CONTAINER_OF(entry, MmPageFrame, Link);
                 if (MiFrameNumberOf(frame) + count <= limit) {
                     CarveBlock(frame, count);
@@ -189,7 +196,8 @@ static void ReleaseFrame(PhysicalAddress page)
         DrainLoose(&loose, &looseCount, LOOSE_MAXIMUM / 2);
 }
 
-static Status TakePage(MmPageUse use, bool wantZeroed, uint64_t keep, bool fromPromise, PhysicalAddress *page)
+static Status TakePage(MmPageUse use, bool wantZeroed, uint64_t keep, bool fromPromise,
+                       PhysicalAddress *page)
 {
     bool isZeroed = false;
     KIrql irql = KeAcquireSpinLock(&frameLock);
@@ -224,7 +232,10 @@ Status MiAllocateCommittedPage(MmPageUse use, bool zero, PhysicalAddress *page)
     return TakePage(use, zero, reserve / 2, true, page);
 }
 
-void MmFreePage(PhysicalAddress page) { MiFreePages(&page, 1); }
+void MmFreePage(PhysicalAddress page)
+{
+    MiFreePages(&page, 1);
+}
 
 void MiFreePages(const PhysicalAddress *pages, size_t count)
 {
@@ -246,7 +257,8 @@ Status MmAllocateContiguous(MmPageUse use, size_t count, uint64_t alignment, Phy
     MiFrameNumber end = limit == 0 ? UINT64_MAX : limit >> PAGE_SHIFT;
 
     KIrql irql = KeAcquireSpinLock(&frameLock);
-    MmPageFrame *frame = end >= MiFrameCount ? TakeBlock(order, count) : TakeBlockBelow(order, count, end);
+    MmPageFrame *frame =
+        end >= MiFrameCount ? TakeBlock(order, count) : TakeBlockBelow(order, count, end);
     if (!frame && looseCount + zeroedCount != 0) {
         DrainLoose(&loose, &looseCount, 0);
         DrainLoose(&zeroed, &zeroedCount, 0);
@@ -358,7 +370,8 @@ void MiDonateFrames(MiFrameNumber start, MiFrameNumber end)
     MiCounters.PagesTotal += end - start;
     MiCounters.PagesFree += end - start;
     FreeRun(start, end);
-    // 1/64 of memory, at least 64 KiB and at most 16 MiB, is for the kernel alone; as much is kept zeroed.
+    // 1/64 of memory, at least 64 KiB and at most 16 MiB, is for the kernel alone; as much is kept
+    // zeroed.
     uint64_t share = MiCounters.PagesTotal / 64;
     reserve = RTL_MIN(RTL_MAX(share, 16), 4096);
     zeroedTarget = reserve;

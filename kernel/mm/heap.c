@@ -1,17 +1,18 @@
 // heap.c - the kernel heap.
 //
-// Small blocks (up to 2 KiB less a trailer) come from slabs: runs of 1 to 4 frames cut into blocks of one
-// size class. Which blocks of a slab are in use is a bitmap in the slab's frame database entry, outside the reach
-// of overruns; nothing inside a free block is ever trusted. Larger blocks are runs of whole frames in the direct map,
-// and, when no run is free, frames mapped one by one into the dynamic area.
+// Small blocks (up to 2 KiB less a trailer) come from slabs: runs of 1 to 4 frames cut into blocks
+// of one size class. Which blocks of a slab are in use is a bitmap in the slab's frame database
+// entry, outside the reach of overruns; nothing inside a free block is ever trusted. Larger blocks
+// are runs of whole frames in the direct map, and, when no run is free, frames mapped one by one
+// into the dynamic area.
 //
-// What is noticed: freeing twice, freeing what is no block or not its start, and, through a trailer at the
-// end of every small block, writing past its end. Checked builds also fill free blocks and the unused end of
-// blocks with patterns, and so notice writes after freeing and overruns by a single byte. Each stops the
-// machine with a message that names the block, its size and its tag.
+// What is noticed: freeing twice, freeing what is no block or not its start, and, through a trailer
+// at the end of every small block, writing past its end. Checked builds also fill free blocks and
+// the unused end of blocks with patterns, and so notice writes after freeing and overruns by a
+// single byte. Each stops the machine with a message that names the block, its size and its tag.
 //
-// Locking: heapLock guards slabs, lists and tag counts; frames come and go inside it (higher rank). Large
-// blocks take it for the counts only.
+// Locking: heapLock guards slabs, lists and tag counts; frames come and go inside it (higher rank).
+// Large blocks take it for the counts only.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 
@@ -28,17 +29,20 @@ typedef struct Trailer { // the last bytes of every small block in use
 } Trailer;
 
 typedef struct SizeClass {
-    uint16_t Size;   // bytes with the trailer, a multiple of 16
-    uint8_t Frames;  // of a slab
-    uint8_t Blocks;  // of a slab, at most 256 - 1
+    uint16_t Size;     // bytes with the trailer, a multiple of 16
+    uint8_t Frames;    // of a slab
+    uint8_t Blocks;    // of a slab, at most 256 - 1
     ListEntry Partial; // slabs with free blocks
 } SizeClass;
 
-#define CLASS(size, frames) {(size), (frames), (frames) * PAGE_SIZE / (size), {}}
+#define CLASS(size, frames)                                                                        \
+    {                                                                                              \
+        (size), (frames), (frames) * PAGE_SIZE / (size), {}                                        \
+    }
 static SizeClass classes[] = {
-    CLASS(32, 1),  CLASS(48, 1),  CLASS(64, 1),  CLASS(96, 1),   CLASS(128, 1),  CLASS(192, 1),
-    CLASS(256, 1), CLASS(384, 1), CLASS(512, 1), CLASS(768, 2), CLASS(1024, 2), CLASS(1536, 4),
-    CLASS(2048, 4),
+    CLASS(32, 1),   CLASS(48, 1),   CLASS(64, 1),   CLASS(96, 1),  CLASS(128, 1),
+    CLASS(192, 1),  CLASS(256, 1),  CLASS(384, 1),  CLASS(512, 1), CLASS(768, 2),
+    CLASS(1024, 2), CLASS(1536, 4), CLASS(2048, 4),
 };
 static_assert(PAGE_SIZE / 32 <= 256, "the bitmap of a frame has 256 bits");
 
@@ -47,7 +51,8 @@ static MmHeapTag tags[TAG_SLOTS]; // open addressing; the last slot collects wha
 static uint8_t classOf[LARGEST_SMALL / 16 + 2]; // by (size + trailer) / 16 rounded up
 static uint64_t secret;
 
-static void Complain(KBugCheckCode code, const void *block, uint64_t size, uint32_t tag, const char *what)
+static void Complain(KBugCheckCode code, const void *block, uint64_t size, uint32_t tag,
+                     const char *what)
 {
     static char message[160]; // the machine stops; nobody else needs it
     char name[5] = {};
@@ -130,8 +135,9 @@ static bool IsFilled(const void *memory, size_t size, uint8_t value)
 static MmPageFrame *MakeSlab(SizeClass *class, uint8_t index)
 {
     PhysicalAddress pages;
-    Status status = class->Frames == 1 ? MmAllocatePage(PageHeap, false, &pages)
-                                       : MmAllocateContiguous(PageHeap, class->Frames, 0, 0, &pages);
+    Status status = class->Frames == 1
+                        ? MmAllocatePage(PageHeap, false, &pages)
+                        : MmAllocateContiguous(PageHeap, class->Frames, 0, 0, &pages);
     if (status != StatusSuccess)
         return nullptr;
     MmPageFrame *slab = MiFrameOf(pages);
@@ -249,7 +255,8 @@ static void *AllocateMapped(uint64_t pages, uint32_t tag)
         PhysicalAddress page;
         Status status = MmAllocatePage(PageHeap, true, &page);
         if (status == StatusSuccess) {
-            status = MiMapKernelPage(base + i * PAGE_SIZE, page, PTE_WRITE | PTE_NO_EXECUTE | PTE_OWNED);
+            status =
+                MiMapKernelPage(base + i * PAGE_SIZE, page, PTE_WRITE | PTE_NO_EXECUTE | PTE_OWNED);
             if (status != StatusSuccess)
                 MmFreePage(page);
         }
@@ -324,7 +331,8 @@ void MmFreeHeap(void *block)
         return;
     }
     MiFrameNumber number = (address - DIRECT_MAP_BASE) >> PAGE_SHIFT;
-    MmPageFrame *frame = MiIsDirect(address) && number < MiFrameCount ? MiFrameOf(number << PAGE_SHIFT) : nullptr;
+    MmPageFrame *frame =
+        MiIsDirect(address) && number < MiFrameCount ? MiFrameOf(number << PAGE_SHIFT) : nullptr;
     if (frame && frame->Use == PageHeap && (frame->Flags & FrameHeapSlab))
         FreeSmall(block, frame - frame->Head);
     else if (frame && frame->Use == PageHeap && (frame->Flags & FrameHeapRun))

@@ -1,9 +1,10 @@
-// kernel_space.c - the kernel's dynamic area: address space for device mappings, kernel stacks, sections
-// mapped in the kernel and heap blocks that found no frames in a row.
+// kernel_space.c - the kernel's dynamic area: address space for device mappings, kernel stacks,
+// sections mapped in the kernel and heap blocks that found no frames in a row.
 //
-// The area is one top-level entry (512 GiB) at KERNEL_DYNAMIC_BASE. Reservations are ranges in a tree, placed
-// from a random point downwards, each followed by at least one unmapped page, so that running past the end of one is
-// a fault and not its neighbour. Stacks get the unmapped page below from their neighbour or from the layout.
+// The area is one top-level entry (512 GiB) at KERNEL_DYNAMIC_BASE. Reservations are ranges in a
+// tree, placed from a random point downwards, each followed by at least one unmapped page, so that
+// running past the end of one is a fault and not its neighbour. Stacks get the unmapped page below
+// from their neighbour or from the layout.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 
@@ -16,8 +17,8 @@ typedef struct KernelRange {
 } KernelRange;
 
 static KSpinLock spaceLock = KE_SPIN_LOCK_INIT(LockRankKernelSpace, "kernel space");
-static MiRangeTree ranges;  // guarded by spaceLock, as are the tables below the area's entry
-static uint64_t areaTop;    // where the search starts
+static MiRangeTree ranges; // guarded by spaceLock, as are the tables below the area's entry
+static uint64_t areaTop;   // where the search starts
 
 void MiInitializeKernelSpace(void)
 {
@@ -25,14 +26,16 @@ void MiInitializeKernelSpace(void)
     if (*entry == 0) {
         PhysicalAddress page;
         if (MmAllocatePage(PageTable, true, &page) != StatusSuccess)
-            KeBugCheckFrame(BugCheckInitialization, 0, 0, 0, 0, "no memory for the kernel's page tables", nullptr);
+            KeBugCheckFrame(BugCheckInitialization, 0, 0, 0, 0,
+                            "no memory for the kernel's page tables", nullptr);
         *entry = page | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED;
     }
     uint64_t slide = KeGetRandom() % (AREA_SIZE / 2 / PAGE_SIZE);
     areaTop = KERNEL_DYNAMIC_BASE + AREA_SIZE - slide * PAGE_SIZE;
 }
 
-Status MiReserveKernelSpace(uint64_t pages, uint64_t alignment, uint64_t phase, uint32_t tag, uint64_t *base)
+Status MiReserveKernelSpace(uint64_t pages, uint64_t alignment, uint64_t phase, uint32_t tag,
+                            uint64_t *base)
 {
     if (pages == 0 || pages >= AREA_SIZE / PAGE_SIZE)
         return StatusNoAddressSpace;
@@ -105,7 +108,7 @@ Status MiMapKernelPage(uint64_t address, PhysicalAddress page, MiPte flags)
 }
 
 // ---- devices
-#define TAG_DEVICE MM_TAG('M', 'm', 'D', 'v')
+#define TAG_DEVICE     MM_TAG('M', 'm', 'D', 'v')
 #define PHYSICAL_LIMIT (1ull << 52) // Intel SDM volume 3, 4.1.4: at most 52 bits
 
 static const MiPte cachingFlags[] = {
@@ -123,7 +126,8 @@ static Status MapRun(uint64_t base, PhysicalAddress page, uint64_t size, MiPte f
             size - offset >= LARGE_PAGE_SIZE) {
             KIrql irql = KeAcquireSpinLock(&spaceLock);
             bool mapped = MiMapLargePage(MiKernelRoot, address,
-                                         (page + offset) | flags | PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_GLOBAL);
+                                         (page + offset) | flags | PTE_PRESENT | PTE_ACCESSED |
+                                             PTE_DIRTY | PTE_GLOBAL);
             KeReleaseSpinLock(&spaceLock, irql);
             status = mapped ? StatusSuccess : StatusNoMemory;
             offset += LARGE_PAGE_SIZE;
@@ -184,8 +188,8 @@ void MmUnmapDevice(void *mapping, size_t size)
 }
 
 // ---- kernel stacks
-#define TAG_STACK       MM_TAG('M', 'm', 'S', 't')
-#define STACKS_KEPT     16u
+#define TAG_STACK   MM_TAG('M', 'm', 'S', 't')
+#define STACKS_KEPT 16u
 
 // Stacks of the usual size that ended threads left, mapped, ready for the next thread.
 static KSpinLock stackLock = KE_SPIN_LOCK_INIT(LockRankHeap, "kernel stacks");
@@ -195,7 +199,8 @@ static size_t keptStackCount;
 static Status MakeStack(uint64_t pages, void **limit)
 {
     uint64_t base;
-    Status status = MiReserveKernelSpace(pages + 1, PAGE_SIZE, 0, TAG_STACK, &base); // the lowest page stays unmapped
+    Status status = MiReserveKernelSpace(pages + 1, PAGE_SIZE, 0, TAG_STACK,
+                                         &base); // the lowest page stays unmapped
     if (status != StatusSuccess)
         return status;
     for (uint64_t i = 1; i <= pages && status == StatusSuccess; i++) {
@@ -203,7 +208,8 @@ static Status MakeStack(uint64_t pages, void **limit)
         status = MmAllocatePage(PageStack, false, &page);
         if (status != StatusSuccess)
             break;
-        status = MiMapKernelPage(base + i * PAGE_SIZE, page, PTE_WRITE | PTE_NO_EXECUTE | PTE_OWNED);
+        status =
+            MiMapKernelPage(base + i * PAGE_SIZE, page, PTE_WRITE | PTE_NO_EXECUTE | PTE_OWNED);
         if (status != StatusSuccess)
             MmFreePage(page);
     }

@@ -42,7 +42,10 @@ static MiMemoryKind KindOf(const EfiMemoryDescriptor *descriptor)
     }
 }
 
-static bool Before(const MiMemoryEdge *a, const MiMemoryEdge *b) { return a->Frame < b->Frame; }
+static bool Before(const MiMemoryEdge *a, const MiMemoryEdge *b)
+{
+    return a->Frame < b->Frame;
+}
 
 static void SiftDown(MiMemoryEdge *heap, size_t root, size_t count)
 {
@@ -69,8 +72,8 @@ static void SortEdges(MiMemoryEdge *edges, size_t count)
     }
 }
 
-static size_t AddRun(MiMemoryEdge *edges, size_t count, size_t capacity, uint64_t start, uint64_t end,
-                     uint64_t limit, MiMemoryKind kind)
+static size_t AddRun(MiMemoryEdge *edges, size_t count, size_t capacity, uint64_t start,
+                     uint64_t end, uint64_t limit, MiMemoryKind kind)
 {
     start = RTL_MIN(start, limit);
     end = RTL_MIN(end, limit);
@@ -81,8 +84,8 @@ static size_t AddRun(MiMemoryEdge *edges, size_t count, size_t capacity, uint64_
     return count + 2;
 }
 
-static size_t CollectEdges(const uint8_t *map, size_t size, size_t stride, uint64_t limit, MiMemoryEdge *edges,
-                           size_t count, size_t capacity)
+static size_t CollectEdges(const uint8_t *map, size_t size, size_t stride, uint64_t limit,
+                           MiMemoryEdge *edges, size_t count, size_t capacity)
 {
     if (stride < sizeof(EfiMemoryDescriptor))
         return count;
@@ -94,7 +97,8 @@ static size_t CollectEdges(const uint8_t *map, size_t size, size_t stride, uint6
         if (__builtin_add_overflow(start, descriptor.NumberOfPages, &end))
             end = UINT64_MAX;
         MiMemoryKind kind = KindOf(&descriptor);
-        if ((descriptor.PhysicalStart & ((1ull << FRAME_SHIFT) - 1)) != 0 && kind != MemoryKindReserved)
+        if ((descriptor.PhysicalStart & ((1ull << FRAME_SHIFT) - 1)) != 0 &&
+            kind != MemoryKindReserved)
             start++; // the page it begins inside of is not wholly usable
         count = AddRun(edges, count, capacity, start, end, limit, kind);
         if (size - offset <= stride)
@@ -109,7 +113,8 @@ size_t MiNormalizeMemoryMap(const void *map, size_t size, size_t stride, uint64_
 {
     size_t count = AddRun(edges, 0, edgeCapacity, 0, 1, frameLimit, MemoryKindReserved);
     for (size_t i = 0; i < extraCount; i++)
-        count = AddRun(edges, count, edgeCapacity, extra[i].Start, extra[i].End, frameLimit, extra[i].Kind);
+        count = AddRun(edges, count, edgeCapacity, extra[i].Start, extra[i].End, frameLimit,
+                       extra[i].Kind);
     count = CollectEdges(map, size, stride, frameLimit, edges, count, edgeCapacity);
     SortEdges(edges, count);
 

@@ -10,25 +10,25 @@
 // ---------------------------------------------------------------------------------- page frames
 typedef uint64_t MiFrameNumber;
 
-enum { // MmPageFrame.Flags
-    FrameFreeHead = 1,  // first frame of a free block of 2^Order frames, on a zone's list
-    FrameLoose = 2,     // a single free frame outside the blocks: on the loose or the zeroed list
-    FrameHeapSlab = 4,  // heap: holds blocks of one size class; Head leads to the first frame
-    FrameHeapRun = 8,   // heap: first frame of a run of Count frames that is one block
+enum {                 // MmPageFrame.Flags
+    FrameFreeHead = 1, // first frame of a free block of 2^Order frames, on a zone's list
+    FrameLoose = 2,    // a single free frame outside the blocks: on the loose or the zeroed list
+    FrameHeapSlab = 4, // heap: holds blocks of one size class; Head leads to the first frame
+    FrameHeapRun = 8,  // heap: first frame of a run of Count frames that is one block
 };
 
-// One per physical page. Everything is guarded by the page frame lock while the frame is free; while it is
-// in use Use is the page frame lock's and the rest belongs to the holder.
+// One per physical page. Everything is guarded by the page frame lock while the frame is free;
+// while it is in use Use is the page frame lock's and the rest belongs to the holder.
 typedef struct MmPageFrame {
     ListEntry Link;
     MmPageUse Use;
     uint8_t Order;
     uint8_t Flags;
-    uint8_t SizeClass;   // heap slab
-    uint32_t Count;      // page table: entries in use; heap slab: blocks in use; heap run: frames
-    uint32_t Tag;        // heap run
-    uint32_t Head;       // heap slab: frames back to the first of the slab
-    uint64_t Blocks[4];  // heap slab: bit n: block n is in use. heap run: Blocks[0] bytes asked for
+    uint8_t SizeClass;  // heap slab
+    uint32_t Count;     // page table: entries in use; heap slab: blocks in use; heap run: frames
+    uint32_t Tag;       // heap run
+    uint32_t Head;      // heap slab: frames back to the first of the slab
+    uint64_t Blocks[4]; // heap slab: bit n: block n is in use. heap run: Blocks[0] bytes asked for
 } MmPageFrame;
 static_assert(sizeof(MmPageFrame) <= PAGE_FRAME_SIZE, "the loader reserves that much");
 static_assert(sizeof(MmPageFrame) == 64, "indexing is a shift");
@@ -43,7 +43,10 @@ static inline MiFrameNumber MiFrameNumberOf(const MmPageFrame *frame)
 {
     return (MiFrameNumber)(frame - (const MmPageFrame *)PFN_DATABASE_BASE);
 }
-static inline PhysicalAddress MiPageOf(const MmPageFrame *frame) { return MiFrameNumberOf(frame) << PAGE_SHIFT; }
+static inline PhysicalAddress MiPageOf(const MmPageFrame *frame)
+{
+    return MiFrameNumberOf(frame) << PAGE_SHIFT;
+}
 
 // Frames [start, end), not yet accounted for, become free (they join the total).
 void MiDonateFrames(MiFrameNumber start, MiFrameNumber end);
@@ -57,8 +60,9 @@ bool MiZeroOneFrame(void);
 // Tells the zeroing thread that the zeroed frames run low. Level <= Dispatch.
 void MiWakeZeroing(void);
 
-// Commitment: a promise to back pages later. MiChargeCommit fails with StatusNoMemory when free memory
-// less what is promised already would not do; it runs the shrinkers first (PassiveLevel, no locks).
+// Commitment: a promise to back pages later. MiChargeCommit fails with StatusNoMemory when free
+// memory less what is promised already would not do; it runs the shrinkers first (PassiveLevel, no
+// locks).
 Status MiChargeCommit(uint64_t pages);
 void MiReturnCommit(uint64_t pages);
 // Allocates a page against a promise made before, which it consumes on success.
@@ -66,7 +70,7 @@ Status MiAllocateCommittedPage(MmPageUse use, bool zeroed, PhysicalAddress *page
 // Runs the registered shrinkers until `pages` pages were given back; returns how many were.
 size_t MiShrinkCaches(size_t pages);
 
-extern MmCounters MiCounters;      // page frame lock, but HeapBytes and HeapBlocks: heap lock
+extern MmCounters MiCounters;            // page frame lock, but HeapBytes and HeapBlocks: heap lock
 extern volatile uint64_t MiStacksCached; // frames in kept kernel stacks, counted as free
 
 // ---------------------------------------------------------------------------------- page tables
@@ -80,9 +84,10 @@ typedef uint64_t MiPte; // Intel SDM volume 3, 4.5; bits 9-11 are the system's
 #define PTE_DIRTY         (1ull << 6)
 #define PTE_LARGE         (1ull << 7)
 #define PTE_GLOBAL        (1ull << 8)
-#define PTE_OWNED         (1ull << 9) // the frame belongs to this entry alone; set without PRESENT: kept, no access
-#define PTE_NO_EXECUTE    (1ull << 63)
-#define PTE_ADDRESS       0x000FFFFFFFFFF000ull
+#define PTE_OWNED                                                                                  \
+    (1ull << 9) // the frame belongs to this entry alone; set without PRESENT: kept, no access
+#define PTE_NO_EXECUTE (1ull << 63)
+#define PTE_ADDRESS    0x000FFFFFFFFFF000ull
 
 #define LARGE_PAGE_SIZE   0x200000ull
 #define HUGE_PAGE_SIZE    0x40000000ull
@@ -95,7 +100,10 @@ static inline unsigned MiTableIndex(uint64_t address, unsigned level) // level 1
 {
     return address >> (PAGE_SHIFT + 9 * (level - 1)) & (ENTRIES_PER_TABLE - 1);
 }
-static inline MiPte *MiTableAt(PhysicalAddress page) { return MmPhysicalToVirtual(page); }
+static inline MiPte *MiTableAt(PhysicalAddress page)
+{
+    return MmPhysicalToVirtual(page);
+}
 
 // The lowest-level entry for address, or nullptr where no table leads there (or a large page does).
 MiPte *MiFindPte(PhysicalAddress root, uint64_t address);
@@ -105,13 +113,14 @@ MiPte *MiMakePte(PhysicalAddress root, uint64_t address);
 void MiSetPte(MiPte *pte, MiPte value);
 // The leaf entry that maps address at any level and its level; nullptr when nothing is mapped.
 MiPte *MiFindLeaf(PhysicalAddress root, uint64_t address, unsigned *level);
-// Splits the large pages that hold [address, address + size) into 4 KiB pages of the same attributes.
+// Splits the large pages that hold [address, address + size) into 4 KiB pages of the same
+// attributes.
 Status MiSplitLargePages(PhysicalAddress root, uint64_t address, uint64_t size);
 // Maps one 2 MiB page; false: no memory.
 bool MiMapLargePage(PhysicalAddress root, uint64_t address, MiPte value);
 
-// Clears the entries of [start, end), frees the frames the entries own and the tables that became empty,
-// flushes the TLB where the tables may be in use. Returns the number of owned frames.
+// Clears the entries of [start, end), frees the frames the entries own and the tables that became
+// empty, flushes the TLB where the tables may be in use. Returns the number of owned frames.
 uint64_t MiUnmapPages(PhysicalAddress root, uint64_t start, uint64_t end);
 // After entries of [start, end) lost rights.
 void MiFlushRange(PhysicalAddress root, uint64_t start, uint64_t end);
@@ -128,11 +137,15 @@ static inline void MiZeroPage(void *page)
     __asm__ volatile("rep stosq" : "+D"(to), "+c"(count) : "a"(0ull) : "memory");
 }
 
-// ------------------------------------------------------------------------ the kernel's dynamic area
+// ------------------------------------------------------------------------ the kernel's dynamic
+// area
 void MiInitializeKernelSpace(void);
-// Takes `pages` pages of address space (an unmapped page follows), with address % alignment == phase.
-Status MiReserveKernelSpace(uint64_t pages, uint64_t alignment, uint64_t phase, uint32_t tag, uint64_t *base);
-// Unmaps and frees what MiReserveKernelSpace gave; frames the entries own are freed. 0: base is none of it.
+// Takes `pages` pages of address space (an unmapped page follows), with address % alignment ==
+// phase.
+Status MiReserveKernelSpace(uint64_t pages, uint64_t alignment, uint64_t phase, uint32_t tag,
+                            uint64_t *base);
+// Unmaps and frees what MiReserveKernelSpace gave; frames the entries own are freed. 0: base is
+// none of it.
 uint64_t MiReleaseKernelSpace(uint64_t base, uint32_t tag, uint64_t *ownedFrames);
 // Pages of the reservation that starts at base; 0 when there is none, or its tag is another.
 uint64_t MiQueryKernelSpace(uint64_t base, uint32_t *tag);
@@ -142,7 +155,10 @@ static inline bool MiIsDynamic(uint64_t address)
 {
     return address >= KERNEL_DYNAMIC_BASE && address - KERNEL_DYNAMIC_BASE < KERNEL_DYNAMIC_SIZE;
 }
-static inline bool MiIsDirect(uint64_t address) { return address - DIRECT_MAP_BASE < DIRECT_MAP_SIZE; }
+static inline bool MiIsDirect(uint64_t address)
+{
+    return address - DIRECT_MAP_BASE < DIRECT_MAP_SIZE;
+}
 
 // --------------------------------------------------------------------------------------- heap
 void MiInitializeHeap(void);
@@ -151,7 +167,7 @@ void MiInitializeHeap(void);
 struct MmSection {
     volatile uint32_t References;
     MmPageUse Use;
-    size_t Size;  // bytes, as asked for
+    size_t Size; // bytes, as asked for
     size_t Pages;
     PhysicalAddress Frames[];
 };
@@ -164,20 +180,20 @@ typedef struct MiSpaceLock {
 } MiSpaceLock;
 
 typedef struct MiRegion {
-    MiRange Range;            // first; [Base, End)
-    uint64_t AllocationBase;  // of the allocation this is a part of
-    MmSection *Section;       // referenced; nullptr: demand-zero
-    uint64_t SectionOffset;   // of Base, bytes
+    MiRange Range;           // first; [Base, End)
+    uint64_t AllocationBase; // of the allocation this is a part of
+    MmSection *Section;      // referenced; nullptr: demand-zero
+    uint64_t SectionOffset;  // of Base, bytes
     MemoryProtection Protection;
     MmRegionKind Kind;
-    bool CopyPrivate;         // writes make private copies
-    bool Charged;             // its pages are promised (committed)
+    bool CopyPrivate; // writes make private copies
+    bool Charged;     // its pages are promised (committed)
 } MiRegion;
 
 // Legend: [l] Lock.
 struct MmAddressSpace {
-    PhysicalAddress Root;    // constant
-    uint64_t PlacementTop;   // constant: where the search for room starts, random per space
+    PhysicalAddress Root;  // constant
+    uint64_t PlacementTop; // constant: where the search for room starts, random per space
     MiSpaceLock Lock;
     MiRangeTree Regions;     // [l]
     MiRegion *LastFound;     // [l] the region the last fault hit

@@ -1,27 +1,29 @@
 // mm.c - start-up of memory management, and its theory.
 //
-// Physical memory. Every page has an entry in the page frame database that says who holds it (frames.c).
-// All of RAM is also mapped once, in the direct map, so the kernel reaches any frame without mapping it: page
-// tables, slabs and sections are edited there.
+// Physical memory. Every page has an entry in the page frame database that says who holds it
+// (frames.c). All of RAM is also mapped once, in the direct map, so the kernel reaches any frame
+// without mapping it: page tables, slabs and sections are edited there.
 //
-// Kernel memory. The heap (heap.c) hands out blocks of the direct map. What needs address space of its own -
-// stacks with guard pages, device registers, shared sections - gets it from the dynamic area (kernel_space.c).
-// The top-level entries of the kernel half are complete before the first address space copies them, so a
-// kernel mapping made later appears in all of them.
+// Kernel memory. The heap (heap.c) hands out blocks of the direct map. What needs address space of
+// its own - stacks with guard pages, device registers, shared sections - gets it from the dynamic
+// area (kernel_space.c). The top-level entries of the kernel half are complete before the first
+// address space copies them, so a kernel mapping made later appears in all of them.
 //
-// User memory. An address space is a tree of regions (spaces.c) and page tables that follow it lazily: a page
-// fault (fault.c) looks its region up and enters the page. Private pages are zero at first; section pages
-// (sections.c) are shared, or shared until first written. Page tables are a cache of the regions except for the
-// frames they own (PTE_OWNED), which are found nowhere else.
+// User memory. An address space is a tree of regions (spaces.c) and page tables that follow it
+// lazily: a page fault (fault.c) looks its region up and enters the page. Private pages are zero at
+// first; section pages (sections.c) are shared, or shared until first written. Page tables are a
+// cache of the regions except for the frames they own (PTE_OWNED), which are found nowhere else.
 //
-// User pointers. Only user_copy.c dereferences them, with SMAP lifted for just that and faults turned into a
-// status.
+// User pointers. Only user_copy.c dereferences them, with SMAP lifted for just that and faults
+// turned into a status.
 //
-// Locks, in rank order: a space's sleeping lock, the heap's, the kernel space's, the page frames'. The first is
-// held across the work on one region; the others for bounded stretches at DispatchLevel.
+// Locks, in rank order: a space's sleeping lock, the heap's, the kernel space's, the page frames'.
+// The first is held across the work on one region; the others for bounded stretches at
+// DispatchLevel.
 //
-// Limits: four-level paging; no paging out; frames of one process are not shared by copying on write (there is no
-// fork). Memory the firmware calls "reserved" or "special purpose" is left alone.
+// Limits: four-level paging; no paging out; frames of one process are not shared by copying on
+// write (there is no fork). Memory the firmware calls "reserved" or "special purpose" is left
+// alone.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 
@@ -42,15 +44,19 @@ static void ReadMemoryMap(const LoaderParams *loader)
     const MiMemoryRun claimed[] = {
         RunOf(loader->KernelPhysical, loader->KernelSize, MemoryKindKernel),
         RunOf(loader->KernelPdbPhysical, loader->KernelPdbSize, MemoryKindKernel),
-        RunOf(loader->PfnDatabasePhysical, loader->PageFrameCount * PAGE_FRAME_SIZE, MemoryKindKernel),
+        RunOf(loader->PfnDatabasePhysical, loader->PageFrameCount * PAGE_FRAME_SIZE,
+              MemoryKindKernel),
         RunOf(paramsPhysical, sizeof(LoaderParams), MemoryKindKernel),
-        RunOf(loader->BootStackBase - loader->BootStackSize - DIRECT_MAP_BASE, loader->BootStackSize, MemoryKindKernel),
-        RunOf(loader->PageTablePoolPhysical, loader->PageTablePoolUsed * PAGE_SIZE, MemoryKindPageTable),
+        RunOf(loader->BootStackBase - loader->BootStackSize - DIRECT_MAP_BASE,
+              loader->BootStackSize, MemoryKindKernel),
+        RunOf(loader->PageTablePoolPhysical, loader->PageTablePoolUsed * PAGE_SIZE,
+              MemoryKindPageTable),
         RunOf(loader->Pml4Physical, PAGE_SIZE, MemoryKindPageTable),
     };
-    runCount = MiNormalizeMemoryMap(MmPhysicalToVirtual(loader->MemoryMapPhysical), loader->MemoryMapSize,
-                                    loader->MemoryDescriptorSize, loader->PageFrameCount, claimed,
-                                    RTL_COUNT_OF(claimed), edges, RTL_COUNT_OF(edges), runs, RTL_COUNT_OF(runs));
+    runCount = MiNormalizeMemoryMap(MmPhysicalToVirtual(loader->MemoryMapPhysical),
+                                    loader->MemoryMapSize, loader->MemoryDescriptorSize,
+                                    loader->PageFrameCount, claimed, RTL_COUNT_OF(claimed), edges,
+                                    RTL_COUNT_OF(edges), runs, RTL_COUNT_OF(runs));
 }
 
 static void TakeRuns(void)
@@ -81,7 +87,8 @@ void MmInitialize(const LoaderParams *loader)
     MiInitializeKernelSpace();
     MiInitializeUserCopy();
     KeRegisterPageFaultHandler(MiHandlePageFault);
-    KeLog(LogInfo, "mm: %llu MiB of memory, %llu MiB free", (unsigned long long)MiCounters.PagesTotal >> 8,
+    KeLog(LogInfo, "mm: %llu MiB of memory, %llu MiB free",
+          (unsigned long long)MiCounters.PagesTotal >> 8,
           (unsigned long long)MiCounters.PagesFree >> 8);
 }
 
@@ -93,5 +100,6 @@ void MmReleaseLoaderMemory(const LoaderParams *loader)
             MiDonateFrames(runs[i].Start, runs[i].End);
     runCount = 0;
     KeLog(LogInfo, "mm: %llu MiB of loader and boot services memory released, %llu MiB free",
-          (unsigned long long)(MiCounters.PagesFree - before) >> 8, (unsigned long long)MiCounters.PagesFree >> 8);
+          (unsigned long long)(MiCounters.PagesFree - before) >> 8,
+          (unsigned long long)MiCounters.PagesFree >> 8);
 }

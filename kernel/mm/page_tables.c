@@ -1,10 +1,13 @@
-// page_tables.c - four-level page tables (Intel SDM volume 3, 4.5): finding, making and clearing entries.
+// page_tables.c - four-level page tables (Intel SDM volume 3, 4.5): finding, making and clearing
+// entries.
 //
-// A table's frame counts its entries in use, so that a table is given back the moment its last entry goes.
-// The kernel half's top-level entries are made once, before the first address space copies them, and stay;
-// so all spaces share the kernel's tables and never need to be told of changes below.
+// A table's frame counts its entries in use, so that a table is given back the moment its last
+// entry goes. The kernel half's top-level entries are made once, before the first address space
+// copies them, and stay; so all spaces share the kernel's tables and never need to be told of
+// changes below.
 //
-// Locking: a root's tables belong to whoever owns the root: a user space's lock, the kernel space's lock.
+// Locking: a root's tables belong to whoever owns the root: a user space's lock, the kernel space's
+// lock.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 
@@ -14,8 +17,8 @@ PhysicalAddress MiKernelRoot;
 
 void MiInitializePat(void)
 {
-    // Entries 0-3 (selected by PCD:PWT): write-back, write-combining, uncached-, uncached; 4-7 the same.
-    // Intel SDM volume 3, 11.12: 0 UC, 1 WC, 6 WB, 7 UC-.
+    // Entries 0-3 (selected by PCD:PWT): write-back, write-combining, uncached-, uncached; 4-7 the
+    // same. Intel SDM volume 3, 11.12: 0 UC, 1 WC, 6 WB, 7 UC-.
     HalWriteMsr(IA32_PAT, 0x0007010600070106ull);
 }
 
@@ -82,7 +85,10 @@ static MiPte *MakeEntry(PhysicalAddress root, uint64_t address, unsigned level)
     return entry;
 }
 
-MiPte *MiMakePte(PhysicalAddress root, uint64_t address) { return MakeEntry(root, address, 1); }
+MiPte *MiMakePte(PhysicalAddress root, uint64_t address)
+{
+    return MakeEntry(root, address, 1);
+}
 
 bool MiMapLargePage(PhysicalAddress root, uint64_t address, MiPte value)
 {

@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: MIT
 #include "ranges.h"
 
-static int32_t HeightOf(const MiRange *node) { return node ? node->Height : 0; }
+static int32_t HeightOf(const MiRange *node)
+{
+    return node ? node->Height : 0;
+}
 
 // Recomputes what a node knows of its subtree from its children.
 static void Refresh(MiRange *node)
@@ -174,10 +177,10 @@ void MiRemoveRange(MiRangeTree *tree, MiRange *range)
     tree->Count--;
 }
 
-// Looks for the highest hole inside [low, high), where everything below low and above high that belongs
-// to the enclosing subtrees is taken or out of bounds.
-static bool FindHole(const MiRange *node, uint64_t low, uint64_t high, uint64_t size, uint64_t alignment,
-                     uint64_t *base)
+// Looks for the highest hole inside [low, high), where everything below low and above high that
+// belongs to the enclosing subtrees is taken or out of bounds.
+static bool FindHole(const MiRange *node, uint64_t low, uint64_t high, uint64_t size,
+                     uint64_t alignment, uint64_t *base)
 {
     if (high <= low || high - low < size)
         return false;
@@ -197,8 +200,8 @@ static bool FindHole(const MiRange *node, uint64_t low, uint64_t high, uint64_t 
            FindHole(node->Left, low, below, size, alignment, base);
 }
 
-bool MiFindHole(const MiRangeTree *tree, uint64_t low, uint64_t high, uint64_t size, uint64_t alignment,
-                uint64_t *base)
+bool MiFindHole(const MiRangeTree *tree, uint64_t low, uint64_t high, uint64_t size,
+                uint64_t alignment, uint64_t *base)
 {
     return size != 0 && FindHole(tree->Root, low, high, size, alignment, base);
 }

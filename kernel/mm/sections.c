@@ -1,5 +1,6 @@
-// sections.c - memory that several address spaces and the kernel can map. All pages are present from the start
-// and stay until the last reference goes, so that nothing about a section can fault or fail later.
+// sections.c - memory that several address spaces and the kernel can map. All pages are present
+// from the start and stay until the last reference goes, so that nothing about a section can fault
+// or fail later.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 
@@ -20,7 +21,8 @@ Status MmCreateSection(size_t size, MmPageUse use, MmSection **result)
     Status status = MiChargeCommit(pages);
     if (status != StatusSuccess)
         return status;
-    MmSection *section = MmAllocateHeap(sizeof(*section) + pages * sizeof(section->Frames[0]), TAG_SECTION);
+    MmSection *section =
+        MmAllocateHeap(sizeof(*section) + pages * sizeof(section->Frames[0]), TAG_SECTION);
     if (!section) {
         MiReturnCommit(pages);
         return StatusNoMemory;
@@ -40,7 +42,10 @@ Status MmCreateSection(size_t size, MmPageUse use, MmSection **result)
     return StatusSuccess;
 }
 
-void MmReferenceSection(MmSection *section) { __atomic_fetch_add(&section->References, 1, __ATOMIC_RELAXED); }
+void MmReferenceSection(MmSection *section)
+{
+    __atomic_fetch_add(&section->References, 1, __ATOMIC_RELAXED);
+}
 
 void MmDereferenceSection(MmSection *section)
 {
@@ -50,7 +55,10 @@ void MmDereferenceSection(MmSection *section)
         FreeSection(section, section->Pages);
 }
 
-size_t MmGetSectionSize(const MmSection *section) { return section->Size; }
+size_t MmGetSectionSize(const MmSection *section)
+{
+    return section->Size;
+}
 
 Status MmMapSectionInKernel(MmSection *section, void **mapping)
 {
@@ -59,7 +67,8 @@ Status MmMapSectionInKernel(MmSection *section, void **mapping)
     if (status != StatusSuccess)
         return status;
     for (size_t i = 0; i < section->Pages && status == StatusSuccess; i++)
-        status = MiMapKernelPage(base + i * PAGE_SIZE, section->Frames[i], PTE_WRITE | PTE_NO_EXECUTE);
+        status =
+            MiMapKernelPage(base + i * PAGE_SIZE, section->Frames[i], PTE_WRITE | PTE_NO_EXECUTE);
     if (status != StatusSuccess) {
         MiReleaseKernelSpace(base, TAG_SECTION, nullptr);
         return status;
@@ -84,7 +93,8 @@ Status MmWriteSection(MmSection *section, size_t offset, const void *data, size_
     while (size) {
         size_t within = offset % PAGE_SIZE;
         size_t part = RTL_MIN(size, PAGE_SIZE - within);
-        memcpy((char *)MmPhysicalToVirtual(section->Frames[offset / PAGE_SIZE]) + within, from, part);
+        memcpy((char *)MmPhysicalToVirtual(section->Frames[offset / PAGE_SIZE]) + within, from,
+               part);
         offset += part;
         from += part;
         size -= part;

@@ -1,7 +1,8 @@
 // shrink.c - asking caches for their memory back.
 //
-// A cache registers a function. It is called at PassiveLevel from an allocation of user memory or a page fault
-// that finds too little, never from a kernel allocation, whose caller may hold the cache's own lock.
+// A cache registers a function. It is called at PassiveLevel from an allocation of user memory or a
+// page fault that finds too little, never from a kernel allocation, whose caller may hold the
+// cache's own lock.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 

@@ -1,10 +1,10 @@
 // spaces.c - user address spaces: the tree of regions and the operations on whole regions.
 //
-// An allocation starts as one region. Changing the protection of a part splits it; the parts keep the
-// allocation's base, are freed together, and merge again when they become alike. Charged regions have every
-// page promised (committed) that is not owned already, so that touching them cannot run out of memory.
-// Room for "anywhere" is searched downwards from a random top per space, with a random gap below each
-// allocation; images get a random place of their own.
+// An allocation starts as one region. Changing the protection of a part splits it; the parts keep
+// the allocation's base, are freed together, and merge again when they become alike. Charged
+// regions have every page promised (committed) that is not owned already, so that touching them
+// cannot run out of memory. Room for "anywhere" is searched downwards from a random top per space,
+// with a random gap below each allocation; images get a random place of their own.
 //
 // Locking: everything inside a space is guarded by its sleeping lock.
 // SPDX-License-Identifier: MIT
@@ -16,15 +16,22 @@
 
 static MmAddressSpace *(*currentHook)(void);
 
-MmAddressSpace *MmGetCurrentAddressSpace(void) { return currentHook ? currentHook() : nullptr; }
-void MmSetCurrentAddressSpaceHook(MmAddressSpace *(*current)(void)) { currentHook = current; }
+MmAddressSpace *MmGetCurrentAddressSpace(void)
+{
+    return currentHook ? currentHook() : nullptr;
+}
+void MmSetCurrentAddressSpaceHook(MmAddressSpace *(*current)(void))
+{
+    currentHook = current;
+}
 
 // ---- the sleeping lock (U. Drepper, "Futexes are tricky", mutex 2, on an event)
 void MiAcquireSpace(MmAddressSpace *space)
 {
     KE_ASSERT(KeGetCurrentIrql() == PassiveLevel);
     uint32_t expected = 0;
-    if (__atomic_compare_exchange_n(&space->Lock.State, &expected, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    if (__atomic_compare_exchange_n(&space->Lock.State, &expected, 1, false, __ATOMIC_ACQUIRE,
+                                    __ATOMIC_RELAXED))
         return;
     while (__atomic_exchange_n(&space->Lock.State, 2, __ATOMIC_ACQUIRE) != 0)
         (void)KeWaitForObject(&space->Lock.Event, KernelWait, KE_INFINITE);
@@ -37,15 +44,21 @@ void MiReleaseSpace(MmAddressSpace *space)
 }
 
 // ---- regions
-static MiRegion *RegionOf(MiRange *range) { return (MiRegion *)range; }
+static MiRegion *RegionOf(MiRange *range)
+{
+    return (MiRegion *)range;
+}
 static_assert(offsetof(MiRegion, Range) == 0, "nullptr stays nullptr");
 
-static uint64_t PagesOf(const MiRegion *region) { return (region->Range.End - region->Range.Base) / PAGE_SIZE; }
+static uint64_t PagesOf(const MiRegion *region)
+{
+    return (region->Range.End - region->Range.Base) / PAGE_SIZE;
+}
 
 static bool IsProtection(MemoryProtection protection)
 {
-    return protection == MemoryNoAccess || protection == MemoryRead || protection == MemoryReadWrite ||
-           protection == MemoryReadExecute;
+    return protection == MemoryNoAccess || protection == MemoryRead ||
+           protection == MemoryReadWrite || protection == MemoryReadExecute;
 }
 
 // Whether a region's pages need a promise under a protection: those it could come to own.
@@ -104,7 +117,8 @@ static Status PlaceAnywhere(MmAddressSpace *space, uint64_t size, uint64_t *base
 {
     uint64_t gap = NextGap(space);
     uint64_t at;
-    if (FindRoom(space, space->PlacementTop, size + 2 * gap, &at) || FindRoom(space, USER_END, size + 2 * gap, &at)) {
+    if (FindRoom(space, space->PlacementTop, size + 2 * gap, &at) ||
+        FindRoom(space, USER_END, size + 2 * gap, &at)) {
         *base = at + gap;
         return StatusSuccess;
     }
@@ -113,7 +127,8 @@ static Status PlaceAnywhere(MmAddressSpace *space, uint64_t size, uint64_t *base
 
 static Status PlaceExactly(const MmAddressSpace *space, uint64_t base, uint64_t size)
 {
-    if (base % PAGE_SIZE != 0 || base < MM_USER_LOWEST || base >= USER_END || size > USER_END - base)
+    if (base % PAGE_SIZE != 0 || base < MM_USER_LOWEST || base >= USER_END ||
+        size > USER_END - base)
         return StatusInvalidParameter;
     const MiRange *next = MiFindRangeFrom(&space->Regions, base);
     return next && next->Base < base + size ? StatusConflict : StatusSuccess;
@@ -172,8 +187,8 @@ static Status AddRegion(MmAddressSpace *space, const MiRegion *model, uint64_t s
     return status;
 }
 
-Status MmAllocateVirtual(MmAddressSpace *space, uint64_t *base, size_t size, MemoryProtection protection,
-                         MmRegionKind kind)
+Status MmAllocateVirtual(MmAddressSpace *space, uint64_t *base, size_t size,
+                         MemoryProtection protection, MmRegionKind kind)
 {
     if (size == 0 || !IsProtection(protection) || (kind != RegionPrivate && kind != RegionStack))
         return StatusInvalidParameter;
@@ -183,17 +198,21 @@ Status MmAllocateVirtual(MmAddressSpace *space, uint64_t *base, size_t size, Mem
     return AddRegion(space, &model, RTL_ALIGN_UP(size, PAGE_SIZE), base);
 }
 
-Status MmMapSection(MmAddressSpace *space, MmSection *section, size_t offset, size_t size, uint64_t *base,
-                    MemoryProtection protection, MmRegionKind kind, bool copyPrivate)
+Status MmMapSection(MmAddressSpace *space, MmSection *section, size_t offset, size_t size,
+                    uint64_t *base, MemoryProtection protection, MmRegionKind kind,
+                    bool copyPrivate)
 {
     uint64_t whole = section->Pages * PAGE_SIZE;
-    if (size == 0 || offset % PAGE_SIZE != 0 || offset > whole || size > whole - offset || !IsProtection(protection) ||
-        (kind != RegionImage && kind != RegionSection))
+    if (size == 0 || offset % PAGE_SIZE != 0 || offset > whole || size > whole - offset ||
+        !IsProtection(protection) || (kind != RegionImage && kind != RegionSection))
         return StatusInvalidParameter;
     // A mapping everybody sees must not become code; an image everybody shares must not be written.
     if (kind == RegionSection && !copyPrivate && protection == MemoryReadExecute)
         return StatusInvalidParameter;
-    MiRegion model = {.Section = section, .SectionOffset = offset, .Protection = protection, .Kind = kind,
+    MiRegion model = {.Section = section,
+                      .SectionOffset = offset,
+                      .Protection = protection,
+                      .Kind = kind,
                       .CopyPrivate = copyPrivate || kind == RegionImage};
     return AddRegion(space, &model, RTL_ALIGN_UP(size, PAGE_SIZE), base);
 }
@@ -214,8 +233,14 @@ static Status FreeAllocation(MmAddressSpace *space, uint64_t base, bool sections
     return right ? StatusSuccess : StatusNotFound;
 }
 
-Status MmFreeVirtual(MmAddressSpace *space, uint64_t base) { return FreeAllocation(space, base, false); }
-Status MmUnmapSection(MmAddressSpace *space, uint64_t base) { return FreeAllocation(space, base, true); }
+Status MmFreeVirtual(MmAddressSpace *space, uint64_t base)
+{
+    return FreeAllocation(space, base, false);
+}
+Status MmUnmapSection(MmAddressSpace *space, uint64_t base)
+{
+    return FreeAllocation(space, base, true);
+}
 
 // ---- protection
 MiPte MiPteFlags(MemoryProtection protection)
@@ -249,9 +274,9 @@ static void SplitRegion(MmAddressSpace *space, MiRegion *region, uint64_t addres
 
 static bool AreAlike(const MiRegion *a, const MiRegion *b)
 {
-    return a->Range.End == b->Range.Base && a->AllocationBase == b->AllocationBase && a->Section == b->Section &&
-           a->Protection == b->Protection && a->Kind == b->Kind && a->CopyPrivate == b->CopyPrivate &&
-           a->Charged == b->Charged &&
+    return a->Range.End == b->Range.Base && a->AllocationBase == b->AllocationBase &&
+           a->Section == b->Section && a->Protection == b->Protection && a->Kind == b->Kind &&
+           a->CopyPrivate == b->CopyPrivate && a->Charged == b->Charged &&
            (!a->Section || a->SectionOffset + (a->Range.End - a->Range.Base) == b->SectionOffset);
 }
 
@@ -296,10 +321,10 @@ static void ReprotectPages(MmAddressSpace *space, const MiRegion *region)
     }
 }
 
-// The parts of [base, end) as one chain of regions of one allocation or image; checks them against the
-// protection asked for. *first is the region that holds base.
-static Status CheckParts(MmAddressSpace *space, uint64_t base, uint64_t end, MemoryProtection protection,
-                         MiRegion **first)
+// The parts of [base, end) as one chain of regions of one allocation or image; checks them against
+// the protection asked for. *first is the region that holds base.
+static Status CheckParts(MmAddressSpace *space, uint64_t base, uint64_t end,
+                         MemoryProtection protection, MiRegion **first)
 {
     MiRegion *start = RegionOf(MiFindRange(&space->Regions, base));
     *first = start;
@@ -319,7 +344,8 @@ static Status CheckParts(MmAddressSpace *space, uint64_t base, uint64_t end, Mem
 }
 
 // Charges all parts of [base, end), or none.
-static Status ChargeParts(MmAddressSpace *space, uint64_t base, uint64_t end, MemoryProtection protection)
+static Status ChargeParts(MmAddressSpace *space, uint64_t base, uint64_t end,
+                          MemoryProtection protection)
 {
     uint64_t pages = 0;
     for (uint64_t at = base; at < end;) {
@@ -344,7 +370,7 @@ static Status ChargeParts(MmAddressSpace *space, uint64_t base, uint64_t end, Me
 static Status CutAt(MmAddressSpace *space, uint64_t base, uint64_t end, MiRegion *first)
 {
     const MiRegion *last = RegionOf(MiFindRange(&space->Regions, end - 1));
-    bool cutBase = first->Range.Base < base, cutEnd = last->Range.End > end;
+    bool cutBase = first->Range.Base<base, cutEnd = last->Range.End> end;
     MiRegion *atBase = cutBase ? MmAllocateHeap(sizeof(MiRegion), TAG_REGION) : nullptr;
     MiRegion *atEnd = cutEnd ? MmAllocateHeap(sizeof(MiRegion), TAG_REGION) : nullptr;
     if ((cutBase && !atBase) || (cutEnd && !atEnd)) {
@@ -359,7 +385,8 @@ static Status CutAt(MmAddressSpace *space, uint64_t base, uint64_t end, MiRegion
     return StatusSuccess;
 }
 
-static Status Protect(MmAddressSpace *space, uint64_t base, uint64_t end, MemoryProtection protection)
+static Status Protect(MmAddressSpace *space, uint64_t base, uint64_t end,
+                      MemoryProtection protection)
 {
     MiRegion *first;
     Status status = CheckParts(space, base, end, protection, &first);
@@ -379,7 +406,8 @@ static Status Protect(MmAddressSpace *space, uint64_t base, uint64_t end, Memory
     return status;
 }
 
-Status MmProtectVirtual(MmAddressSpace *space, uint64_t base, size_t size, MemoryProtection protection)
+Status MmProtectVirtual(MmAddressSpace *space, uint64_t base, size_t size,
+                        MemoryProtection protection)
 {
     if (size == 0 || base % PAGE_SIZE != 0 || !IsProtection(protection))
         return StatusInvalidParameter;
@@ -401,8 +429,10 @@ Status MmQueryVirtual(MmAddressSpace *space, uint64_t address, MemoryInfo *info)
     const MiRange *range = MiFindRange(&space->Regions, address);
     if (range) {
         const MiRegion *region = (const MiRegion *)range;
-        *info = (MemoryInfo){.Base = range->Base, .Size = range->End - range->Base,
-                             .Protection = region->Protection, .Kind = region->Kind};
+        *info = (MemoryInfo){.Base = range->Base,
+                             .Size = range->End - range->Base,
+                             .Protection = region->Protection,
+                             .Kind = region->Kind};
     } else {
         const MiRange *below = MiFindRangeBelow(&space->Regions, address);
         const MiRange *above = MiFindRangeFrom(&space->Regions, address);
@@ -447,7 +477,10 @@ void MmDestroyAddressSpace(MmAddressSpace *space)
     MmFreeHeap(space);
 }
 
-uint64_t MmGetPageTableRoot(const MmAddressSpace *space) { return space->Root; }
+uint64_t MmGetPageTableRoot(const MmAddressSpace *space)
+{
+    return space->Root;
+}
 
 void MmQuerySpace(MmAddressSpace *space, MmSpaceCounters *counters)
 {

@@ -1,18 +1,19 @@
 // user_copy.c - the only code that dereferences user addresses.
 //
-// Each routine below is a few instructions between two labels that ke knows as a fault range: a page fault
-// inside that nobody resolves continues at the routine's exit, which reports failure. The callers check the
-// range first, so the routines see addresses of the user half only, and lift SMAP around them.
+// Each routine below is a few instructions between two labels that ke knows as a fault range: a
+// page fault inside that nobody resolves continues at the routine's exit, which reports failure.
+// The callers check the range first, so the routines see addresses of the user half only, and lift
+// SMAP around them.
 //
-// The routines take their arguments in registers as the Microsoft x64 convention passes them, use no stack and
-// so need no unwind data.
+// The routines take their arguments in registers as the Microsoft x64 convention passes them, use
+// no stack and so need no unwind data.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 
 // Copies size bytes. 0, or 1 after a fault. rcx to, rdx from, r8 size.
 uint64_t MiCopyUser(void *to, const void *from, uint64_t size);
-// Copies up to and including the first NUL, at most size bytes. Returns the bytes copied, or UINT64_MAX
-// after a fault. rcx to, rdx from, r8 size > 0.
+// Copies up to and including the first NUL, at most size bytes. Returns the bytes copied, or
+// UINT64_MAX after a fault. rcx to, rdx from, r8 size > 0.
 uint64_t MiCopyUserString(char *to, const char *from, uint64_t size);
 // 0 and *value, or 1 after a fault. rcx value, rdx from.
 uint64_t MiReadUser32(uint32_t *value, const uint32_t *from);
@@ -20,7 +21,8 @@ extern const char MiCopyUserBegin[], MiCopyUserEnd[], MiCopyUserResume[];
 extern const char MiCopyStringBegin[], MiCopyStringEnd[], MiCopyStringResume[];
 extern const char MiReadUserBegin[], MiReadUserEnd[], MiReadUserResume[];
 
-// Short copies go by words in a loop; long ones by rep movsq, which every processor does a cache line at a time.
+// Short copies go by words in a loop; long ones by rep movsq, which every processor does a cache
+// line at a time.
 __asm__(".intel_syntax noprefix\n"
         ".text\n"
         ".p2align 4\n"
@@ -99,14 +101,18 @@ __asm__(".intel_syntax noprefix\n"
 
 void MiInitializeUserCopy(void)
 {
-    KeRegisterFaultRange((uint64_t)MiCopyUserBegin, (uint64_t)MiCopyUserEnd, (uint64_t)MiCopyUserResume);
-    KeRegisterFaultRange((uint64_t)MiCopyStringBegin, (uint64_t)MiCopyStringEnd, (uint64_t)MiCopyStringResume);
-    KeRegisterFaultRange((uint64_t)MiReadUserBegin, (uint64_t)MiReadUserEnd, (uint64_t)MiReadUserResume);
+    KeRegisterFaultRange((uint64_t)MiCopyUserBegin, (uint64_t)MiCopyUserEnd,
+                         (uint64_t)MiCopyUserResume);
+    KeRegisterFaultRange((uint64_t)MiCopyStringBegin, (uint64_t)MiCopyStringEnd,
+                         (uint64_t)MiCopyStringResume);
+    KeRegisterFaultRange((uint64_t)MiReadUserBegin, (uint64_t)MiReadUserEnd,
+                         (uint64_t)MiReadUserResume);
 }
 
 Status MmCheckUserRange(UserPointer address, size_t size)
 {
-    bool inside = address >= MM_USER_LOWEST && address <= MM_USER_HIGHEST && size <= MM_USER_HIGHEST - address + 1;
+    bool inside = address >= MM_USER_LOWEST && address <= MM_USER_HIGHEST &&
+                  size <= MM_USER_HIGHEST - address + 1;
     return inside ? StatusSuccess : StatusInvalidAddress;
 }
 

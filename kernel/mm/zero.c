@@ -1,5 +1,5 @@
-// zero.c - the thread that clears free frames while nothing else wants the processor, so that the faults and
-// allocations that need zeroed memory find it ready. frames.c decides how many are kept.
+// zero.c - the thread that clears free frames while nothing else wants the processor, so that the
+// faults and allocations that need zeroed memory find it ready. frames.c decides how many are kept.
 // SPDX-License-Identifier: MIT
 #include "ke_thread.h"
 #include "mi.h"

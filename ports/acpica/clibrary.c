@@ -53,14 +53,38 @@ char *strstr(const char *text, const char *part)
     return length ? nullptr : (char *)text;
 }
 
-int isupper(int c) { return c >= 'A' && c <= 'Z'; }
-int isdigit(int c) { return c >= '0' && c <= '9'; }
-int isprint(int c) { return c >= ' ' && c < 0x7F; }
-int isspace(int c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-int isalpha(int c) { return isupper(c) || (c >= 'a' && c <= 'z'); }
-int isxdigit(int c) { return isdigit(c) || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f'); }
-int tolower(int c) { return isupper(c) ? c + ('a' - 'A') : c; }
-int toupper(int c) { return c >= 'a' && c <= 'z' ? c - ('a' - 'A') : c; }
+int isupper(int c)
+{
+    return c >= 'A' && c <= 'Z';
+}
+int isdigit(int c)
+{
+    return c >= '0' && c <= '9';
+}
+int isprint(int c)
+{
+    return c >= ' ' && c < 0x7F;
+}
+int isspace(int c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+int isalpha(int c)
+{
+    return isupper(c) || (c >= 'a' && c <= 'z');
+}
+int isxdigit(int c)
+{
+    return isdigit(c) || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
+}
+int tolower(int c)
+{
+    return isupper(c) ? c + ('a' - 'A') : c;
+}
+int toupper(int c)
+{
+    return c >= 'a' && c <= 'z' ? c - ('a' - 'A') : c;
+}
 
 int vsnprintf(char *restrict buffer, size_t size, const char *restrict format, va_list arguments)
 {

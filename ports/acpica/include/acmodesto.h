@@ -1,5 +1,6 @@
-// acmodesto.h - ACPICA's platform header for the MetalOS kernel. ACPICA's acenv.h includes a header of this name when
-// MODESTO is defined; nobody else uses that name, so no file of ACPICA has to change.
+// acmodesto.h - ACPICA's platform header for the MetalOS kernel. ACPICA's acenv.h includes a header
+// of this name when MODESTO is defined; nobody else uses that name, so no file of ACPICA has to
+// change.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -15,15 +16,15 @@
 
 // ---- the services of the kernel (kernel/acpi)
 #define ACPI_USE_SYSTEM_CLIBRARY
-#define USE_NATIVE_ALLOCATE_ZEROED // the kernel heap zeroes anyway
-#define ACPI_USE_LOCAL_CACHE 1 // ACPICA's own object cache
-#define ACPI_CACHE_T         struct acpi_memory_list
-#define ACPI_MUTEX_TYPE      ACPI_BINARY_SEMAPHORE
-#define acpi_cpu_flags       unsigned long long
-#define acpi_spinlock        void *
-#define acpi_semaphore       void *
-#define acpi_thread_id       unsigned long long
-#define ACPI_PCI_CONFIGURED  1
+#define USE_NATIVE_ALLOCATE_ZEROED   // the kernel heap zeroes anyway
+#define ACPI_USE_LOCAL_CACHE       1 // ACPICA's own object cache
+#define ACPI_CACHE_T               struct acpi_memory_list
+#define ACPI_MUTEX_TYPE            ACPI_BINARY_SEMAPHORE
+#define acpi_cpu_flags             unsigned long long
+#define acpi_spinlock              void *
+#define acpi_semaphore             void *
+#define acpi_thread_id             unsigned long long
+#define ACPI_PCI_CONFIGURED        1
 
 // ---- marks of the source tree this copy of ACPICA comes from
 #define ACPI_EXPORT_SYMBOL(symbol)
