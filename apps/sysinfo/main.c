@@ -1,5 +1,5 @@
-// sysinfo.exe - prints what GetSystemInfo says: memory, processes, windows. Started from the desktop, where
-// nobody reads its output, it writes to the kernel log.
+// sysinfo.exe - prints what GetSystemInfo says: memory, processes, windows. Started from the
+// desktop, where nobody reads its output, it writes to the kernel log.
 // SPDX-License-Identifier: MIT
 #include "MetalOS.h"
 
@@ -34,7 +34,8 @@ int main(int argc, char **argv)
     Rect screen;
     if (argc > 1) {
         int help = !strcmp(argv[1], "--help");
-        fprintf(help ? stdout : stderr, "usage: sysinfo.exe\nPrints memory, processes, windows, disk and screen.\n");
+        fprintf(help ? stdout : stderr,
+                "usage: sysinfo.exe\nPrints memory, processes, windows, disk and screen.\n");
         return help ? 0 : 2;
     }
     Status status = GetSystemInfo(&info);
@@ -44,12 +45,13 @@ int main(int argc, char **argv)
     }
     Print("sysinfo: %s, %u processors, up %llu ms\n", info.Version, info.ProcessorCount,
           (unsigned long long)(info.UpTime / 1000000));
-    Print("sysinfo: memory %llu KiB, free %llu KiB, cache %llu KiB\n", Kib(info.TotalMemory), Kib(info.FreeMemory),
-          Kib(info.CacheMemory));
-    Print("sysinfo: %u processes, %u threads, %u handles, %u windows\n", info.ProcessCount, info.ThreadCount,
-          info.HandleCount, info.WindowCount);
+    Print("sysinfo: memory %llu KiB, free %llu KiB, cache %llu KiB\n", Kib(info.TotalMemory),
+          Kib(info.FreeMemory), Kib(info.CacheMemory));
+    Print("sysinfo: %u processes, %u threads, %u handles, %u windows\n", info.ProcessCount,
+          info.ThreadCount, info.HandleCount, info.WindowCount);
     if (GetVolumeInfo(&volume) == StatusSuccess)
-        Print("sysinfo: disk %s, %llu KiB, free %llu KiB\n", volume.Label, Kib(volume.TotalBytes), Kib(volume.FreeBytes));
+        Print("sysinfo: disk %s, %llu KiB, free %llu KiB\n", volume.Label, Kib(volume.TotalBytes),
+              Kib(volume.FreeBytes));
     if (GetScreenRect(&screen) == StatusSuccess)
         Print("sysinfo: screen %dx%d\n", (int)screen.Right, (int)screen.Bottom);
     return 0;

@@ -1,5 +1,5 @@
-// mm.h - memory: page frames, the kernel heap, kernel stacks and device mappings, user address spaces,
-// sections, page faults, and the only way to touch user memory.
+// mm.h - memory: page frames, the kernel heap, kernel stacks and device mappings, user address
+// spaces, sections, page faults, and the only way to touch user memory.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -7,31 +7,44 @@
 #include "MetalOS.h"
 #include "ke.h"
 
-// Takes over from the loader: drops the low half, builds the page frame database from the firmware's
-// memory map, opens the heap. Once, on processor 0, before anything else allocates.
+// Takes over from the loader: drops the low half, builds the page frame database from the
+// firmware's memory map, opens the heap. Once, on processor 0, before anything else allocates.
 void MmInitialize(const LoaderParams *loader);
 // Gives boot services and loader memory back, once nothing of it is needed (kernel PDB and
 // LoaderParams are kept).
 void MmReleaseLoaderMemory(const LoaderParams *loader);
 // Starts the thread that keeps zeroed pages ready. Once threads run.
 Status MmStartZeroing(void);
-// Walks the kernel's page tables: no user pages, nothing writable and executable, no code outside image and
-// firmware, no writable alias of kernel code. Findings are logged and make it StatusCorrupt.
+// Walks the kernel's page tables: no user pages, nothing writable and executable, no code outside
+// image and firmware, no writable alias of kernel code. Findings are logged and make it
+// StatusCorrupt.
 Status MmAuditKernelPages(const LoaderParams *loader);
 
-static inline void *MmPhysicalToVirtual(PhysicalAddress address) { return (void *)(DIRECT_MAP_BASE + address); }
+static inline void *MmPhysicalToVirtual(PhysicalAddress address)
+{
+    return (void *)(DIRECT_MAP_BASE + address);
+}
 // The physical address of a kernel virtual one (direct map, image, heap, stack); it must be mapped.
 PhysicalAddress MmVirtualToPhysical(const void *address);
 
 // ---- page frames
 typedef enum MmPageUse : uint8_t { // who holds a frame, for the counters and the debugger
-    PageFree, PageReserved, PageKernelImage, PageTable, PageHeap, PageStack, PageProcess, PageSection,
-    PageCache, PageDevice,
+    PageFree,
+    PageReserved,
+    PageKernelImage,
+    PageTable,
+    PageHeap,
+    PageStack,
+    PageProcess,
+    PageSection,
+    PageCache,
+    PageDevice,
 } MmPageUse;
 Status MmAllocatePage(MmPageUse use, bool zeroed, PhysicalAddress *page);
 void MmFreePage(PhysicalAddress page);
 // count frames in a row, aligned to alignment bytes, below limit (DMA). Not zeroed.
-Status MmAllocateContiguous(MmPageUse use, size_t count, uint64_t alignment, PhysicalAddress limit, PhysicalAddress *pages);
+Status MmAllocateContiguous(MmPageUse use, size_t count, uint64_t alignment, PhysicalAddress limit,
+                            PhysicalAddress *pages);
 void MmFreeContiguous(PhysicalAddress pages, size_t count);
 typedef struct MmCounters {
     uint64_t PagesTotal;     // under management
@@ -43,18 +56,29 @@ typedef struct MmCounters {
     uint64_t PageFaults, DemandZeroFaults, CopyFaults;
 } MmCounters;
 void MmQueryCounters(MmCounters *counters);
-// A cache registers here; called without locks when memory is short, gives pages back, returns how many.
+// A cache registers here; called without locks when memory is short, gives pages back, returns how
+// many.
 void MmRegisterShrinker(size_t (*shrink)(size_t pages));
 
-// ---- kernel heap: 16-byte aligned, zeroed. Tags are four characters, shown by the counters. nullptr: no memory.
-#define MM_TAG(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+// ---- kernel heap: 16-byte aligned, zeroed. Tags are four characters, shown by the counters.
+// nullptr: no memory.
+#define MM_TAG(a, b, c, d)                                                                         \
+    ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 void *MmAllocateHeap(size_t size, uint32_t tag); // level <= Dispatch
 void MmFreeHeap(void *block);                    // nullptr is allowed
-typedef struct MmHeapTag { uint32_t Tag; uint32_t Pad; uint64_t Blocks, Bytes; } MmHeapTag;
+typedef struct MmHeapTag {
+    uint32_t Tag;
+    uint32_t Pad;
+    uint64_t Blocks, Bytes;
+} MmHeapTag;
 size_t MmQueryHeapTags(MmHeapTag *tags, size_t capacity); // those with blocks; returns their number
 
 // ---- kernel mappings
-typedef enum MmCaching : uint8_t { CachingNormal, CachingUncached, CachingWriteCombining } MmCaching;
+typedef enum MmCaching : uint8_t {
+    CachingNormal,
+    CachingUncached,
+    CachingWriteCombining
+} MmCaching;
 Status MmMapDevice(PhysicalAddress address, size_t size, MmCaching caching, void **mapping);
 void MmUnmapDevice(void *mapping, size_t size);
 #define MM_KERNEL_STACK_SIZE (32u * 1024u)
@@ -64,7 +88,8 @@ void MmFreeKernelStack(void *limit, size_t size);
 
 // ---- sections: memory that several address spaces (and the kernel) can map
 typedef struct MmSection MmSection;
-Status MmCreateSection(size_t size, MmPageUse use, MmSection **section); // zero-filled, all pages present
+Status MmCreateSection(size_t size, MmPageUse use,
+                       MmSection **section); // zero-filled, all pages present
 void MmReferenceSection(MmSection *section);
 void MmDereferenceSection(MmSection *section);
 size_t MmGetSectionSize(const MmSection *section);
@@ -75,7 +100,7 @@ Status MmWriteSection(MmSection *section, size_t offset, const void *data, size_
 
 // ---- address spaces
 typedef struct MmAddressSpace MmAddressSpace;
-#define MM_USER_LOWEST 0x0000000000010000ull
+#define MM_USER_LOWEST  0x0000000000010000ull
 #define MM_USER_HIGHEST 0x00007FFFFFFEFFFFull
 
 Status MmCreateAddressSpace(MmAddressSpace **space);
@@ -86,21 +111,31 @@ uint64_t MmGetPageTableRoot(const MmAddressSpace *space);
 MmAddressSpace *MmGetCurrentAddressSpace(void);
 void MmSetCurrentAddressSpaceHook(MmAddressSpace *(*current)(void));
 
-typedef enum MmRegionKind : uint8_t { RegionPrivate = 1, RegionImage = 2, RegionSection = 3, RegionStack = 4 } MmRegionKind;
-// Demand-zero memory. *base 0: anywhere (randomised); else exactly there. kind RegionStack: the lowest
-// page is a guard that never becomes accessible. Sizes are rounded up to pages.
-Status MmAllocateVirtual(MmAddressSpace *space, uint64_t *base, size_t size, MemoryProtection protection, MmRegionKind kind);
+typedef enum MmRegionKind : uint8_t {
+    RegionPrivate = 1,
+    RegionImage = 2,
+    RegionSection = 3,
+    RegionStack = 4
+} MmRegionKind;
+// Demand-zero memory. *base 0: anywhere (randomised); else exactly there. kind RegionStack: the
+// lowest page is a guard that never becomes accessible. Sizes are rounded up to pages.
+Status MmAllocateVirtual(MmAddressSpace *space, uint64_t *base, size_t size,
+                         MemoryProtection protection, MmRegionKind kind);
 Status MmFreeVirtual(MmAddressSpace *space, uint64_t base); // whole region; private and stack only
-Status MmProtectVirtual(MmAddressSpace *space, uint64_t base, size_t size, MemoryProtection protection);
+Status MmProtectVirtual(MmAddressSpace *space, uint64_t base, size_t size,
+                        MemoryProtection protection);
 Status MmQueryVirtual(MmAddressSpace *space, uint64_t address, MemoryInfo *info);
 // Maps size bytes of a section. copyPrivate: pages are shared read-only until first touched for
 // writing, then copied for this process (image data, bound import tables).
-Status MmMapSection(MmAddressSpace *space, MmSection *section, size_t offset, size_t size, uint64_t *base,
-                    MemoryProtection protection, MmRegionKind kind, bool copyPrivate);
+Status MmMapSection(MmAddressSpace *space, MmSection *section, size_t offset, size_t size,
+                    uint64_t *base, MemoryProtection protection, MmRegionKind kind,
+                    bool copyPrivate);
 Status MmUnmapSection(MmAddressSpace *space, uint64_t base);
 // Finds room without taking it (ldr lays out an image's sections inside).
 Status MmReserveRange(MmAddressSpace *space, size_t size, uint64_t *base);
-typedef struct MmSpaceCounters { uint64_t CommittedBytes, ResidentBytes; } MmSpaceCounters;
+typedef struct MmSpaceCounters {
+    uint64_t CommittedBytes, ResidentBytes;
+} MmSpaceCounters;
 void MmQuerySpace(MmAddressSpace *space, MmSpaceCounters *counters);
 
 // ---- user memory. Every access goes through these; a bad address is StatusInvalidAddress, never a

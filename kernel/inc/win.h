@@ -8,14 +8,15 @@
 typedef struct WinWindow WinWindow; // an ob object of WinWindowType
 extern ObType WinWindowType;
 
-// Takes the frame buffer, paints the desktop, starts the window thread. Without a display the system
-// runs on and AllocWindow says StatusNoSuchDevice.
+// Takes the frame buffer, paints the desktop, starts the window thread. Without a display the
+// system runs on and AllocWindow says StatusNoSuchDevice.
 Status WinInitialize(const LoaderParams *loader);
 void WinShutdown(void);
 
-// Calls of the system call layer; everything is kernel memory. *base is the buffer in the caller's space.
-Status WinCreateWindow(PsProcess *process, const WindowParameters *parameters, const char *title, WinWindow **window,
-                       uint64_t *base, uint32_t *stride);
+// Calls of the system call layer; everything is kernel memory. *base is the buffer in the caller's
+// space.
+Status WinCreateWindow(PsProcess *process, const WindowParameters *parameters, const char *title,
+                       WinWindow **window, uint64_t *base, uint32_t *stride);
 // The handle messages name; the window appears on the screen now.
 void WinSetHandle(WinWindow *window, Handle handle);
 Status WinPaint(WinWindow *window, const Rect *area); // nullptr: everything
@@ -25,7 +26,8 @@ Status WinSetTitle(WinWindow *window, const char *title);
 Status WinSetFlags(WinWindow *window, uint32_t flags);
 Status WinActivate(WinWindow *window);
 Status WinGetScreenRect(Rect *rect);
-// timeout in nanoseconds; StatusTimeout (also for 0: nothing there), StatusTerminating, StatusNoMemory.
+// timeout in nanoseconds; StatusTimeout (also for 0: nothing there), StatusTerminating,
+// StatusNoMemory.
 Status WinGetMessage(PsProcess *process, Message *message, uint64_t timeout);
 uint32_t WinGetWindowCount(PsProcess *process); // nullptr: all
 // The launcher asks sys to start a program through this.

@@ -23,7 +23,8 @@
 // Locks: C the cache lock, a spin lock, never held while copying or allocating. A pin keeps Device,
 // Page and Data fixed. Write-back has a mutex of its own: one at a time.
 //
-// buffers.c keeps the buffers, writeback.c writes them; this file reads them and serves the callers.
+// buffers.c keeps the buffers, writeback.c writes them; this file reads them and serves the
+// callers.
 // SPDX-License-Identifier: MIT
 #include "cache.h"
 

@@ -102,7 +102,7 @@ void KiPreemptIfNeeded(void); // DispatchLevel
 // ---- wait.c: dispatcher lock held
 void KiSignalObject(KDispatcherHeader *header);
 void KiEndWait(KThread *thread, Status status, size_t index);
-void KiLendPriority(const KMutex *mutex); // from its waiters to its owner
+void KiLendPriority(const KMutex *mutex);                          // from its waiters to its owner
 Status KiBlock(KThread *thread, KWaitMode mode, uint64_t timeout); // timeout not 0
 void KiInitializeWaits(void);
 

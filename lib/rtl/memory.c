@@ -1,8 +1,8 @@
 // memory.c - the memory and string functions the compiler itself emits calls to.
 //
-// The kernel is compiled without vector registers, so a copy moves 8 bytes at a time, or uses `rep movsb`
-// where the processor announces fast string operations (RtlFastStrings, set by whoever knows CPUID).
-// Native builds use the C library's own functions: this file is empty there.
+// The kernel is compiled without vector registers, so a copy moves 8 bytes at a time, or uses `rep
+// movsb` where the processor announces fast string operations (RtlFastStrings, set by whoever knows
+// CPUID). Native builds use the C library's own functions: this file is empty there.
 // SPDX-License-Identifier: MIT
 #include "rtl/rtl.h"
 
@@ -111,15 +111,13 @@ NO_IDIOM size_t strlen(const char *text)
 
 NO_IDIOM int strcmp(const char *a, const char *b)
 {
-    for (; *a && *a == *b; a++, b++) {
-    }
+    for (; *a && *a == *b; a++, b++) {}
     return (unsigned char)*a - (unsigned char)*b;
 }
 
 NO_IDIOM int strncmp(const char *a, const char *b, size_t size)
 {
-    for (; size && *a && *a == *b; a++, b++, size--) {
-    }
+    for (; size && *a && *a == *b; a++, b++, size--) {}
     return size ? (unsigned char)*a - (unsigned char)*b : 0;
 }
 

@@ -1,7 +1,8 @@
 // print.c - formatted print without allocation, floating point or locale.
 //
-// One engine (RtlFormatToV) parses the format and hands pieces to a sink; printing to a buffer is a sink
-// that counts and cuts. A conversion it does not know is printed as it stands, so that a mistake shows.
+// One engine (RtlFormatToV) parses the format and hands pieces to a sink; printing to a buffer is a
+// sink that counts and cuts. A conversion it does not know is printed as it stands, so that a
+// mistake shows.
 // SPDX-License-Identifier: MIT
 #include "rtl/rtl.h"
 
@@ -23,7 +24,8 @@ static void Pad(RtlSink *sink, void *context, char fill, int count)
     }
 }
 
-static void PrintText(RtlSink *sink, void *context, const Conversion *c, const char *text, int length)
+static void PrintText(RtlSink *sink, void *context, const Conversion *c, const char *text,
+                      int length)
 {
     if (!c->Left)
         Pad(sink, context, ' ', c->Width - length);
@@ -32,7 +34,8 @@ static void PrintText(RtlSink *sink, void *context, const Conversion *c, const c
         Pad(sink, context, ' ', c->Width - length);
 }
 
-static void PrintNumber(RtlSink *sink, void *context, const Conversion *c, uint64_t value, bool negative)
+static void PrintNumber(RtlSink *sink, void *context, const Conversion *c, uint64_t value,
+                        bool negative)
 {
     char digits[24], prefix[3];
     int count = 0, prefixLength = 0;
@@ -83,12 +86,23 @@ static void ParseFlags(const char **format, Conversion *c)
 {
     for (;; ++*format) {
         switch (**format) {
-        case '-': c->Left = true; break;
-        case '0': c->Zero = true; break;
-        case '+': c->Plus = true; break;
-        case ' ': c->Space = true; break;
-        case '#': c->Alternate = true; break;
-        default: return;
+        case '-':
+            c->Left = true;
+            break;
+        case '0':
+            c->Zero = true;
+            break;
+        case '+':
+            c->Plus = true;
+            break;
+        case ' ':
+            c->Space = true;
+            break;
+        case '#':
+            c->Alternate = true;
+            break;
+        default:
+            return;
         }
     }
 }
@@ -112,20 +126,28 @@ static void ParseLength(const char **format, Conversion *c)
 static int64_t Narrow(uint64_t value, char length)
 {
     switch (length) {
-    case 'H': return (int8_t)value;
-    case 'h': return (int16_t)value;
-    case 'q': return (int64_t)value;
-    default: return (int32_t)value;
+    case 'H':
+        return (int8_t)value;
+    case 'h':
+        return (int16_t)value;
+    case 'q':
+        return (int64_t)value;
+    default:
+        return (int32_t)value;
     }
 }
 
 static uint64_t NarrowUnsigned(uint64_t value, char length)
 {
     switch (length) {
-    case 'H': return (uint8_t)value;
-    case 'h': return (uint16_t)value;
-    case 'q': return value;
-    default: return (uint32_t)value;
+    case 'H':
+        return (uint8_t)value;
+    case 'h':
+        return (uint16_t)value;
+    case 'q':
+        return value;
+    default:
+        return (uint32_t)value;
     }
 }
 
@@ -171,17 +193,21 @@ void RtlFormatToV(RtlSink *sink, void *context, const char *format, va_list argu
         switch (c.Kind) {
         case 'd':
         case 'i': {
-            int64_t value = Narrow(c.Length == 'q' ? va_arg(args, uint64_t) : va_arg(args, uint32_t), c.Length);
-            PrintNumber(sink, context, &c, value < 0 ? -(uint64_t)value : (uint64_t)value, value < 0);
+            int64_t value =
+                Narrow(c.Length == 'q' ? va_arg(args, uint64_t) : va_arg(args, uint32_t), c.Length);
+            PrintNumber(sink, context, &c, value < 0 ? -(uint64_t)value : (uint64_t)value,
+                        value < 0);
             break;
         }
         case 'u':
         case 'x':
         case 'X':
             c.Plus = c.Space = false;
-            PrintNumber(sink, context, &c,
-                        NarrowUnsigned(c.Length == 'q' ? va_arg(args, uint64_t) : va_arg(args, uint32_t), c.Length),
-                        false);
+            PrintNumber(
+                sink, context, &c,
+                NarrowUnsigned(c.Length == 'q' ? va_arg(args, uint64_t) : va_arg(args, uint32_t),
+                               c.Length),
+                false);
             break;
         case 'p':
             c.Plus = c.Space = false;
@@ -203,8 +229,12 @@ void RtlFormatToV(RtlSink *sink, void *context, const char *format, va_list argu
             PrintText(sink, context, &c, &character, 1);
             break;
         }
-        case '%': sink(context, "%", 1); break;
-        default: sink(context, start, (size_t)(format - start)); break;
+        case '%':
+            sink(context, "%", 1);
+            break;
+        default:
+            sink(context, start, (size_t)(format - start));
+            break;
         }
     }
     va_end(args);

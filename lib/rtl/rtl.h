@@ -1,6 +1,6 @@
-// rtl.h - the base every part of MetalOS stands on: integer helpers, intrusive lists, bitmaps, bounded
-// strings, UTF, formatted print. Pure code: no hardware, no allocation, compiled into the loader, the
-// kernel, the runtime and the native tests alike.
+// rtl.h - the base every part of MetalOS stands on: integer helpers, intrusive lists, bitmaps,
+// bounded strings, UTF, formatted print. Pure code: no hardware, no allocation, compiled into the
+// loader, the kernel, the runtime and the native tests alike.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -11,14 +11,16 @@
 #include <stdint.h>
 
 #define RTL_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-#define RTL_CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
+#define RTL_CONTAINER_OF(pointer, type, member)                                                    \
+    ((type *)((char *)(pointer) - offsetof(type, member)))
 #define RTL_ALIGN_DOWN(value, alignment) ((value) & ~((uint64_t)(alignment) - 1))
-#define RTL_ALIGN_UP(value, alignment) (((value) + (uint64_t)(alignment) - 1) & ~((uint64_t)(alignment) - 1))
+#define RTL_ALIGN_UP(value, alignment)                                                             \
+    (((value) + (uint64_t)(alignment) - 1) & ~((uint64_t)(alignment) - 1))
 #define RTL_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define RTL_MAX(a, b) ((a) > (b) ? (a) : (b))
 
-// ---- memory (memory.c): the compiler emits calls to these, under their C names. Natively they are the
-// C library's.
+// ---- memory (memory.c): the compiler emits calls to these, under their C names. Natively they are
+// the C library's.
 extern bool RtlFastStrings; // the processor has fast `rep movsb` (ERMS): large copies use it
 void *memcpy(void *restrict to, const void *restrict from, size_t size);
 void *memmove(void *to, const void *from, size_t size);
@@ -33,8 +35,14 @@ typedef struct ListEntry {
     struct ListEntry *Next, *Previous;
 } ListEntry;
 
-static inline void RtlInitializeList(ListEntry *head) { head->Next = head->Previous = head; }
-static inline bool RtlIsListEmpty(const ListEntry *head) { return head->Next == head; }
+static inline void RtlInitializeList(ListEntry *head)
+{
+    head->Next = head->Previous = head;
+}
+static inline bool RtlIsListEmpty(const ListEntry *head)
+{
+    return head->Next == head;
+}
 static inline void RtlInsertTail(ListEntry *head, ListEntry *entry)
 {
     entry->Next = head;
@@ -42,7 +50,10 @@ static inline void RtlInsertTail(ListEntry *head, ListEntry *entry)
     head->Previous->Next = entry;
     head->Previous = entry;
 }
-static inline void RtlInsertHead(ListEntry *head, ListEntry *entry) { RtlInsertTail(head->Next, entry); }
+static inline void RtlInsertHead(ListEntry *head, ListEntry *entry)
+{
+    RtlInsertTail(head->Next, entry);
+}
 // Takes the entry out and leaves it pointing to itself, so that removing it again is harmless.
 static inline void RtlRemoveEntry(ListEntry *entry)
 {
@@ -50,13 +61,16 @@ static inline void RtlRemoveEntry(ListEntry *entry)
     entry->Next->Previous = entry->Previous;
     RtlInitializeList(entry);
 }
-#define RTL_FOR_EACH(entry, head) for (ListEntry *entry = (head)->Next; entry != (head); entry = entry->Next)
+#define RTL_FOR_EACH(entry, head)                                                                  \
+    for (ListEntry *entry = (head)->Next; entry != (head); entry = entry->Next)
 
 // ---- formatted print (print.c): %d %i %u %x %X %p %s %c %% with - 0 + space # flags, width,
-// precision, *, and the length modifiers hh h l ll z t j; `l` is 32 bits wide, as in the Microsoft ABI.
-// Writes at most size bytes with the NUL; returns what the whole text would have taken, without it.
+// precision, *, and the length modifiers hh h l ll z t j; `l` is 32 bits wide, as in the Microsoft
+// ABI. Writes at most size bytes with the NUL; returns what the whole text would have taken,
+// without it.
 size_t RtlFormatV(char *buffer, size_t size, const char *format, va_list arguments);
-size_t RtlFormat(char *buffer, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+size_t RtlFormat(char *buffer, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 // Calls sink once per piece of output.
 typedef void RtlSink(void *context, const char *text, size_t length);
 void RtlFormatToV(RtlSink *sink, void *context, const char *format, va_list arguments);
@@ -66,8 +80,9 @@ void RtlFormatToV(RtlSink *sink, void *context, const char *format, va_list argu
 bool RtlCopyString(char *to, size_t size, const char *from);
 // ASCII case-insensitive comparison, as strcmp.
 int RtlCompareNoCase(const char *a, const char *b);
-// The value of "name = value" in an options text ('#' starts a comment, blanks around both trimmed),
-// the index-th such line; false when there is none. value is NUL-terminated, truncated to size.
+// The value of "name = value" in an options text ('#' starts a comment, blanks around both
+// trimmed), the index-th such line; false when there is none. value is NUL-terminated, truncated to
+// size.
 bool RtlFindOption(const char *options, const char *name, size_t index, char *value, size_t size);
 
 // ---- UTF (utf.c): malformed input yields U+FFFD and advances by at least one unit.
@@ -76,8 +91,10 @@ uint32_t RtlDecodeUtf8(const char *text, size_t length, size_t *index);
 // Encodes into at most 4 bytes; returns their number.
 size_t RtlEncodeUtf8(uint32_t codePoint, char out[4]);
 // Both return StatusBufferTooSmall, StatusInvalidName (malformed); *units/*bytes without the NUL.
-Status RtlUtf8ToUtf16(const char *text, size_t length, uint16_t *out, size_t capacity, size_t *units);
-Status RtlUtf16ToUtf8(const uint16_t *text, size_t length, char *out, size_t capacity, size_t *bytes);
+Status RtlUtf8ToUtf16(const char *text, size_t length, uint16_t *out, size_t capacity,
+                      size_t *units);
+Status RtlUtf16ToUtf8(const uint16_t *text, size_t length, char *out, size_t capacity,
+                      size_t *bytes);
 
 // ---- bitmaps (bitmap.c): bit n is bit n % 64 of word n / 64.
 typedef struct RtlBitmap {

@@ -13,16 +13,21 @@ bool RtlCopyString(char *to, size_t size, const char *from)
     return !from[i];
 }
 
-static char ToLower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
+static char ToLower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
 
 int RtlCompareNoCase(const char *a, const char *b)
 {
-    for (; *a && ToLower(*a) == ToLower(*b); a++, b++) {
-    }
+    for (; *a && ToLower(*a) == ToLower(*b); a++, b++) {}
     return (unsigned char)ToLower(*a) - (unsigned char)ToLower(*b);
 }
 
-static bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+static bool IsBlank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
 
 // The [start, end) of text without blanks at either side.
 static void Trim(const char **start, const char **end)
@@ -41,13 +46,13 @@ bool RtlFindOption(const char *options, const char *name, size_t index, char *va
         for (; *end && *end != '\n' && *end != '#'; end++)
             if (*end == '=' && !equals)
                 equals = end;
-        for (next = end; *next && *next != '\n'; next++) {
-        }
+        for (next = end; *next && *next != '\n'; next++) {}
         if (equals) {
             const char *key = line, *keyEnd = equals, *text = equals + 1, *textEnd = end;
             Trim(&key, &keyEnd);
             Trim(&text, &textEnd);
-            if ((size_t)(keyEnd - key) == nameLength && !strncmp(key, name, nameLength) && index-- == 0) {
+            if ((size_t)(keyEnd - key) == nameLength && !strncmp(key, name, nameLength) &&
+                index-- == 0) {
                 size_t length = RTL_MIN((size_t)(textEnd - text), size ? size - 1 : 0);
                 if (size) {
                     memcpy(value, text, length);

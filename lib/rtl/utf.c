@@ -11,7 +11,10 @@ uint32_t RtlDecodeUtf8(const char *text, size_t length, size_t *index)
     unsigned char first = (unsigned char)text[(*index)++];
     if (first < 0x80)
         return first;
-    size_t size = first >= 0xF0 && first < 0xF8 ? 4 : first >= 0xE0 && first < 0xF0 ? 3 : first >= 0xC0 && first < 0xE0 ? 2 : 0;
+    size_t size = first >= 0xF0 && first < 0xF8   ? 4
+                  : first >= 0xE0 && first < 0xF0 ? 3
+                  : first >= 0xC0 && first < 0xE0 ? 2
+                                                  : 0;
     if (!size || length - *index < size - 1)
         return ReplacementCharacter;
     uint32_t code = first & (0xFFu >> (size + 1));
@@ -53,7 +56,8 @@ size_t RtlEncodeUtf8(uint32_t codePoint, char out[4])
     return 4;
 }
 
-Status RtlUtf8ToUtf16(const char *text, size_t length, uint16_t *out, size_t capacity, size_t *units)
+Status RtlUtf8ToUtf16(const char *text, size_t length, uint16_t *out, size_t capacity,
+                      size_t *units)
 {
     size_t count = 0;
     for (size_t i = 0; i < length;) {
@@ -79,7 +83,8 @@ Status RtlUtf8ToUtf16(const char *text, size_t length, uint16_t *out, size_t cap
     return StatusSuccess;
 }
 
-Status RtlUtf16ToUtf8(const uint16_t *text, size_t length, char *out, size_t capacity, size_t *bytes)
+Status RtlUtf16ToUtf8(const uint16_t *text, size_t length, char *out, size_t capacity,
+                      size_t *bytes)
 {
     size_t count = 0;
     for (size_t i = 0; i < length; i++) {

@@ -1,5 +1,5 @@
-// framehash.c - one line per frame that identifies what is on the screen, for comparison with another
-// build of the engine (tests/system/test_doom.py).
+// framehash.c - one line per frame that identifies what is on the screen, for comparison with
+// another build of the engine (tests/system/test_doom.py).
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "port.h"
 
@@ -38,6 +38,7 @@ void PortHashFrame(const unsigned char *pixels, size_t size, const unsigned char
         if (!out)
             I_Error("-framehashes: cannot write %s", myargv[i + 1]);
     }
-    if (fprintf(out, "%u %08x %08x %u\n", frame++, Crc32(pixels, size), Crc32(palette, 768), SDL_GetTicks()) < 0)
+    if (fprintf(out, "%u %08x %08x %u\n", frame++, Crc32(pixels, size), Crc32(palette, 768),
+                SDL_GetTicks()) < 0)
         I_Error("-framehashes: writing failed, is the disk full?");
 }

@@ -1,7 +1,8 @@
 // input.c - window messages to the engine's events (i_input.h, i_joystick.h).
 //
-// The engine's key table is indexed by USB HID usage, which is what KeyCode is. Mouse movement is summed up
-// and posted once a tic, buttons and the wheel (two more buttons, as in the original) at once.
+// The engine's key table is indexed by USB HID usage, which is what KeyCode is. Mouse movement is
+// summed up and posted once a tic, buttons and the wheel (two more buttons, as in the original) at
+// once.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "port.h"
 
@@ -20,20 +21,25 @@ int vanilla_keyboard_mapping = 1;
 static int noVertical = 0;
 
 static boolean textInput = true;
-static int moveX, moveY;        // since the last tic
-static unsigned engineButtons;  // bit 0 left, 1 right, 2 middle, 3 wheel up, 4 wheel down
+static int moveX, moveY;       // since the last tic
+static unsigned engineButtons; // bit 0 left, 1 right, 2 middle, 3 wheel up, 4 wheel down
 
 static int TranslateKey(unsigned code)
 {
     static const int table[] = SCANCODE_TO_KEYS_ARRAY;
     switch (code) {
     case KeyLeftControl:
-    case KeyRightControl: return KEY_RCTRL;
+    case KeyRightControl:
+        return KEY_RCTRL;
     case KeyLeftShift:
-    case KeyRightShift: return KEY_RSHIFT;
-    case KeyLeftAlt: return KEY_LALT;
-    case KeyRightAlt: return KEY_RALT;
-    default: return code < arrlen(table) ? table[code] : 0;
+    case KeyRightShift:
+        return KEY_RSHIFT;
+    case KeyLeftAlt:
+        return KEY_LALT;
+    case KeyRightAlt:
+        return KEY_RALT;
+    default:
+        return code < arrlen(table) ? table[code] : 0;
     }
 }
 
@@ -46,9 +52,12 @@ static void PostKey(const Message *message)
         return;
     if (down) {
         event.data2 = key;
-        // Typed text: the shifted character where there is one, else the key itself (Enter, Backspace).
+        // Typed text: the shifted character where there is one, else the key itself (Enter,
+        // Backspace).
         if (textInput)
-            event.data3 = message->Key.Character > 32 && message->Key.Character < 127 ? (int)message->Key.Character : key;
+            event.data3 = message->Key.Character > 32 && message->Key.Character < 127
+                              ? (int)message->Key.Character
+                              : key;
     }
     D_PostEvent(&event);
 }
@@ -61,8 +70,10 @@ static void PostButtons(void)
 
 static void ReadButtons(const Message *message)
 {
-    static const struct { uint32_t Native; unsigned Engine; } map[] = {
-        {MouseButtonLeft, 1}, {MouseButtonRight, 2}, {MouseButtonMiddle, 4}};
+    static const struct {
+        uint32_t Native;
+        unsigned Engine;
+    } map[] = {{MouseButtonLeft, 1}, {MouseButtonRight, 2}, {MouseButtonMiddle, 4}};
     for (unsigned i = 0; i < arrlen(map); i++)
         if (message->Mouse.Buttons & map[i].Native)
             engineButtons |= map[i].Engine;
@@ -100,7 +111,9 @@ static void Dispatch(const Message *message)
     bool mouse = usemouse && PortFocused;
     switch (message->Type) {
     case MessageKeyDown:
-    case MessageKeyUp: PostKey(message); break;
+    case MessageKeyUp:
+        PostKey(message);
+        break;
     case MessageMouseMove:
         if (mouse)
             ReadMove(message);
@@ -114,14 +127,19 @@ static void Dispatch(const Message *message)
         if (mouse)
             ReadWheel(message);
         break;
-    case MessageFocus: PortFocused = true; break;
-    case MessageBlur: PortFocused = false; break;
+    case MessageFocus:
+        PortFocused = true;
+        break;
+    case MessageBlur:
+        PortFocused = false;
+        break;
     case MessageClose: {
         event_t event = {.type = ev_quit};
         D_PostEvent(&event);
         break;
     }
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -160,8 +178,14 @@ void I_StartTic(void)
     }
 }
 
-void I_StartTextInput(int x1, int y1, int x2, int y2) { textInput = true; }
-void I_StopTextInput(void) { textInput = false; }
+void I_StartTextInput(int x1, int y1, int x2, int y2)
+{
+    textInput = true;
+}
+void I_StopTextInput(void)
+{
+    textInput = false;
+}
 
 void I_BindInputVariables(void)
 {

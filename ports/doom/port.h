@@ -1,8 +1,9 @@
 // port.h - what the files of this port share.
 //
-// The port stands where chocolate-doom's SDL back ends stand: main.c (command line), sdl.c (clock, locks,
-// paths), video.c (window, palette, scaling), input.c (messages to events), sound.c and net.c (modules that
-// offer no device), framehash.c (the test oracle's line per frame). The engine's own files are unmodified.
+// The port stands where chocolate-doom's SDL back ends stand: main.c (command line), sdl.c (clock,
+// locks, paths), video.c (window, palette, scaling), input.c (messages to events), sound.c and
+// net.c (modules that offer no device), framehash.c (the test oracle's line per frame). The
+// engine's own files are unmodified.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 

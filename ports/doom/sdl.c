@@ -18,8 +18,8 @@ int SDL_SetHint(const char *name, const char *value)
     return 0;
 }
 
-// The engine calls this before it exits with an error it has already printed; the kernel log keeps it for
-// whoever started the game from the desktop.
+// The engine calls this before it exits with an error it has already printed; the kernel log keeps
+// it for whoever started the game from the desktop.
 int SDL_ShowSimpleMessageBox(Uint32 flags, const char *title, const char *message, void *window)
 {
     char line[512];
@@ -68,7 +68,8 @@ void SDL_DestroyMutex(SDL_mutex *mutex)
 int SDL_LockMutex(SDL_mutex *mutex)
 {
     uint32_t expected = 0;
-    if (__atomic_compare_exchange_n(&mutex->State, &expected, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    if (__atomic_compare_exchange_n(&mutex->State, &expected, 1, false, __ATOMIC_ACQUIRE,
+                                    __ATOMIC_RELAXED))
         return 0;
     while (__atomic_exchange_n(&mutex->State, 2, __ATOMIC_ACQUIRE))
         (void)WaitOnAddress(&mutex->State, 2, InfiniteTimeout);

@@ -1,9 +1,9 @@
 // video.c - the engine's video interface (i_video.h) in a MetalOS window.
 //
-// The engine draws into a 320x200 buffer of palette indices. I_FinishUpdate expands it through the palette
-// straight into the window's shared buffer, each pixel as a square of `scale` pixels, and has the window system
-// take it over. Order within a frame (disk icon, palette, picture, background restored) follows the
-// engine's SDL back end, which the frame hashes are compared with.
+// The engine draws into a 320x200 buffer of palette indices. I_FinishUpdate expands it through the
+// palette straight into the window's shared buffer, each pixel as a square of `scale` pixels, and
+// has the window system take it over. Order within a frame (disk icon, palette, picture, background
+// restored) follows the engine's SDL back end, which the frame hashes are compared with.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "port.h"
 
@@ -48,8 +48,8 @@ static int grabMouse = 1;
 static boolean noBlit, noMouse, noGrabMouse, fpsDots;
 static grabmouse_callback_t grabCallback;
 static const char *title = PACKAGE_NAME;
-static byte palette[256 * 3];   // what I_SetPalette was given, 6 bits a channel
-static uint32_t colours[256];   // the same, as the window wants it
+static byte palette[256 * 3]; // what I_SetPalette was given, 6 bits a channel
+static uint32_t colours[256]; // the same, as the window wants it
 static pixel_t screen[SCREENWIDTH * SCREENHEIGHT];
 
 void I_SetPalette(byte *doompalette)
@@ -58,7 +58,8 @@ void I_SetPalette(byte *doompalette)
     for (int i = 0; i < 256 * 3; i++)
         palette[i] = gammatable[usegamma][doompalette[i]] & ~3;
     for (int i = 0; i < 256; i++)
-        colours[i] = (uint32_t)palette[3 * i] << 16 | (uint32_t)palette[3 * i + 1] << 8 | palette[3 * i + 2];
+        colours[i] =
+            (uint32_t)palette[3 * i] << 16 | (uint32_t)palette[3 * i + 1] << 8 | palette[3 * i + 2];
 }
 
 int I_GetPaletteIndex(int r, int g, int b)
@@ -152,14 +153,22 @@ void I_SetWindowTitle(const char *newTitle)
 
 void I_RegisterWindowIcon(const unsigned int *icon, int width, int height) {}
 void I_CheckIsScreensaver(void) {}
-void I_SetGrabMouseCallback(grabmouse_callback_t callback) { grabCallback = callback; }
-void I_DisplayFPSDots(boolean on) { fpsDots = on; }
+void I_SetGrabMouseCallback(grabmouse_callback_t callback)
+{
+    grabCallback = callback;
+}
+void I_DisplayFPSDots(boolean on)
+{
+    fpsDots = on;
+}
 
 void PortUpdateGrab(void)
 {
-    bool wanted = PortFocused && usemouse && !noMouse && grabMouse && !noGrabMouse && (!grabCallback || grabCallback());
+    bool wanted = PortFocused && usemouse && !noMouse && grabMouse && !noGrabMouse &&
+                  (!grabCallback || grabCallback());
     if (wanted != PortGrabbed &&
-        SetWindowFlags(PortWindow, WindowFrame | (wanted ? WindowRelativeMouse : 0)) == StatusSuccess)
+        SetWindowFlags(PortWindow, WindowFrame | (wanted ? WindowRelativeMouse : 0)) ==
+            StatusSuccess)
         PortGrabbed = wanted;
 }
 
@@ -183,7 +192,8 @@ static unsigned ChooseScale(void)
     Rect display;
     int factor = windowWidth / SCREENWIDTH;
     if (GetScreenRect(&display) == StatusSuccess)
-        while (factor > 1 && (factor * SCREENWIDTH > display.Right || factor * SCREENHEIGHT > display.Bottom))
+        while (factor > 1 &&
+               (factor * SCREENWIDTH > display.Right || factor * SCREENHEIGHT > display.Bottom))
             factor--;
     return factor < 1 ? 1 : factor > MaximumScale ? MaximumScale : (unsigned)factor;
 }

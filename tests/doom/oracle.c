@@ -1,8 +1,8 @@
-// oracle.c - makes the reference for doom.exe: loaded into Debian's own chocolate-doom with LD_PRELOAD, it
-// replaces the clock by one that only SDL_Delay moves and writes, for every frame,
+// oracle.c - makes the reference for doom.exe: loaded into Debian's own chocolate-doom with
+// LD_PRELOAD, it replaces the clock by one that only SDL_Delay moves and writes, for every frame,
 //     frame crc32(320x200 palette indices) crc32(palette as 768 bytes r,g,b) milliseconds
-// to the file named by METALOS_FRAME_HASHES. The engine copies its picture with SDL_LowerBlit once a frame;
-// that is where this looks.
+// to the file named by METALOS_FRAME_HASHES. The engine copies its picture with SDL_LowerBlit once
+// a frame; that is where this looks.
 // SPDX-License-Identifier: MIT
 #define _GNU_SOURCE
 #include <SDL2/SDL.h>
@@ -16,9 +16,18 @@ enum { Width = 320, Height = 200 };
 
 static Uint32 now;
 
-Uint32 SDL_GetTicks(void) { return now; }
-Uint64 SDL_GetTicks64(void) { return now; }
-void SDL_Delay(Uint32 milliseconds) { now += milliseconds ? milliseconds : 1; }
+Uint32 SDL_GetTicks(void)
+{
+    return now;
+}
+Uint64 SDL_GetTicks64(void)
+{
+    return now;
+}
+void SDL_Delay(Uint32 milliseconds)
+{
+    now += milliseconds ? milliseconds : 1;
+}
 
 static uint32_t Crc32(uint32_t crc, const uint8_t *data, size_t size)
 {

@@ -1,5 +1,5 @@
-// mm_host.h - forced into kernel/mm when it is compiled for the host: "physical" memory and the frame
-// database live at addresses a Linux process can map.
+// mm_host.h - forced into kernel/mm when it is compiled for the host: "physical" memory and the
+// frame database live at addresses a Linux process can map.
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "../../abi/LoaderParams.h"

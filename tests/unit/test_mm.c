@@ -1,5 +1,5 @@
-// kernel/mm on the host: the real allocator, page tables, regions and fault handler over a simulated
-// physical memory, driven by random operations and compared with naive models.
+// kernel/mm on the host: the real allocator, page tables, regions and fault handler over a
+// simulated physical memory, driven by random operations and compared with naive models.
 // SPDX-License-Identifier: MIT
 #include "../../kernel/mm/mi.h"
 #include "unit.h"
@@ -18,7 +18,10 @@ static char bugCheckMessage[256];
 static const KSpinLock *heldLocks[8];
 static size_t heldCount;
 
-KIrql KeGetCurrentIrql(void) { return heldCount ? DispatchLevel : PassiveLevel; }
+KIrql KeGetCurrentIrql(void)
+{
+    return heldCount ? DispatchLevel : PassiveLevel;
+}
 KIrql KeAcquireSpinLock(KSpinLock *lock)
 {
     if (heldCount && heldLocks[heldCount - 1]->Rank >= lock->Rank) {
@@ -35,27 +38,48 @@ void KeReleaseSpinLock(KSpinLock *lock, KIrql old)
         abort();
     (void)old;
 }
-uint64_t KeGetRandom(void) { return UnitRandom(&randomState); }
-void KeLog(KLogLevel level, const char *format, ...) { (void)level, (void)format; }
-void KeFlushTlbPage(uint64_t address) { (void)address; }
+uint64_t KeGetRandom(void)
+{
+    return UnitRandom(&randomState);
+}
+void KeLog(KLogLevel level, const char *format, ...)
+{
+    (void)level, (void)format;
+}
+void KeFlushTlbPage(uint64_t address)
+{
+    (void)address;
+}
 void KeFlushTlbAll(void) {}
 void MiWakeZeroing(void) {}
-uint32_t KeGetProcessorCount(void) { return 2; }
-void KeInitializeEvent(KEvent *event, bool manualReset, bool set) { (void)event, (void)manualReset, (void)set; }
-void KeSetEvent(KEvent *event) { (void)event; }
+uint32_t KeGetProcessorCount(void)
+{
+    return 2;
+}
+void KeInitializeEvent(KEvent *event, bool manualReset, bool set)
+{
+    (void)event, (void)manualReset, (void)set;
+}
+void KeSetEvent(KEvent *event)
+{
+    (void)event;
+}
 Status KeWaitForObject(void *object, KWaitMode mode, uint64_t timeout)
 {
     (void)object, (void)mode, (void)timeout;
     abort(); // one thread: a lock that has to wait is a deadlock
 }
-void KeRegisterPageFaultHandler(bool (*handler)(uint64_t, uint64_t, KTrapFrame *)) { (void)handler; }
+void KeRegisterPageFaultHandler(bool (*handler)(uint64_t, uint64_t, KTrapFrame *))
+{
+    (void)handler;
+}
 void KeAssertionFailed(const char *expression, const char *file, uint32_t line)
 {
     printf("# assertion %s at %s:%u\n", expression, file, line);
     abort();
 }
-void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4, const char *message,
-                     const KTrapFrame *frame)
+void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4,
+                     const char *message, const KTrapFrame *frame)
 {
     (void)code, (void)p1, (void)p2, (void)p3, (void)p4, (void)frame;
     snprintf(bugCheckMessage, sizeof bugCheckMessage, "%s", message);
@@ -68,7 +92,8 @@ void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, 
 }
 Status MmCheckUserRange(UserPointer address, size_t size)
 {
-    bool inside = address >= MM_USER_LOWEST && address <= MM_USER_HIGHEST && size <= MM_USER_HIGHEST - address + 1;
+    bool inside = address >= MM_USER_LOWEST && address <= MM_USER_HIGHEST &&
+                  size <= MM_USER_HIGHEST - address + 1;
     return inside ? StatusSuccess : StatusInvalidAddress;
 }
 
@@ -83,7 +108,10 @@ Status MmCheckUserRange(UserPointer address, size_t size)
     } while (0)
 
 static MmAddressSpace *current;
-static MmAddressSpace *Current(void) { return current; }
+static MmAddressSpace *Current(void)
+{
+    return current;
+}
 
 // The machine is set up once; every test gives back what it took.
 static void StartMachine(void)
@@ -91,8 +119,10 @@ static void StartMachine(void)
     static bool mapped;
     if (!mapped) {
         int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
-        void *memory = mmap((void *)DIRECT_MAP_BASE, FRAMES * PAGE_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0);
-        void *database = mmap((void *)PFN_DATABASE_BASE, FRAMES * sizeof(MmPageFrame), PROT_READ | PROT_WRITE, flags, -1, 0);
+        void *memory =
+            mmap((void *)DIRECT_MAP_BASE, FRAMES * PAGE_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0);
+        void *database = mmap((void *)PFN_DATABASE_BASE, FRAMES * sizeof(MmPageFrame),
+                              PROT_READ | PROT_WRITE, flags, -1, 0);
         if (memory == MAP_FAILED || database == MAP_FAILED)
             abort();
         mapped = true;
@@ -141,11 +171,13 @@ static void TestFrames(void)
             base[i] = 0;
             continue;
         }
-        uint64_t alignment = 1ull << (12 + random / 1000 % 5), limit = random / 8000 % 8 == 0 ? 0x100000 : 0;
+        uint64_t alignment = 1ull << (12 + random / 1000 % 5),
+                 limit = random / 8000 % 8 == 0 ? 0x100000 : 0;
         size_t count = random / 64000 % 3 == 0 ? 1 + random / 512000 % 70 : 1;
         bool zeroed = count == 1 && random >> 62 == 0;
-        Status status = zeroed ? MmAllocatePage(PageDevice, true, &base[i])
-                               : MmAllocateContiguous(PageDevice, count, alignment, limit, &base[i]);
+        Status status = zeroed
+                            ? MmAllocatePage(PageDevice, true, &base[i])
+                            : MmAllocateContiguous(PageDevice, count, alignment, limit, &base[i]);
         if (status != StatusSuccess) {
             base[i] = 0;
             continue;
@@ -278,11 +310,13 @@ static uint8_t *Touch(MmAddressSpace *space, uint64_t address, bool write, bool 
         unsigned level;
         const MiPte *pte = MiFindLeaf(MmGetPageTableRoot(space), address, &level);
         bool present = pte && (*pte & PTE_PRESENT);
-        if (present && (*pte & PTE_USER) && (!write || (*pte & PTE_WRITE)) && (!fetch || !(*pte & PTE_NO_EXECUTE)))
+        if (present && (*pte & PTE_USER) && (!write || (*pte & PTE_WRITE)) &&
+            (!fetch || !(*pte & PTE_NO_EXECUTE)))
             return (uint8_t *)MmPhysicalToVirtual(*pte & PTE_ADDRESS) + address % PAGE_SIZE;
         KTrapFrame frame = {.Cs = 3};
         current = space;
-        if (!MiHandlePageFault(address, 4u | present | (write ? 2u : 0u) | (fetch ? 16u : 0u), &frame))
+        if (!MiHandlePageFault(address, 4u | present | (write ? 2u : 0u) | (fetch ? 16u : 0u),
+                               &frame))
             return nullptr;
     }
     CHECK(!"a resolved fault came again");
@@ -321,12 +355,14 @@ static bool Overlaps(const ModelPage *pages, size_t first, size_t count)
     return false;
 }
 
-static void Protect(MmAddressSpace *space, ModelPage *pages, size_t first, size_t count, MemoryProtection protection)
+static void Protect(MmAddressSpace *space, ModelPage *pages, size_t first, size_t count,
+                    MemoryProtection protection)
 {
     bool same = true;
     for (size_t i = first; i < first + count; i++)
         same &= pages[i].allocation && pages[i].allocation == pages[first].allocation;
-    Status status = MmProtectVirtual(space, BASE + first * PAGE_SIZE, count * PAGE_SIZE, protection);
+    Status status =
+        MmProtectVirtual(space, BASE + first * PAGE_SIZE, count * PAGE_SIZE, protection);
     CHECK_EQUAL(status == StatusSuccess, same);
     for (size_t i = first; same && i < first + count; i++)
         pages[i].protection = protection;
@@ -335,7 +371,8 @@ static void Protect(MmAddressSpace *space, ModelPage *pages, size_t first, size_
 static void TestPrivateMemory(void)
 {
     static ModelPage pages[SLOTS];
-    static const MemoryProtection protections[] = {MemoryNoAccess, MemoryRead, MemoryReadWrite, MemoryReadExecute};
+    static const MemoryProtection protections[] = {MemoryNoAccess, MemoryRead, MemoryReadWrite,
+                                                   MemoryReadExecute};
     StartMachine();
     memset(pages, 0, sizeof pages);
     uint64_t before = FreePages(), seed = 3;
@@ -351,8 +388,8 @@ static void TestPrivateMemory(void)
         case 0: {
             uint64_t base = BASE + first * PAGE_SIZE;
             bool stack = random >> 45 & 1;
-            Status status = MmAllocateVirtual(space, &base, count * PAGE_SIZE - random % 4096, protection,
-                                              stack ? RegionStack : RegionPrivate);
+            Status status = MmAllocateVirtual(space, &base, count * PAGE_SIZE - random % 4096,
+                                              protection, stack ? RegionStack : RegionPrivate);
             bool overlaps = Overlaps(pages, first, count);
             CHECK_EQUAL(status, overlaps ? StatusConflict : StatusSuccess);
             for (size_t i = first; !overlaps && i < first + count; i++)
@@ -361,8 +398,10 @@ static void TestPrivateMemory(void)
             break;
         }
         case 1: {
-            bool start = pages[first].allocation && (!first || pages[first - 1].allocation != pages[first].allocation);
-            CHECK_EQUAL(MmFreeVirtual(space, BASE + first * PAGE_SIZE), start ? StatusSuccess : StatusNotFound);
+            bool start = pages[first].allocation &&
+                         (!first || pages[first - 1].allocation != pages[first].allocation);
+            CHECK_EQUAL(MmFreeVirtual(space, BASE + first * PAGE_SIZE),
+                        start ? StatusSuccess : StatusNotFound);
             int gone = pages[first].allocation;
             for (size_t i = 0; start && i < SLOTS; i++)
                 if (pages[i].allocation == gone)
@@ -374,7 +413,8 @@ static void TestPrivateMemory(void)
             break;
         default:
             for (size_t i = first; i < first + count; i++)
-                CheckPage(space, &pages[i], BASE + i * PAGE_SIZE + random / 7 % PAGE_SIZE / 4096, random + i);
+                CheckPage(space, &pages[i], BASE + i * PAGE_SIZE + random / 7 % PAGE_SIZE / 4096,
+                          random + i);
         }
         if (step % 128 == 0)
             while (MiZeroOneFrame())
@@ -399,27 +439,37 @@ static void TestPlacement(void)
     uint64_t base = 0, previous = 0;
     for (int i = 0; i < 300; i++) {
         base = 0;
-        CHECK_EQUAL(MmAllocateVirtual(space, &base, 3 * PAGE_SIZE, MemoryReadWrite, RegionPrivate), StatusSuccess);
-        CHECK(base >= MM_USER_LOWEST && base + 3 * PAGE_SIZE - 1 <= MM_USER_HIGHEST && base != previous);
+        CHECK_EQUAL(MmAllocateVirtual(space, &base, 3 * PAGE_SIZE, MemoryReadWrite, RegionPrivate),
+                    StatusSuccess);
+        CHECK(base >= MM_USER_LOWEST && base + 3 * PAGE_SIZE - 1 <= MM_USER_HIGHEST &&
+              base != previous);
         CHECK(Touch(space, base, true, false) != nullptr);
         previous = base;
     }
-    uint64_t bad[] = {1, 0xFFF, PAGE_SIZE, MM_USER_HIGHEST + 1, 0xFFFF800000000000, UINT64_MAX & ~0xFFFull};
+    uint64_t bad[] = {
+        1, 0xFFF, PAGE_SIZE, MM_USER_HIGHEST + 1, 0xFFFF800000000000, UINT64_MAX & ~0xFFFull};
     for (size_t i = 0; i < RTL_COUNT_OF(bad); i++)
-        CHECK_EQUAL(MmAllocateVirtual(space, &bad[i], PAGE_SIZE, MemoryRead, RegionPrivate), StatusInvalidParameter);
+        CHECK_EQUAL(MmAllocateVirtual(space, &bad[i], PAGE_SIZE, MemoryRead, RegionPrivate),
+                    StatusInvalidParameter);
     base = 0;
-    CHECK_EQUAL(MmAllocateVirtual(space, &base, 0, MemoryRead, RegionPrivate), StatusInvalidParameter);
+    CHECK_EQUAL(MmAllocateVirtual(space, &base, 0, MemoryRead, RegionPrivate),
+                StatusInvalidParameter);
     CHECK_EQUAL(MmAllocateVirtual(space, &base, 1, 7, RegionPrivate), StatusInvalidParameter);
     CHECK_EQUAL(MmAllocateVirtual(space, &base, 1, 2, RegionPrivate), StatusInvalidParameter);
-    CHECK_EQUAL(MmAllocateVirtual(space, &base, SIZE_MAX, MemoryRead, RegionPrivate), StatusNoAddressSpace);
-    CHECK_EQUAL(MmAllocateVirtual(space, &base, 1ull << 45, MemoryReadWrite, RegionPrivate), StatusNoMemory);
-    CHECK_EQUAL(MmAllocateVirtual(space, &base, 1ull << 45, MemoryNoAccess, RegionPrivate), StatusSuccess);
+    CHECK_EQUAL(MmAllocateVirtual(space, &base, SIZE_MAX, MemoryRead, RegionPrivate),
+                StatusNoAddressSpace);
+    CHECK_EQUAL(MmAllocateVirtual(space, &base, 1ull << 45, MemoryReadWrite, RegionPrivate),
+                StatusNoMemory);
+    CHECK_EQUAL(MmAllocateVirtual(space, &base, 1ull << 45, MemoryNoAccess, RegionPrivate),
+                StatusSuccess);
     CHECK_EQUAL(MmProtectVirtual(space, base, 1ull << 45, MemoryReadWrite), StatusNoMemory);
-    CHECK_EQUAL(MmProtectVirtual(space, base + PAGE_SIZE, PAGE_SIZE, MemoryReadWrite), StatusSuccess);
+    CHECK_EQUAL(MmProtectVirtual(space, base + PAGE_SIZE, PAGE_SIZE, MemoryReadWrite),
+                StatusSuccess);
     CHECK(Touch(space, base + PAGE_SIZE, true, false) != nullptr);
     CHECK(Touch(space, base + 2 * PAGE_SIZE, false, false) == nullptr);
     CHECK_EQUAL(MmProtectVirtual(space, base, PAGE_SIZE, 7), StatusInvalidParameter);
-    CHECK_EQUAL(MmProtectVirtual(space, 0xFFFF800000000000, PAGE_SIZE, MemoryRead), StatusInvalidAddress);
+    CHECK_EQUAL(MmProtectVirtual(space, 0xFFFF800000000000, PAGE_SIZE, MemoryRead),
+                StatusInvalidAddress);
     CHECK_EQUAL(MmProtectVirtual(space, base, UINT64_MAX, MemoryRead), StatusInvalidAddress);
     uint64_t room;
     CHECK_EQUAL(MmReserveRange(space, 1 << 20, &room), StatusSuccess);
@@ -437,7 +487,8 @@ static void TestExhaustion(void)
     uint64_t bases[FRAMES], count = 0;
     do {
         bases[count] = 0;
-    } while (MmAllocateVirtual(space, &bases[count], 64 * PAGE_SIZE, MemoryReadWrite, RegionPrivate) == StatusSuccess &&
+    } while (MmAllocateVirtual(space, &bases[count], 64 * PAGE_SIZE, MemoryReadWrite,
+                               RegionPrivate) == StatusSuccess &&
              ++count);
     CHECK(count > 30);
     MmSection *section;
@@ -468,11 +519,21 @@ static void TestSections(void)
     CHECK_EQUAL(MmWriteSection(section, 20 * PAGE_SIZE - 1, text, 2), StatusInvalidParameter);
 
     uint64_t shared[2] = {}, private[2] = {};
-    CHECK_EQUAL(MmMapSection(a, section, 0, 20 * PAGE_SIZE, &shared[0], MemoryReadWrite, RegionSection, false), StatusSuccess);
-    CHECK_EQUAL(MmMapSection(b, section, PAGE_SIZE, 19 * PAGE_SIZE, &shared[1], MemoryRead, RegionSection, false), StatusSuccess);
-    CHECK_EQUAL(MmMapSection(a, section, 0, 20 * PAGE_SIZE, &private[0], MemoryReadWrite, RegionImage, true), StatusSuccess);
-    CHECK_EQUAL(MmMapSection(b, section, 0, 20 * PAGE_SIZE, &private[1], MemoryReadExecute, RegionImage, true), StatusSuccess);
-    CHECK_EQUAL(MmMapSection(b, section, PAGE_SIZE, 20 * PAGE_SIZE, &private[1], MemoryRead, RegionImage, true), StatusInvalidParameter);
+    CHECK_EQUAL(MmMapSection(a, section, 0, 20 * PAGE_SIZE, &shared[0], MemoryReadWrite,
+                             RegionSection, false),
+                StatusSuccess);
+    CHECK_EQUAL(MmMapSection(b, section, PAGE_SIZE, 19 * PAGE_SIZE, &shared[1], MemoryRead,
+                             RegionSection, false),
+                StatusSuccess);
+    CHECK_EQUAL(MmMapSection(a, section, 0, 20 * PAGE_SIZE, &private[0], MemoryReadWrite,
+                             RegionImage, true),
+                StatusSuccess);
+    CHECK_EQUAL(MmMapSection(b, section, 0, 20 * PAGE_SIZE, &private[1], MemoryReadExecute,
+                             RegionImage, true),
+                StatusSuccess);
+    CHECK_EQUAL(MmMapSection(b, section, PAGE_SIZE, 20 * PAGE_SIZE, &private[1], MemoryRead,
+                             RegionImage, true),
+                StatusInvalidParameter);
 
     *Touch(a, shared[0] + PAGE_SIZE, true, false) = 'y';
     CHECK_EQUAL(*Touch(b, shared[1], false, false), 'y');
@@ -487,18 +548,22 @@ static void TestSections(void)
     CHECK(Touch(b, private[1], false, true) != nullptr);
 
     // Making part of the image writable copies it; the section stays as it was.
-    CHECK_EQUAL(MmProtectVirtual(b, private[1] + PAGE_SIZE, PAGE_SIZE, MemoryReadWrite), StatusSuccess);
+    CHECK_EQUAL(MmProtectVirtual(b, private[1] + PAGE_SIZE, PAGE_SIZE, MemoryReadWrite),
+                StatusSuccess);
     *Touch(b, private[1] + PAGE_SIZE, true, false) = 'v';
-    CHECK_EQUAL(MmProtectVirtual(b, private[1] + PAGE_SIZE, PAGE_SIZE, MemoryReadExecute), StatusSuccess);
+    CHECK_EQUAL(MmProtectVirtual(b, private[1] + PAGE_SIZE, PAGE_SIZE, MemoryReadExecute),
+                StatusSuccess);
     CHECK_EQUAL(*Touch(b, private[1] + PAGE_SIZE, false, true), 'v');
     CHECK_EQUAL(*Touch(b, shared[1], false, false), 'w');
-    CHECK_EQUAL(MmProtectVirtual(b, shared[1], PAGE_SIZE, MemoryReadExecute), StatusInvalidParameter);
+    CHECK_EQUAL(MmProtectVirtual(b, shared[1], PAGE_SIZE, MemoryReadExecute),
+                StatusInvalidParameter);
     CHECK_EQUAL(MmFreeVirtual(b, shared[1]), StatusNotFound);
 
     void *kernel;
     CHECK_EQUAL(MmMapSectionInKernel(section, &kernel), StatusSuccess);
     MmDereferenceSection(section); // the mappings keep it
-    CHECK_EQUAL(*(uint8_t *)MmPhysicalToVirtual(MmVirtualToPhysical((char *)kernel + PAGE_SIZE)), 'w');
+    CHECK_EQUAL(*(uint8_t *)MmPhysicalToVirtual(MmVirtualToPhysical((char *)kernel + PAGE_SIZE)),
+                'w');
     CHECK_EQUAL(MmUnmapSection(b, shared[1]), StatusSuccess);
     CHECK_EQUAL(MmUnmapSection(b, shared[1]), StatusNotFound);
     CHECK(Touch(b, shared[1], false, false) == nullptr);
@@ -516,7 +581,8 @@ static void TestBadFaults(void)
     CHECK_EQUAL(MmCreateAddressSpace(&space), StatusSuccess);
     current = space;
     uint64_t base = 0;
-    CHECK_EQUAL(MmAllocateVirtual(space, &base, PAGE_SIZE, MemoryReadWrite, RegionPrivate), StatusSuccess);
+    CHECK_EQUAL(MmAllocateVirtual(space, &base, PAGE_SIZE, MemoryReadWrite, RegionPrivate),
+                StatusSuccess);
     KTrapFrame kernel = {.Cs = 0}, copy = {.Cs = 0, .Rflags = 1 << 18};
     CHECK(!MiHandlePageFault(base, 2, &kernel)); // a stray kernel access: SMAP is not lifted
     CHECK(MiHandlePageFault(base, 2, &copy));

@@ -1,4 +1,5 @@
-// Tests of kernel/mm/ranges.c against a naive model: an array with one flag per unit of address space.
+// Tests of kernel/mm/ranges.c against a naive model: an array with one flag per unit of address
+// space.
 // SPDX-License-Identifier: MIT
 #include "../../kernel/mm/ranges.h"
 #include "unit.h"
@@ -130,6 +131,7 @@ static void TestEdges(void)
 
 int main(void)
 {
-    static const UnitTest tests[] = {{"ranges agree with a naive model", TestModel}, {"edges", TestEdges}};
+    static const UnitTest tests[] = {{"ranges agree with a naive model", TestModel},
+                                     {"edges", TestEdges}};
     return UnitRun(tests, RTL_COUNT_OF(tests));
 }

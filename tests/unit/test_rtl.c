@@ -5,8 +5,9 @@
 
 static void TestFormat(void)
 {
-    static const char *const integers[] = {"%d", "%5d|", "%-5d|", "%05d", "%+d", "% d", "%.3d", "%8.3d", "%-8.3d|",
-                                           "%u", "%x", "%X", "%#x", "%08x", "%#010x", "%hhd", "%hd", "%hhu", "%.0d"};
+    static const char *const integers[] = {
+        "%d", "%5d|", "%-5d|", "%05d", "%+d",    "% d",  "%.3d", "%8.3d", "%-8.3d|", "%u",
+        "%x", "%X",   "%#x",   "%08x", "%#010x", "%hhd", "%hd",  "%hhu",  "%.0d"};
     static const int values[] = {0, 1, -1, 42, -12345, 0x7FFFFFFF, (int)0x80000000};
     char ours[64], theirs[64];
 #pragma clang diagnostic push
@@ -37,7 +38,8 @@ static void TestFormatCuts(void)
 
 static void TestOptions(void)
 {
-    const char *text = "# head\nresolution = 1280x800 # note\r\nrun=a.exe -x = y\n  run =  b.exe\t\n\nlog=debug";
+    const char *text =
+        "# head\nresolution = 1280x800 # note\r\nrun=a.exe -x = y\n  run =  b.exe\t\n\nlog=debug";
     char value[32];
     CHECK(RtlFindOption(text, "resolution", 0, value, sizeof value));
     CHECK_TEXT(value, "1280x800");
@@ -58,18 +60,23 @@ static void TestUtf(void)
     char text[32];
     size_t units, bytes;
     const char *sample = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80";
-    CHECK_EQUAL(RtlUtf8ToUtf16(sample, strlen(sample), wide, RTL_COUNT_OF(wide), &units), StatusSuccess);
+    CHECK_EQUAL(RtlUtf8ToUtf16(sample, strlen(sample), wide, RTL_COUNT_OF(wide), &units),
+                StatusSuccess);
     CHECK_EQUAL(units, 5);
     CHECK_EQUAL(wide[3], 0xD83D);
     CHECK_EQUAL(RtlUtf16ToUtf8(wide, units, text, sizeof text, &bytes), StatusSuccess);
     CHECK_TEXT(text, sample);
     CHECK_EQUAL(RtlUtf8ToUtf16("\xEF\xBF\xBD", 3, wide, 2, &units), StatusSuccess);
-    static const char *const bad[] = {"\x80", "\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "\xFF"};
+    static const char *const bad[] = {"\x80",     "\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",
+                                      "\xE2\x82", "\xFF"};
     for (size_t i = 0; i < RTL_COUNT_OF(bad); i++)
-        CHECK_EQUAL(RtlUtf8ToUtf16(bad[i], strlen(bad[i]), wide, RTL_COUNT_OF(wide), &units), StatusInvalidName);
+        CHECK_EQUAL(RtlUtf8ToUtf16(bad[i], strlen(bad[i]), wide, RTL_COUNT_OF(wide), &units),
+                    StatusInvalidName);
     CHECK_EQUAL(RtlUtf8ToUtf16("abc", 3, wide, 3, &units), StatusBufferTooSmall);
-    CHECK_EQUAL(RtlUtf16ToUtf8((const uint16_t[]){0xDC00}, 1, text, sizeof text, &bytes), StatusInvalidName);
-    CHECK_EQUAL(RtlUtf16ToUtf8((const uint16_t[]){0xD800}, 1, text, sizeof text, &bytes), StatusInvalidName);
+    CHECK_EQUAL(RtlUtf16ToUtf8((const uint16_t[]){0xDC00}, 1, text, sizeof text, &bytes),
+                StatusInvalidName);
+    CHECK_EQUAL(RtlUtf16ToUtf8((const uint16_t[]){0xD800}, 1, text, sizeof text, &bytes),
+                StatusInvalidName);
 }
 
 static void TestUtfRoundTrip(void)
@@ -97,7 +104,8 @@ static void TestBitmap(void)
         RtlSetBits(&map, start, count, value);
         for (size_t i = start; i < start + count && i < 200; i++)
             model[i] = value;
-        size_t want = 1 + UnitRandom(&seed) % 70, from = UnitRandom(&seed) % 200, found = SIZE_MAX, run = 0;
+        size_t want = 1 + UnitRandom(&seed) % 70, from = UnitRandom(&seed) % 200, found = SIZE_MAX,
+               run = 0;
         for (size_t i = from; i < 200 && found == SIZE_MAX; i++) {
             run = model[i] ? 0 : run + 1;
             if (run == want)
@@ -124,8 +132,12 @@ static void TestMisc(void)
 int main(void)
 {
     static const UnitTest tests[] = {
-        {"format agrees with printf", TestFormat}, {"format cuts", TestFormatCuts}, {"options text", TestOptions},
-        {"UTF conversions", TestUtf},              {"UTF round trip", TestUtfRoundTrip}, {"bitmap", TestBitmap},
+        {"format agrees with printf", TestFormat},
+        {"format cuts", TestFormatCuts},
+        {"options text", TestOptions},
+        {"UTF conversions", TestUtf},
+        {"UTF round trip", TestUtfRoundTrip},
+        {"bitmap", TestBitmap},
         {"checksums and strings", TestMisc},
     };
     return UnitRun(tests, RTL_COUNT_OF(tests));

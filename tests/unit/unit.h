@@ -1,5 +1,5 @@
-// unit.h - the few lines a native unit test needs. A test program is a table of named functions; a failed
-// CHECK prints where and what and the program's exit code is the number of failed tests.
+// unit.h - the few lines a native unit test needs. A test program is a table of named functions; a
+// failed CHECK prints where and what and the program's exit code is the number of failed tests.
 // SPDX-License-Identifier: MIT
 #pragma once
 
