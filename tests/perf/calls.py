@@ -13,7 +13,7 @@ OPERATIONS = [
     ("yield alone", 0x84, 300),
     ("two event switches between threads", 0x86, 2400),
     ("two pipe switches between processes", 0x88, 4400),
-    ("thread created and joined", 0x8A, 16000),
+    ("thread created and joined", 0x8A, 12000),
     ("program started and waited for", 0x8C, 150000),
     ("memcpy of 64 KiB without ERMS", 0x8E, 64 * 96),
     ("memset of 64 KiB without ERMS", 0x90, 64 * 56),
