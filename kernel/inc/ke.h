@@ -36,7 +36,8 @@ typedef enum KLockRank : uint8_t {
     LockRankTimer = 110,
     LockRankRandom = 115,
     LockRankLog = 120,
-    LockRankInterrupt = 130, // taken by interrupt handlers, which may come while any of the above is held
+    LockRankInterrupt =
+        130, // taken by interrupt handlers, which may come while any of the above is held
     LockRankInput = 132,
 } KLockRank;
 
@@ -251,9 +252,9 @@ void KeRegisterPageFaultHandler(bool (*handler)(uint64_t address, uint64_t error
 void KeRegisterUserFaultHandler(void (*handler)(KTrapFrame *frame, uint64_t faultAddress));
 // Code that may touch user memory: a fault between `begin` and `end` continues at `resume`.
 void KeRegisterFaultRange(uint64_t begin, uint64_t end, uint64_t resume);
-// The next exception of the current thread's kernel code at PassiveLevel that nothing else resolves continues at
-// `resume`, on the stack as it was, instead of stopping the machine; nullptr: no longer. For code that works on
-// untrusted data and is not ours.
+// The next exception of the current thread's kernel code at PassiveLevel that nothing else resolves
+// continues at `resume`, on the stack as it was, instead of stopping the machine; nullptr: no
+// longer. For code that works on untrusted data and is not ours.
 void KeSetFaultResume(void (*resume)(void));
 
 // -------------------------------------------------------------------------------- processors
