@@ -18,6 +18,11 @@
 #define RFLAGS_AC (1ull << 18)
 #define AROUND    (16 * PAGE_SIZE)
 
+static void CountFault(uint64_t *counter)
+{
+    __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
 static MiRegion *FindRegion(MmAddressSpace *space, uint64_t address)
 {
     MiRegion *last = space->LastFound;
@@ -59,7 +64,7 @@ static bool EnterZeroed(MmAddressSpace *space, const MiRegion *region, MiPte *pt
     PhysicalAddress page;
     if (MiAllocateCommittedPage(PageProcess, true, &page) != StatusSuccess)
         return false;
-    MiCounters.DemandZeroFaults++;
+    CountFault(&MiCounters.DemandZeroFaults);
     return EnterOwned(space, region, pte, page);
 }
 
@@ -70,7 +75,7 @@ static bool EnterCopy(MmAddressSpace *space, const MiRegion *region, MiPte *pte,
         return false;
     memcpy(MmPhysicalToVirtual(page), MmPhysicalToVirtual(SectionFrame(region, address)),
            PAGE_SIZE);
-    MiCounters.CopyFaults++;
+    CountFault(&MiCounters.CopyFaults);
     bool wasMapped = *pte != 0;
     EnterOwned(space, region, pte, page);
     if (wasMapped)
@@ -117,7 +122,7 @@ static bool Resolve(MmAddressSpace *space, uint64_t address, uint64_t errorCode)
 
 bool MiHandlePageFault(uint64_t address, uint64_t errorCode, KTrapFrame *frame)
 {
-    MiCounters.PageFaults++;
+    CountFault(&MiCounters.PageFaults);
     if (address < MM_USER_LOWEST || address > MM_USER_HIGHEST || (errorCode & FAULT_RESERVED))
         return false;
     // In the kernel only a user copy may touch user addresses: at PassiveLevel, with SMAP lifted.

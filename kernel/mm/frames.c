@@ -239,10 +239,14 @@ void MmFreePage(PhysicalAddress page)
 
 void MiFreePages(const PhysicalAddress *pages, size_t count)
 {
-    KIrql irql = KeAcquireSpinLock(&frameLock);
-    for (size_t i = 0; i < count; i++)
-        ReleaseFrame(pages[i]);
-    KeReleaseSpinLock(&frameLock, irql);
+    constexpr size_t batch = 64; // bounds how long the lock is held
+    for (size_t done = 0; done < count;) {
+        size_t end = RTL_MIN(done + batch, count);
+        KIrql irql = KeAcquireSpinLock(&frameLock);
+        for (; done < end; done++)
+            ReleaseFrame(pages[done]);
+        KeReleaseSpinLock(&frameLock, irql);
+    }
 }
 
 Status MmAllocateContiguous(MmPageUse use, size_t count, uint64_t alignment, PhysicalAddress limit,

@@ -70,7 +70,7 @@ Status MiAllocateCommittedPage(MmPageUse use, bool zeroed, PhysicalAddress *page
 // Runs the registered shrinkers until `pages` pages were given back; returns how many were.
 size_t MiShrinkCaches(size_t pages);
 
-extern MmCounters MiCounters;            // page frame lock, but HeapBytes and HeapBlocks: heap lock
+extern MmCounters MiCounters;            // page frame lock; Heap*: heap lock; *Faults: atomic
 extern volatile uint64_t MiStacksCached; // frames in kept kernel stacks, counted as free
 
 // ---------------------------------------------------------------------------------- page tables
