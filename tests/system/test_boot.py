@@ -28,11 +28,12 @@ def start(damage=lambda machine: None, **options):
 def refusal(damage, then=None):
     """The sentence with which the loader goes back to the firmware; then: a log line to await after it."""
     with start(damage) as machine:
-        end = machine.wait_for_log("MetalOS cannot start: ", 60)
+        line = re.compile("MetalOS cannot start: ([^\r\n]*)[\r\n]")  # all of it: COM1 comes in pieces
+        machine.wait_until(lambda: line.search(machine.log), 60, "the loader's refusal")
         if then:
-            machine.wait_for_log(then, 60, end)
+            machine.wait_for_log(then, 60, line.search(machine.log).end())
         assert STARTED not in machine.log
-        return re.search("MetalOS cannot start: (.*)", machine.log).group(1)
+        return line.search(machine.log).group(1)
 
 
 def kernel_bytes(machine):
