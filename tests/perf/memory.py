@@ -1,10 +1,6 @@
 """What page faults and memory calls cost, in instructions."""
 # SPDX-License-Identifier: MIT
-import os
-import statistics
-
-import metal
-from instructions import count, marks
+from instructions import check_medians
 
 # (what, first mark of apps/memtest, most instructions the median may take)
 OPERATIONS = [
@@ -18,21 +14,4 @@ OPERATIONS = [
 
 def test_memory_costs():
     """The medians stay under their bars."""
-    path = os.path.join(metal.KEPT, "memory.marks")
-    result = metal.run("/tests/memtest.exe costs", **count(path))
-    assert result.code == 0, result.output
-    seen = marks(path)
-    missed = []
-    for what, mark, bar in OPERATIONS:
-        costs, begin = [], None
-        for number, at in seen:
-            if number == mark:
-                begin = at
-            elif number == mark + 1 and begin is not None:
-                costs.append(at - begin)
-        assert costs, what + " was never measured"
-        median = statistics.median(costs)
-        print(f"# {what}: median {median:.0f}, most {max(costs)} instructions (bar {bar})")
-        if median > bar:
-            missed.append(what)
-    assert not missed, missed
+    check_medians("/tests/memtest.exe costs", OPERATIONS, "memory")
