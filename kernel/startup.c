@@ -153,6 +153,11 @@ static Status StartInit(const LoaderParams *loader)
     return SysStartInit();
 }
 
+static Status StartDesktop(const LoaderParams *loader)
+{
+    return WinStart();
+}
+
 static void PowerButtonPressed(void)
 {
     SysRequestShutdown(ShutdownPowerOff, 0);
@@ -177,6 +182,7 @@ static const StartupStep Steps[] = {
     {"system calls", StartSystemCalls, true},
     {"a deliberate crash", CrashIfAsked, false},
     {"/system/init.exe", StartInit, true},
+    {"the desktop", StartDesktop, false},
 };
 // clang-format on
 

@@ -8,9 +8,12 @@
 typedef struct WinWindow WinWindow; // an ob object of WinWindowType
 extern ObType WinWindowType;
 
-// Takes the frame buffer, paints the desktop, starts the window thread. Without a display the
-// system runs on and AllocWindow says StatusNoSuchDevice.
+// Takes the frame buffer; from here on programs can have windows. Without a display the system runs
+// on and AllocWindow says StatusNoSuchDevice.
 Status WinInitialize(const LoaderParams *loader);
+// Starts the launcher's and the window thread, which paints the desktop and takes input. After the
+// first program: drawing the wallpaper takes longer than everything before it.
+Status WinStart(void);
 void WinShutdown(void);
 
 // Calls of the system call layer; everything is kernel memory. *base is the buffer in the caller's

@@ -451,6 +451,13 @@ Status WinInitialize(const LoaderParams *loader)
     WiDeskStart(&WiDesktop);
     WiDeskSetTime(&WiDesktop, KeQuerySystemTime());
     WiHaveDisplay = true;
-    status = WiStartLauncher();
+    return StatusSuccess;
+}
+
+Status WinStart(void)
+{
+    if (!WiHaveDisplay)
+        return StatusSuccess;
+    Status status = WiStartLauncher();
     return status == StatusSuccess ? WiStartThread() : status;
 }
