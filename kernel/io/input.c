@@ -14,7 +14,9 @@ static struct {
     IoInputEvent Events[QUEUE_SIZE];
     uint32_t Head, Tail; // free-running; Tail - Head events are waiting
     uint64_t Dropped;
-    KEvent Ready; // auto-reset: there may be something
+    uint32_t Buttons;    // of the newest mouse event
+    bool ButtonsChanged; // the newest event is a press or a release
+    KEvent Ready;        // auto-reset: there may be something
     KDpc Wake;
 } Queue = {.Lock = KE_SPIN_LOCK_INIT(LockRankInput, "input queue")};
 
@@ -29,10 +31,12 @@ void IopInitializeInput(void)
     KeInitializeDpc(&Queue.Wake, WakeReader, nullptr);
 }
 
+// Adds a movement to the newest event, which is one too. A press or release stays an event of its
+// own: whoever reads it must find the pointer where it was then.
 static bool Merge(IoInputEvent *last, const IoInputEvent *event)
 {
-    if (event->Kind == InputKey || last->Kind != event->Kind || last->Buttons != event->Buttons ||
-        last->Wheel || event->Wheel)
+    if (Queue.ButtonsChanged || event->Kind == InputKey || last->Kind != event->Kind ||
+        last->Buttons != event->Buttons || last->Wheel || event->Wheel)
         return false;
     if (event->Kind == InputMouseAbsolute) {
         last->X = event->X;
@@ -54,6 +58,9 @@ void IoReportInput(const IoInputEvent *event)
             Queue.Events[Queue.Tail++ % QUEUE_SIZE] = *event;
         else
             Queue.Dropped++;
+        Queue.ButtonsChanged = event->Kind != InputKey && event->Buttons != Queue.Buttons;
+        if (event->Kind != InputKey)
+            Queue.Buttons = event->Buttons;
     }
     KeReleaseSpinLock(&Queue.Lock, old);
     KeQueueDpc(&Queue.Wake);
