@@ -99,6 +99,10 @@ int RtStatusToErrno(Status status)
         return ENAMETOOLONG;
     case StatusFileTooLarge:
         return EFBIG;
+    case StatusAbandoned:
+        return EOWNERDEAD;
+    case StatusNotOwner:
+        return EPERM;
     }
     return EIO;
 }

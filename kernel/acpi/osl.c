@@ -147,7 +147,7 @@ acpi_status acpi_os_wait_semaphore(acpi_semaphore handle, u32 units, u16 timeout
 
 acpi_status acpi_os_signal_semaphore(acpi_semaphore handle, u32 units)
 {
-    return KeReleaseSemaphore(handle, (int32_t)units) == StatusSuccess ? AE_OK : AE_LIMIT;
+    return KeReleaseSemaphore(handle, (int32_t)units, nullptr) == StatusSuccess ? AE_OK : AE_LIMIT;
 }
 
 // ---- threads and time

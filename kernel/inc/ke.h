@@ -62,6 +62,7 @@ typedef enum KObjectKind : uint8_t {
     KObjectEventAuto,
     KObjectSemaphore,
     KObjectMutex,
+    KObjectMutant,
     KObjectTimer,
     KObjectThread,
     KObjectProcess,
@@ -88,6 +89,16 @@ typedef struct KMutex {
     KLockRank Rank;
 } KMutex;
 
+// A program's mutex: owned by a thread, recursive, and abandoned when its owner ends: whoever takes
+// it next is told so.
+typedef struct KMutant {
+    KDispatcherHeader Header;
+    struct KThread *Owner;
+    uint32_t Recursion;
+    bool Abandoned;
+    ListEntry OwnedLink; // in the owner's Mutants
+} KMutant;
+
 typedef enum KWaitMode : uint8_t {
     KernelWait, // not interrupted by termination
     UserWait,   // returns StatusTerminating when the thread is told to end
@@ -100,11 +111,16 @@ void KeSetEvent(KEvent *event);
 void KeResetEvent(KEvent *event);
 bool KeReadEvent(const KEvent *event);
 void KeInitializeSemaphore(KSemaphore *semaphore, int32_t count, int32_t limit);
-Status KeReleaseSemaphore(KSemaphore *semaphore, int32_t count); // StatusLimitReached
+// *previous (may be nullptr) is the count before. StatusLimitReached, StatusInvalidParameter.
+Status KeReleaseSemaphore(KSemaphore *semaphore, int32_t count, int32_t *previous);
 void KeInitializeMutex(KMutex *mutex, KLockRank rank);
 void KeAcquireMutex(KMutex *mutex); // waits; PassiveLevel
 void KeReleaseMutex(KMutex *mutex);
-// Waits at PassiveLevel. StatusSuccess, StatusTimeout, StatusTerminating.
+void KeInitializeMutant(KMutant *mutant, bool owned); // owned: by the caller
+Status KeReleaseMutant(KMutant *mutant);              // StatusNotOwner
+void KeRetireMutant(KMutant *mutant);                 // before its memory goes: an owner forgets it
+// Waits at PassiveLevel. StatusSuccess, StatusTimeout, StatusTerminating; StatusAbandoned: success,
+// with a mutant whose owner ended.
 Status KeWaitForObject(void *object, KWaitMode mode, uint64_t timeout);
 #define KE_MAXIMUM_WAIT_OBJECTS 64
 // *index (may be nullptr) is the object that ended a wait-any.

@@ -55,6 +55,7 @@ struct KThread {
     ListEntry KeyLink;      // [d] in a key bucket; empty otherwise
     uint64_t KeySpace, Key; // [d]
     KTimerNode TimeOut;     // [d]
+    ListEntry Mutants;      // [d] it owns: KMutant.OwnedLink
 
     // ---- ending
     uint64_t FaultResume;             // [t] where a fault of its kernel code continues; 0: nowhere

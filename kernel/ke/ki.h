@@ -106,11 +106,16 @@ void KiLendPriority(const KMutex *mutex);                          // from its w
 Status KiBlock(KThread *thread, KWaitMode mode, uint64_t timeout); // timeout not 0
 void KiInitializeWaits(void);
 
+// ---- objects.c: dispatcher lock held
+Status KiTakeMutant(KMutant *mutant, KThread *thread);
+void KiAbandonMutants(KThread *thread);
+
 // ---- timer.c: dispatcher lock held
 void KiArmTimerNode(KTimerNode *node, uint64_t deadline);
 bool KiDisarmTimerNode(KTimerNode *node);
 void KiExpireTimers(KPrcb *prcb); // takes and releases the lock; DispatchLevel
 void KiProgramClock(KPrcb *prcb);
+void KiConsumeTimer(KTimer *timer);
 void KiClockInterrupt(void *context);
 
 // ---- dpc.c

@@ -40,12 +40,14 @@ void KeInitializeSemaphore(KSemaphore *semaphore, int32_t count, int32_t limit)
     semaphore->Limit = limit;
 }
 
-Status KeReleaseSemaphore(KSemaphore *semaphore, int32_t count)
+Status KeReleaseSemaphore(KSemaphore *semaphore, int32_t count, int32_t *previous)
 {
     if (count <= 0)
         return StatusInvalidParameter;
     Status status = StatusSuccess;
     KIrql old = KiLockDispatcher();
+    if (previous != nullptr)
+        *previous = semaphore->Header.Signal;
     if (count > semaphore->Limit - semaphore->Header.Signal) {
         status = StatusLimitReached;
     } else {
@@ -119,6 +121,72 @@ void KeReleaseMutex(KMutex *mutex)
         KiLendPriority(mutex);
     }
     KiUnlockDispatcher(old);
+}
+
+// ----------------------------------------------------------------------------------------- mutants
+
+void KeInitializeMutant(KMutant *mutant, bool owned)
+{
+    InitializeHeader(&mutant->Header, KObjectMutant, 1);
+    mutant->Owner = nullptr;
+    mutant->Recursion = 0;
+    mutant->Abandoned = false;
+    RtlInitializeList(&mutant->OwnedLink);
+    if (!owned)
+        return;
+    KIrql old = KiLockDispatcher();
+    (void)!KiTakeMutant(mutant, HalGetCurrentThread()); // nobody can have abandoned it
+    KiUnlockDispatcher(old);
+}
+
+// For a wait that found it free, or the thread its owner. StatusSuccess, StatusAbandoned.
+Status KiTakeMutant(KMutant *mutant, KThread *thread)
+{
+    if (mutant->Owner == nullptr)
+        RtlInsertTail(&thread->Mutants, &mutant->OwnedLink);
+    mutant->Header.Signal = 0;
+    mutant->Owner = thread;
+    mutant->Recursion++;
+    Status status = mutant->Abandoned ? StatusAbandoned : StatusSuccess;
+    mutant->Abandoned = false;
+    return status;
+}
+
+static void FreeMutant(KMutant *mutant)
+{
+    RtlRemoveEntry(&mutant->OwnedLink);
+    mutant->Owner = nullptr;
+    mutant->Recursion = 0;
+    mutant->Header.Signal = 1;
+    KiSignalObject(&mutant->Header);
+}
+
+Status KeReleaseMutant(KMutant *mutant)
+{
+    KIrql old = KiLockDispatcher();
+    Status status = mutant->Owner == HalGetCurrentThread() ? StatusSuccess : StatusNotOwner;
+    if (status == StatusSuccess && --mutant->Recursion == 0)
+        FreeMutant(mutant);
+    KiUnlockDispatcher(old);
+    return status;
+}
+
+void KeRetireMutant(KMutant *mutant)
+{
+    KIrql old = KiLockDispatcher();
+    RtlRemoveEntry(&mutant->OwnedLink);
+    mutant->Owner = nullptr;
+    KiUnlockDispatcher(old);
+}
+
+// The thread ends. The dispatcher lock is held.
+void KiAbandonMutants(KThread *thread)
+{
+    while (!RtlIsListEmpty(&thread->Mutants)) {
+        KMutant *mutant = RTL_CONTAINER_OF(thread->Mutants.Next, KMutant, OwnedLink);
+        mutant->Abandoned = true;
+        FreeMutant(mutant);
+    }
 }
 
 // --------------------------------------------------------------------------------------- processes

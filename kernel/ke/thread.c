@@ -24,6 +24,7 @@ static void InitializeFields(KThread *thread)
     RtlInitializeList(&thread->ReadyLink);
     RtlInitializeList(&thread->KeyLink);
     RtlInitializeList(&thread->AllLink);
+    RtlInitializeList(&thread->Mutants);
     thread->QuantumLeft = KI_QUANTUM;
 }
 
@@ -94,6 +95,7 @@ void KeExitThread(uint32_t exitCode)
     KIrql old = KiLockDispatcher();
     thread->ExitCode = exitCode;
     thread->State = ThreadTerminated;
+    KiAbandonMutants(thread);
     thread->Header.Signal = 1;
     KiSignalObject(&thread->Header);
     RtlRemoveEntry(&thread->AllLink);

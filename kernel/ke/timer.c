@@ -86,6 +86,20 @@ bool KiDisarmTimerNode(KTimerNode *node)
 
 // ------------------------------------------------------------------------------------------ KTimer
 
+// Missed periods are skipped; the rhythm stays.
+static void ArmNextPeriod(KTimer *timer)
+{
+    if (timer->Period == 0)
+        return;
+    uint64_t now = KeQueryTime(), next = timer->Node.Deadline + timer->Period;
+    if (next <= now)
+        next += (now - next) / timer->Period * timer->Period + timer->Period;
+    KiArmTimerNode(&timer->Node, next);
+}
+
+// A periodic timer that nobody has taken notice of since it was signalled has nothing to add: it
+// goes on counting when a wait takes the signal, so a program cannot cause more interrupts than it
+// waits for. One with a DPC goes on at once.
 static void Fire(KTimerNode *node)
 {
     KTimer *timer = RTL_CONTAINER_OF(node, KTimer, Node);
@@ -93,10 +107,18 @@ static void Fire(KTimerNode *node)
     KiSignalObject(&timer->Header);
     if (timer->Dpc != nullptr)
         KeQueueDpc(timer->Dpc);
-    if (timer->Period != 0) {
-        uint64_t now = KeQueryTime(), next = node->Deadline + timer->Period;
-        KiArmTimerNode(node, next > now ? next : now + timer->Period); // missed periods are skipped
-    }
+    if (timer->Dpc != nullptr && !node->Armed)
+        ArmNextPeriod(timer);
+}
+
+// A wait takes the timer's signal. The dispatcher lock is held.
+void KiConsumeTimer(KTimer *timer)
+{
+    if (timer->ManualReset)
+        return;
+    timer->Header.Signal = 0;
+    if (!timer->Node.Armed)
+        ArmNextPeriod(timer);
 }
 
 void KeInitializeTimer(KTimer *timer, bool manualReset)

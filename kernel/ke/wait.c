@@ -20,12 +20,18 @@ void KiInitializeWaits(void)
 
 static bool IsSignalled(const KDispatcherHeader *header, const KThread *thread)
 {
-    return header->Signal > 0 || (header->Kind == KObjectMutex &&
-                                  RTL_CONTAINER_OF(header, KMutex, Header)->Owner == thread);
+    if (header->Signal > 0)
+        return true;
+    if (header->Kind == KObjectMutex)
+        return RTL_CONTAINER_OF(header, KMutex, Header)->Owner == thread;
+    if (header->Kind != KObjectMutant)
+        return false;
+    const KMutant *mutant = RTL_CONTAINER_OF(header, KMutant, Header);
+    return mutant->Owner == thread && mutant->Recursion < UINT32_MAX;
 }
 
-// The thread's wait takes its share of a signalled object.
-static void Consume(KDispatcherHeader *header, KThread *thread)
+// The thread's wait takes its share of a signalled object. StatusSuccess or StatusAbandoned.
+static Status Consume(KDispatcherHeader *header, KThread *thread)
 {
     switch (header->Kind) {
     case KObjectEventAuto:
@@ -41,25 +47,30 @@ static void Consume(KDispatcherHeader *header, KThread *thread)
         mutex->Recursion++;
         break;
     }
+    case KObjectMutant:
+        return KiTakeMutant(RTL_CONTAINER_OF(header, KMutant, Header), thread);
     case KObjectTimer:
-        if (!RTL_CONTAINER_OF(header, KTimer, Header)->ManualReset)
-            header->Signal = 0;
+        KiConsumeTimer(RTL_CONTAINER_OF(header, KTimer, Header));
         break;
     case KObjectEventManual:
     case KObjectThread:
     case KObjectProcess:
         break;
     }
+    return StatusSuccess;
 }
 
-static bool ConsumeAll(KThread *thread)
+// All objects of a wait, or none: StatusWouldBlock.
+static Status ConsumeAll(KThread *thread)
 {
     for (size_t i = 0; i < thread->WaitCount; i++)
         if (!IsSignalled(thread->WaitBlocks[i].Object, thread))
-            return false;
+            return StatusWouldBlock;
+    Status status = StatusSuccess;
     for (size_t i = 0; i < thread->WaitCount; i++)
-        Consume(thread->WaitBlocks[i].Object, thread);
-    return true;
+        if (Consume(thread->WaitBlocks[i].Object, thread) == StatusAbandoned)
+            status = StatusAbandoned;
+    return status;
 }
 
 static void Boost(KThread *thread)
@@ -90,8 +101,9 @@ void KiSignalObject(KDispatcherHeader *header)
     while (link != &header->WaitList && header->Signal > 0) {
         KWaitBlock *block = RTL_CONTAINER_OF(link, KWaitBlock, Link);
         KThread *thread = block->Thread;
-        if (thread->WaitAll ? ConsumeAll(thread) : (Consume(header, thread), true)) {
-            KiEndWait(thread, StatusSuccess, block->Index);
+        Status status = thread->WaitAll ? ConsumeAll(thread) : Consume(header, thread);
+        if (status != StatusWouldBlock) {
+            KiEndWait(thread, status, block->Index);
             link = header->WaitList.Next; // the thread may have waited here twice
         } else {
             link = link->Next;
@@ -155,17 +167,19 @@ static Status WaitForObjects(size_t count, void *const objects[], KWaitBlock blo
     for (size_t i = 0; i < count; i++) {
         KDispatcherHeader *header = objects[i];
         if (!waitAll && IsSignalled(header, thread)) {
-            Consume(header, thread);
+            status = Consume(header, thread);
             thread->WaitIndex = i;
-            status = StatusSuccess;
             goto done;
         }
         blocks[i] = (KWaitBlock){.Thread = thread, .Object = header, .Index = i};
     }
     thread->WaitCount = count;
-    if (waitAll && ConsumeAll(thread))
-        status = StatusSuccess;
-    else if (timeout != 0) {
+    if (waitAll)
+        status = ConsumeAll(thread);
+    if (waitAll && status != StatusWouldBlock)
+        goto done;
+    status = StatusTimeout;
+    if (timeout != 0) {
         for (size_t i = 0; i < count; i++) {
             RtlInsertTail(&blocks[i].Object->WaitList, &blocks[i].Link);
             if (blocks[i].Object->Kind == KObjectMutex)
@@ -176,7 +190,7 @@ static Status WaitForObjects(size_t count, void *const objects[], KWaitBlock blo
         status = StatusTerminating;
 done:
     thread->WaitCount = 0;
-    if (index != nullptr && status == StatusSuccess)
+    if (index != nullptr && (status == StatusSuccess || status == StatusAbandoned))
         *index = thread->WaitIndex;
     KiUnlockDispatcher(old);
     return status;

@@ -42,7 +42,9 @@
     X(StatusConflict, 47, "it conflicts with something that exists")                               \
     X(StatusCancelled, 48, "cancelled")                                                            \
     X(StatusNameTooLong, 49, "the name is too long")                                               \
-    X(StatusFileTooLarge, 50, "the file would become too large")
+    X(StatusFileTooLarge, 50, "the file would become too large")                                   \
+    X(StatusAbandoned, 51, "the mutex's last owner ended without releasing it")                    \
+    X(StatusNotOwner, 52, "the mutex belongs to another thread")
 
 #if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202000L
 #define METALOS_NODISCARD [[nodiscard]]
