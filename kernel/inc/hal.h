@@ -165,7 +165,7 @@ bool HalHandleInterrupt(uint8_t vector);
 // The routine HalArmTimer's interrupt calls.
 void HalRegisterClockHandler(HalInterruptHandler *handler);
 void HalRequestReschedule(uint32_t processor); // interrupts it, so that it sees its PendingWork
-void HalFreezeOtherProcessors(void);           // NMI to all others; returns at once
+void HalSendNmi(uint32_t apicId);
 
 // ---- firmware and power
 // An exception in firmware code continues here (KeRegisterFaultRange over the runtime services'

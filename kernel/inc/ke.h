@@ -290,6 +290,22 @@ uint32_t KeGetCurrentProcessorNumber(void);
 void KeFlushTlbPage(uint64_t address); // on every processor that may hold it
 void KeFlushTlbAll(void);
 
+// ------------------------------------------------------------ the machine for one processor alone
+// For the crash report and the debugger (freeze.c). Stops every other processor where it is;
+// interrupts off. frame: the caller's own interrupted state, for when it is stopped instead; may be
+// nullptr. true: the machine is the caller's until KeThawMachine; calls nest. false: another
+// processor had it, has stopped this one meanwhile and let it go again. A processor that does not
+// answer is left out.
+[[nodiscard]] bool KeFreezeMachine(KTrapFrame *frame);
+void KeThawMachine(void);
+bool KeIsMachineFrozen(void); // by this processor
+// What a stopped processor was doing; *frame may be edited, and nullptr when it stood still of its
+// own accord. false: it is not stopped.
+bool KeGetFrozenFrame(uint32_t processor, KTrapFrame **frame);
+// Runs routine on a stopped processor (or this one), interrupts off; false: it does not answer.
+bool KeCallFrozen(uint32_t processor, void (*routine)(void *context), void *context);
+KPrcb *KeGetPrcb(uint32_t processor); // nullptr: there is none of that number
+
 // -------------------------------------------------------------------------------------- the log
 typedef enum KLogLevel : uint8_t { LogError, LogWarning, LogInfo, LogDebug } KLogLevel;
 // One line "[seconds.micros] text" into the ring and out of COM1. Any level.

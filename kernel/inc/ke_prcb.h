@@ -24,19 +24,23 @@ typedef struct KProcessorCounters { // [o] written by their processor alone
 struct KPrcb {
     HalProcessor Hal; // first: gs points here
     KThread *IdleThread;
-    KThread *FpuOwner;          // [o] whose state the registers hold
-    uint64_t PageTableRoot;     // [o] what CR3 holds
-    KReadyQueue Ready;          // [d]
-    KTimerNode StarvationCheck; // [d] armed while threads are ready
-    uint32_t StarvationEpoch;   // [d] counts the checks
-    KTimerNode *Timers;         // [d] heap by deadline
-    uint64_t ArmedDeadline;     // [i] the clock will interrupt then; KE_INFINITE: not armed
-    uint64_t QuantumEnd;        // [d] of the running thread; KE_INFINITE: no competitor
-    ListEntry DpcQueue;         // [i]
-    volatile bool Reschedule;   // [o] a better thread is ready
-    bool QuantumEnded;          // [d] the running thread goes behind its equals
-    volatile bool TimerExpired; // [i] the clock interrupt came
-    volatile bool Frozen;       // stopped by another processor's bugcheck
+    KThread *FpuOwner;                 // [o] whose state the registers hold
+    uint64_t PageTableRoot;            // [o] what CR3 holds
+    KReadyQueue Ready;                 // [d]
+    KTimerNode StarvationCheck;        // [d] armed while threads are ready
+    uint32_t StarvationEpoch;          // [d] counts the checks
+    KTimerNode *Timers;                // [d] heap by deadline
+    uint64_t ArmedDeadline;            // [i] the clock will interrupt then; KE_INFINITE: not armed
+    uint64_t QuantumEnd;               // [d] of the running thread; KE_INFINITE: no competitor
+    ListEntry DpcQueue;                // [i]
+    volatile bool Reschedule;          // [o] a better thread is ready
+    bool QuantumEnded;                 // [d] the running thread goes behind its equals
+    volatile bool TimerExpired;        // [i] the clock interrupt came
+    volatile bool FreezeRequested;     // set by the owner of the machine with its NMI (freeze.c)
+    volatile bool Frozen;              // stands still in StandStill
+    KTrapFrame *FrozenFrame;           // while Frozen: what it was doing; may be nullptr
+    void (*FrozenCall)(void *context); // while Frozen: set by the owner, cleared when it has run
+    void *FrozenContext;
     KProcessorCounters Counters;
     const KSpinLock *HeldLocks[KE_MAXIMUM_HELD_LOCKS]; // [o] checked builds
     uint32_t HeldLockCount;

@@ -23,15 +23,6 @@ bool KiIsFreezing(void)
     return OwnerPlusOne != 0;
 }
 
-void KiFreezeThisProcessor(void)
-{
-    KiGetPrcb()->Frozen = true;
-    for (;;) {
-        HalDisableInterrupts();
-        __asm__ volatile("hlt");
-    }
-}
-
 static void Print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void Print(const char *format, ...)
 {
@@ -113,14 +104,16 @@ void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, 
     uint32_t self = KeGetCurrentProcessorNumber() + 1, expected = 0;
     if (!__atomic_compare_exchange_n(&OwnerPlusOne, &expected, self, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_SEQ_CST) &&
-        expected != self)
-        KiFreezeThisProcessor();
+        expected != self) {
+        for (;;) // the owner stops this processor here
+            HalPause();
+    }
+    while (!KeFreezeMachine((KTrapFrame *)frame)) // the debugger may have it
+        ;
     KBugCheck bugCheck = {code, {p1, p2, p3, p4}, message, frame};
     KiBreakLogLock();
     switch (Depth++) {
     case 0:
-        if (KeGetProcessorCount() > 1) // others are the firmware's, in code that may be gone
-            HalFreezeOtherProcessors();
         if (Reporter != nullptr)
             Reporter(&bugCheck);
         else

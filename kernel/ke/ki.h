@@ -131,7 +131,8 @@ void KiInitializeTraps(void);
 
 // ---- bugcheck.c
 bool KiIsFreezing(void);
-void KiFreezeThisProcessor(void) __attribute__((noreturn));
+// ---- freeze.c
+bool KiAnswerFreeze(KTrapFrame *frame); // an NMI came; false: it is not a request to stand still
 
 // ---- log.c
 void KiBreakLogLock(void); // for stops: whoever held it will not come back

@@ -133,8 +133,8 @@ static void HandleException(KTrapFrame *frame)
         HandlePageFault(frame);
         return;
     case TrapNmi:
-        if (KiIsFreezing())
-            KiFreezeThisProcessor();
+        if (KiAnswerFreeze(frame))
+            return;
         KeBugCheckFrame(BugCheckHardware, frame->Vector, 0, 0, 0, "Non-maskable interrupt", frame);
     case TrapMachineCheck:
         KeBugCheckFrame(BugCheckHardware, frame->Vector, 0, 0, 0, "Machine check", frame);

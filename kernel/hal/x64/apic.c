@@ -41,7 +41,6 @@ enum {
 #define COMMAND_PENDING      0x1000u
 #define COMMAND_NMI          0x400u
 #define COMMAND_ASSERT       0x4000u
-#define COMMAND_ALL_BUT_SELF 0xC0000u
 #define COMMAND_POLLS        100000u
 
 #define MAXIMUM_IO_APICS   16
@@ -153,9 +152,9 @@ void HalRequestReschedule(uint32_t processor)
 {
     HalRequestInterrupt(processor, VECTOR_RESCHEDULE);
 }
-void HalFreezeOtherProcessors(void)
+void HalSendNmi(uint32_t apicId)
 {
-    SendCommand(0, COMMAND_ALL_BUT_SELF | COMMAND_ASSERT | COMMAND_NMI);
+    SendCommand(apicId, COMMAND_ASSERT | COMMAND_NMI);
 }
 
 // -------------------------------------------------------------------------------- the APIC's timer
