@@ -6,7 +6,7 @@ jobs := $(shell nproc)
 # Meson asks for lld-link, and clang for its tools, under names without a version.
 export PATH := $(PATH):/usr/lib/llvm-19/bin
 
-.PHONY: all image run test format tidy debug clean help setup
+.PHONY: all image sdk run test format tidy debug clean help setup
 .NOTPARALLEL:
 
 all: setup out/build/build.ninja
@@ -18,6 +18,10 @@ image: all
 	    cmp -s out/build/tools/metalos.$$kind out/metalos.$$kind || \
 	    cp --sparse=always --reflink=auto out/build/tools/metalos.$$kind out/metalos.$$kind; done
 	@echo "out/metalos.img and out/metalos.vhdx are ready."
+
+sdk: image
+	@tools/mksdk all out/sdk out/build/sdk/metalos out/build
+	@echo "out/sdk is ready; out/sdk/README.md tells how to write programs with it."
 
 run: setup-run all
 	@ninja -C out/build -j $(jobs) image
@@ -55,6 +59,7 @@ help:
 	@echo 'make run      build, then boot the desktop in QEMU: in a window, or as a web page without a display'
 	@echo 'make test     build, then run every test; ends with "N passed, N failed"'
 	@echo 'make image    build, then write out/metalos.img (raw) and out/metalos.vhdx (Hyper-V)'
+	@echo 'make sdk      build, then write out/sdk: what compiling programs for MetalOS takes'
 	@echo 'make debug    build, then boot with the processor stopped and a debugger attached'
 	@echo 'make format   put the sources into the layout of .clang-format'
 	@echo 'make tidy     look over the sources with clang-tidy'
