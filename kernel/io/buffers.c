@@ -29,13 +29,14 @@ void IopInitializeCache(void)
     RtlInitializeList(&IopCache.Lru);
     RtlInitializeList(&IopCache.Free);
     RtlInitializeList(&IopCache.Dirty);
+    RtlInitializeList(&IopCache.Pools);
     IopInitializeWriteBack();
     MmRegisterShrinker(Shrink);
 }
 
 uint64_t IoCacheBytes(void)
 {
-    return (uint64_t)IopCache.Pages * (PAGE_SIZE + sizeof(IopBuffer));
+    return ((uint64_t)IopCache.Pages + IopCache.PoolPages) * PAGE_SIZE;
 }
 
 // ---- the table and the lists; the lock is held in this section
@@ -171,23 +172,105 @@ IopBuffer *IopFindPinned(const IoBlockDevice *device, uint64_t page)
     return buffer;
 }
 
-// ---- frames
+// ---- frames, and the buffers' own memory
 
-static void FreeBuffer(IopBuffer *buffer)
+// Buffers lie in pages of their own, so that all a cached page costs is counted with the cache, to
+// the byte, and given back with it. The lock guards all of it.
+typedef struct Pool {
+    ListEntry Link;  // of the pools with room
+    IopBuffer *Free; // by HashNext
+    uint32_t Used;
+} Pool;
+
+#define POOL_FIRST   RTL_ALIGN_UP(sizeof(Pool), alignof(IopBuffer))
+#define POOL_BUFFERS ((PAGE_SIZE - POOL_FIRST) / sizeof(IopBuffer))
+
+static Pool *PoolOf(const IopBuffer *buffer)
+{
+    return (Pool *)RTL_ALIGN_DOWN((uintptr_t)buffer, PAGE_SIZE);
+}
+
+static Pool *MakePool(void)
+{
+    PhysicalAddress frame;
+    if (MmAllocatePage(PageCache, false, &frame) != StatusSuccess)
+        return nullptr;
+    Pool *pool = MmPhysicalToVirtual(frame);
+    *pool = (Pool){};
+    IopBuffer *buffers = (IopBuffer *)((char *)pool + POOL_FIRST);
+    for (size_t i = 0; i < POOL_BUFFERS; i++) {
+        buffers[i].HashNext = pool->Free;
+        pool->Free = &buffers[i];
+    }
+    return pool;
+}
+
+// The lock is held. nullptr: no pool has room.
+static IopBuffer *TakeFromPool(void)
+{
+    if (RtlIsListEmpty(&IopCache.Pools))
+        return nullptr;
+    Pool *pool = RTL_CONTAINER_OF(IopCache.Pools.Next, Pool, Link);
+    IopBuffer *buffer = pool->Free;
+    pool->Free = buffer->HashNext;
+    if (++pool->Used == POOL_BUFFERS)
+        RtlRemoveEntry(&pool->Link);
+    return buffer;
+}
+
+static IopBuffer *AllocateDescriptor(void)
+{
+    KIrql old = KeAcquireSpinLock(&IopCache.Lock);
+    IopBuffer *buffer = TakeFromPool();
+    KeReleaseSpinLock(&IopCache.Lock, old);
+    Pool *pool = buffer ? nullptr : MakePool();
+    if (!pool)
+        return buffer;
+    old = KeAcquireSpinLock(&IopCache.Lock);
+    RtlInsertHead(&IopCache.Pools, &pool->Link);
+    IopCache.PoolPages++;
+    buffer = TakeFromPool();
+    KeReleaseSpinLock(&IopCache.Lock, old);
+    return buffer;
+}
+
+// Returns the number of pages given back: 1 when its pool is empty now.
+static size_t FreeDescriptor(IopBuffer *buffer)
+{
+    Pool *pool = PoolOf(buffer);
+    KIrql old = KeAcquireSpinLock(&IopCache.Lock);
+    buffer->HashNext = pool->Free;
+    pool->Free = buffer;
+    if (pool->Used-- == POOL_BUFFERS)
+        RtlInsertTail(&IopCache.Pools, &pool->Link);
+    bool empty = pool->Used == 0;
+    if (empty) {
+        RtlRemoveEntry(&pool->Link);
+        IopCache.PoolPages--;
+    }
+    KeReleaseSpinLock(&IopCache.Lock, old);
+    if (empty)
+        MmFreePage(MmVirtualToPhysical(pool));
+    return empty;
+}
+
+static size_t FreeBuffer(IopBuffer *buffer)
 {
     MmFreePage(MmVirtualToPhysical(buffer->Data));
-    MmFreeHeap(buffer);
+    return 1 + FreeDescriptor(buffer);
 }
 
 static IopBuffer *AllocateBuffer(void)
 {
-    IopBuffer *buffer = MmAllocateHeap(sizeof(IopBuffer), CACHE_TAG);
+    IopBuffer *buffer = AllocateDescriptor();
     PhysicalAddress frame;
-    if (!buffer || MmAllocatePage(PageCache, false, &frame) != StatusSuccess) {
-        MmFreeHeap(buffer);
+    if (!buffer)
+        return nullptr;
+    if (MmAllocatePage(PageCache, false, &frame) != StatusSuccess) {
+        FreeDescriptor(buffer);
         return nullptr;
     }
-    buffer->Data = MmPhysicalToVirtual(frame);
+    *buffer = (IopBuffer){.Data = MmPhysicalToVirtual(frame)};
     return buffer;
 }
 
@@ -244,8 +327,7 @@ static size_t Shrink(size_t pages)
         KeReleaseSpinLock(&IopCache.Lock, old);
         if (!buffer)
             break;
-        FreeBuffer(buffer);
-        freed++;
+        freed += FreeBuffer(buffer);
     }
     return freed;
 }

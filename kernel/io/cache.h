@@ -30,7 +30,9 @@ typedef struct IopCacheState {
     ListEntry Lru;       // C; most recent first
     ListEntry Free;      // C; buffers with a frame but without content
     ListEntry Dirty;     // C; oldest first
+    ListEntry Pools;     // C; pages of buffers (buffers.c) that have room for one
     uint32_t Pages;      // C; frames held
+    uint32_t PoolPages;  // C; frames the buffers themselves lie in
     uint32_t DirtyPages; // C
     uint32_t Limit, DirtyLimit;
 } IopCacheState;
