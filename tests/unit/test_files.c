@@ -772,7 +772,7 @@ static void FailingAllocations(void)
     }
     HostFailAllocation = -1;
     printf("# %lld allocations failed in turn\n", (long long)n);
-    CHECK(n > 20 && n < 2000);
+    CHECK(n > 10 && n < 2000);
     Scenario();
     VolumeInfo info;
     CHECK_EQUAL(FsQueryVolume(&info), StatusSuccess);
