@@ -34,6 +34,7 @@ typedef struct UnwindInfo {
     uint8_t Flags, PrologueSize, CodeCount, FrameRegister;
     uint32_t FrameOffset; // bytes
     uint16_t Codes[MaximumCodes + 1];
+    uint32_t Tail;         // RVA behind the codes: a handler and its data, or the parent
     UnwindFunction Parent; // when chained
 } UnwindInfo;
 
@@ -47,6 +48,13 @@ static bool ReadModule(const Stepper *stepper, uint64_t rva, void *buffer, size_
 static bool ReadStack(const Stepper *stepper, uint64_t address, uint64_t *value)
 {
     return stepper->Read(stepper->Context, address, value, sizeof *value);
+}
+
+static bool ReadVector(const Stepper *stepper, uint64_t address, uint32_t number)
+{
+    UnwindVector *vectors = stepper->Frame.Vectors;
+    return vectors == nullptr ||
+           stepper->Read(stepper->Context, address, &vectors[number], sizeof *vectors);
 }
 
 static bool Pop(Stepper *stepper, uint64_t *value)
@@ -100,8 +108,8 @@ static Status ReadInfo(const Stepper *stepper, uint32_t rva, UnwindInfo *info)
     uint64_t codes = (uint64_t)rva + sizeof header;
     if (!ReadModule(stepper, codes, info->Codes, even * 2))
         return StatusInvalidAddress;
-    if ((info->Flags & InfoChained) &&
-        !ReadModule(stepper, codes + even * 2, &info->Parent, EntrySize))
+    info->Tail = (uint32_t)(codes + even * 2);
+    if ((info->Flags & InfoChained) && !ReadModule(stepper, info->Tail, &info->Parent, EntrySize))
         return StatusInvalidAddress;
     return StatusSuccess;
 }
@@ -152,8 +160,11 @@ static Status UndoCode(Stepper *stepper, const UnwindInfo *info, uint16_t code, 
         read = ReadStack(stepper, base + next, &frame->Registers[operand]);
         break;
     case OpSaveXmm128:
+        read = ReadVector(stepper, base + next * 16ull, operand);
+        break;
     case OpSaveXmm128Far:
-        break;                 // no integer state
+        read = ReadVector(stepper, base + next, operand);
+        break;
     case OpPushMachineFrame: { // rip, cs, rflags, rsp, ss; below them an error code when operand is
                                // 1
         uint64_t at = *sp + operand * 8;
@@ -311,18 +322,87 @@ static Status UndoFunction(Stepper *stepper, uint32_t rva, UnwindFunction functi
     return StatusCorrupt;
 }
 
-Status UnwindStep(const UnwindModule *module, UnwindReader *read, void *context, UnwindFrame *frame)
+// Where in module the frame executes. A call that does not return may be the last instruction of
+// its function: look where it started.
+static Status FindRva(const UnwindModule *module, const UnwindFrame *frame, uint32_t *rva)
 {
-    Stepper stepper = {.Module = module, .Read = read, .Context = context, .Frame = *frame};
-    // A call that does not return may be the last instruction of its function: look where it
-    // started.
     uint64_t pc = frame->Interrupted ? frame->Rip : frame->Rip - 1;
     if (pc < module->Base || pc - module->Base >= module->Size)
         return StatusCorrupt;
-    uint32_t rva = (uint32_t)(pc - module->Base);
+    *rva = (uint32_t)(pc - module->Base);
+    return StatusSuccess;
+}
+
+// The body's stack pointer: what the frame register was made from, once the prologue has set it.
+static uint64_t GetEstablisher(const UnwindInfo *info, const UnwindFrame *frame, uint32_t offset)
+{
+    bool set = offset >= info->PrologueSize || (info->Flags & InfoChained);
+    for (uint32_t i = 0; i < info->CodeCount && !set; i += CodeSlots(info->Codes[i]))
+        set = (info->Codes[i] >> 8 & 15) == OpSetFrameRegister && (info->Codes[i] & 0xFF) <= offset;
+    return info->FrameRegister == 0 || !set
+               ? frame->Registers[UnwindRegisterSp]
+               : frame->Registers[info->FrameRegister] - info->FrameOffset;
+}
+
+// The handler of the function whose body the frame is in, at the end of the chain from info.
+static Status ReadHandler(const Stepper *stepper, UnwindInfo *info, UnwindHandlerKind kind,
+                          UnwindHandler *handler)
+{
+    for (int chain = 0; info->Flags & InfoChained; chain++) {
+        if (chain == MaximumChain)
+            return StatusCorrupt;
+        Status status = ReadInfo(stepper, info->Parent.Info, info);
+        if (status != StatusSuccess)
+            return status;
+    }
+    if (!(info->Flags & kind))
+        return StatusSuccess;
+    if (!ReadModule(stepper, info->Tail, &handler->Routine, sizeof handler->Routine))
+        return StatusInvalidAddress;
+    handler->Data = info->Tail + (uint32_t)sizeof handler->Routine;
+    return StatusSuccess;
+}
+
+Status UnwindFindHandler(const UnwindModule *module, UnwindReader *read, void *context,
+                         const UnwindFrame *frame, UnwindHandlerKind kind, UnwindHandler *handler)
+{
+    Stepper stepper = {.Module = module, .Read = read, .Context = context, .Frame = *frame};
+    uint32_t rva;
+    *handler = (UnwindHandler){.Establisher = frame->Registers[UnwindRegisterSp]};
+    Status status = FindRva(module, frame, &rva);
+    if (status == StatusSuccess)
+        status = FindFunction(&stepper, rva, &handler->Function);
+    if (status == StatusNotFound) {
+        handler->Function = (UnwindFunction){};
+        return StatusSuccess;
+    }
+    if (status != StatusSuccess)
+        return status;
+    UnwindInfo info;
+    uint32_t offset = rva - handler->Function.Begin;
+    status = ReadInfo(&stepper, handler->Function.Info, &info);
+    if (status != StatusSuccess)
+        return status;
+    handler->Establisher = GetEstablisher(&info, frame, offset);
+    bool epilogue = false;
+    if (offset < info.PrologueSize && !(info.Flags & InfoChained))
+        return StatusSuccess;
+    if (frame->Interrupted)
+        status = RunEpilogue(&stepper, rva, &handler->Function, &epilogue);
+    return status == StatusSuccess && !epilogue ? ReadHandler(&stepper, &info, kind, handler)
+                                                : status;
+}
+
+Status UnwindStep(const UnwindModule *module, UnwindReader *read, void *context, UnwindFrame *frame)
+{
+    Stepper stepper = {.Module = module, .Read = read, .Context = context, .Frame = *frame};
+    uint32_t rva;
     UnwindFunction function;
     bool machineFrame = false;
-    Status status = FindFunction(&stepper, rva, &function);
+    Status status = FindRva(module, frame, &rva);
+    if (status != StatusSuccess)
+        return status;
+    status = FindFunction(&stepper, rva, &function);
     if (status == StatusSuccess)
         status = UndoFunction(&stepper, rva, function, &machineFrame);
     else if (status == StatusNotFound)

@@ -23,6 +23,11 @@ typedef struct UnwindModule {
 
 enum { UnwindRegisterSp = 4, UNWIND_REGISTERS = 16 };
 
+// An xmm register.
+typedef struct UnwindVector {
+    uint64_t Low, High;
+} UnwindVector;
+
 typedef struct UnwindFrame {
     uint64_t Rip;
     uint64_t
@@ -31,6 +36,9 @@ typedef struct UnwindFrame {
     // Rip is the instruction that was interrupted, not a return address. Set for a frame taken from
     // a trap; a step over a machine frame sets it.
     bool Interrupted;
+    // xmm0-xmm15, the caller's memory, for those who mean to go on executing in a frame; nullptr:
+    // not wanted. A failed step may have changed them.
+    UnwindVector *Vectors;
 } UnwindFrame;
 
 typedef struct UnwindFunction { // RVAs
@@ -47,3 +55,20 @@ Status UnwindFindFunction(const UnwindModule *module, uint32_t rva, UnwindReader
 // end of the stack.
 Status UnwindStep(const UnwindModule *module, UnwindReader *read, void *context,
                   UnwindFrame *frame);
+
+typedef enum UnwindHandlerKind { // the bits of UNWIND_INFO's flags
+    UnwindExceptionHandler = 1,
+    UnwindTerminationHandler = 2,
+} UnwindHandlerKind;
+
+// What exception handling asks about a frame. RVAs.
+typedef struct UnwindHandler {
+    UnwindFunction Function; // the entry that holds Rip; all 0: a leaf function
+    uint32_t Routine, Data;  // the language-specific handler and its data; Routine 0: none here
+    uint64_t Establisher;    // the stack pointer of the function's body: its frame's identity
+} UnwindHandler;
+
+// The handler of kind of frame's function, if Rip is in its body: a prologue or epilogue has none.
+// Errors as UnwindStep's.
+Status UnwindFindHandler(const UnwindModule *module, UnwindReader *read, void *context,
+                         const UnwindFrame *frame, UnwindHandlerKind kind, UnwindHandler *handler);

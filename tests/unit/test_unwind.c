@@ -224,6 +224,63 @@ static void TestNonsense(void)
     CHECK_EQUAL(Step(&frame), StatusInvalidAddress);
 }
 
+// push rbp; sub rsp, 32; lea rbp, [rsp+16]; movaps [rsp+16], xmm6; a handler at 0x321, data behind.
+static const uint8_t handled[] = {0x19, 0x0E, 5, 0x15, 0x0E, 0x68, 1,    0,    0x0A, 0x03, 5, 0x32,
+                                  1,    0x50, 0, 0,    0x21, 0x03, 0x00, 0x00, 0x77, 0,    0, 0};
+
+static void TestHandler(void)
+{
+    Start(handled, sizeof handled);
+    memset(memory + Code, 0x66, 0x80);
+    UnwindHandler handler;
+    UnwindFrame frame = FrameAt(0x20, false);
+    frame.Registers[Rbp] = BASE + StackRva + 0x50;
+    CHECK_EQUAL(UnwindFindHandler(&module, Read, nullptr, &frame, UnwindExceptionHandler, &handler),
+                StatusSuccess);
+    CHECK_EQUAL(handler.Routine, 0x321);
+    CHECK_EQUAL(handler.Data, InfoRva + 20);
+    CHECK_EQUAL(handler.Establisher, BASE + StackRva + 0x40);
+    CHECK_EQUAL(handler.Function.Begin, Code);
+    CHECK_EQUAL(
+        UnwindFindHandler(&module, Read, nullptr, &frame, UnwindTerminationHandler, &handler),
+        StatusSuccess);
+    CHECK_EQUAL(handler.Routine, 0x321);
+    memory[InfoRva] = 0x09; // an exception handler only
+    CHECK_EQUAL(
+        UnwindFindHandler(&module, Read, nullptr, &frame, UnwindTerminationHandler, &handler),
+        StatusSuccess);
+    CHECK_EQUAL(handler.Routine, 0);
+    frame = FrameAt(4, true); // the prologue: neither a handler nor a frame register yet
+    CHECK_EQUAL(UnwindFindHandler(&module, Read, nullptr, &frame, UnwindExceptionHandler, &handler),
+                StatusSuccess);
+    CHECK_EQUAL(handler.Routine, 0);
+    CHECK_EQUAL(handler.Establisher, BASE + StackRva);
+    memory[Code + 0x30] = 0xC3; // an epilogue
+    frame = FrameAt(0x30, true);
+    CHECK_EQUAL(UnwindFindHandler(&module, Read, nullptr, &frame, UnwindExceptionHandler, &handler),
+                StatusSuccess);
+    CHECK_EQUAL(handler.Routine, 0);
+    frame = FrameAt(0x90, false); // between functions: a leaf
+    CHECK_EQUAL(UnwindFindHandler(&module, Read, nullptr, &frame, UnwindExceptionHandler, &handler),
+                StatusSuccess);
+    CHECK_EQUAL(handler.Routine, 0);
+    CHECK_EQUAL(handler.Function.End, 0);
+}
+
+static void TestVectors(void)
+{
+    Start(handled, sizeof handled);
+    memset(memory + Code, 0x66, 0x80);
+    UnwindVector vectors[16] = {};
+    UnwindFrame frame = FrameAt(0x20, false);
+    frame.Registers[Rbp] = BASE + StackRva + 0x10;
+    frame.Vectors = vectors;
+    CHECK_EQUAL(Step(&frame), StatusSuccess);
+    CHECK_EQUAL(vectors[6].Low, 0x5002);
+    CHECK_EQUAL(vectors[6].High, 0x5003);
+    CHECK_EQUAL(vectors[5].Low, 0);
+}
+
 int main(void)
 {
     static const UnitTest tests[] = {
@@ -236,6 +293,8 @@ int main(void)
         {"machine frames", TestMachineFrame},
         {"chained unwind data", TestChained},
         {"nonsense is refused", TestNonsense},
+        {"handlers and what they are told", TestHandler},
+        {"vector registers", TestVectors},
     };
     return UnitRun(tests, sizeof tests / sizeof tests[0]);
 }
