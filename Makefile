@@ -6,7 +6,7 @@ jobs := $(shell nproc)
 # Meson asks for lld-link, and clang for its tools, under names without a version.
 export PATH := $(PATH):/usr/lib/llvm-19/bin
 
-.PHONY: all image sdk run test format tidy debug clean help setup
+.PHONY: all image sdk run test bench format tidy debug clean help setup
 .NOTPARALLEL:
 
 all: setup out/build/build.ninja
@@ -30,6 +30,10 @@ run: setup-run all
 test: setup-test all
 	@ninja -C out/build -j $(jobs) image
 	@tools/test
+
+bench: setup-bench all
+	@ninja -C out/build -j $(jobs) image
+	@tools/bench
 
 debug: setup-debug all
 	@ninja -C out/build -j $(jobs) image
@@ -58,6 +62,7 @@ help:
 	@echo 'make          build everything'
 	@echo 'make run      build, then boot the desktop in QEMU: in a window, or as a web page without a display'
 	@echo 'make test     build, then run every test; ends with "N passed, N failed"'
+	@echo 'make bench    build, then run one benchmark on MetalOS and on Linux; prints both in instructions'
 	@echo 'make image    build, then write out/metalos.img (raw) and out/metalos.vhdx (Hyper-V)'
 	@echo 'make sdk      build, then write out/sdk: what compiling programs for MetalOS takes'
 	@echo 'make debug    build, then boot with the processor stopped and a debugger attached'

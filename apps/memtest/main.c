@@ -1,76 +1,18 @@
 // memtest.exe - memory as a program sees it, driven by the tests.
-//   memtest.exe costs    executes marks around page faults and memory calls, for counting
-//   instructions memtest.exe exhaust  takes all memory there is, uses every byte of it and gives it
-//   back memtest.exe overrun  runs down its stack past the guard page; must be ended, not the
-//   machine
+//   memtest.exe exhaust  takes all memory there is, uses every byte of it and gives it back
+//   memtest.exe overrun  runs down its stack past the guard page; must be ended, not the machine
 // SPDX-License-Identifier: MIT
 #include "MetalOS.h"
-#include "rtl/mark.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { Page = 4096, Rounds = 64 };
-
-enum { // marks, in pairs of before and after
-    MarkZeroFault = MarkProgram,
-    MarkCopyFault = MarkProgram + 2,
-    MarkUntouched = MarkProgram + 4,
-    MarkTouched = MarkProgram + 6,
-    MarkProtect = MarkProgram + 8,
-};
-
-#define MEASURE(mark, statement)                                                                   \
-    do {                                                                                           \
-        RTL_MARK(mark);                                                                            \
-        statement;                                                                                 \
-        RTL_MARK((mark) + 1);                                                                      \
-    } while (0)
-
-static volatile char data[Rounds * Page] = {
-    1}; // initialised: pages of the image, copied when written
+enum { Page = 4096 };
 
 static int Fail(const char *what, Status status)
 {
     printf("memtest: %s: %s\n", what, GetStatusText(status));
     return 1;
-}
-
-static void AllocateAndFree(bool touch)
-{
-    void *base = nullptr;
-    if (VirtualAlloc(&base, Page, MemoryReadWrite) != StatusSuccess)
-        return;
-    if (touch)
-        *(volatile char *)base = 1;
-    (void)VirtualFree(base);
-}
-
-static void Protect(void *base)
-{
-    (void)VirtualProtect(base, Page, MemoryRead);
-    (void)VirtualProtect(base, Page, MemoryReadWrite);
-}
-
-static int Costs(void)
-{
-    void *base = nullptr;
-    Status status = VirtualAlloc(&base, Rounds * Page, MemoryReadWrite);
-    if (status != StatusSuccess)
-        return Fail("VirtualAlloc", status);
-    volatile char *bytes = base;
-    Sleep(100); // an idle machine clears pages ahead
-    for (int i = 0; i < Rounds; i++)
-        MEASURE(MarkZeroFault, bytes[i * Page] = 1);
-    for (int i = 0; i < Rounds; i++)
-        MEASURE(MarkCopyFault, data[i * Page] = 2);
-    for (int i = 0; i < Rounds; i++)
-        MEASURE(MarkUntouched, AllocateAndFree(false));
-    for (int i = 0; i < Rounds; i++)
-        MEASURE(MarkTouched, AllocateAndFree(true));
-    for (int i = 0; i < Rounds; i++)
-        MEASURE(MarkProtect, Protect(base));
-    return 0;
 }
 
 // ---- exhaust
@@ -145,12 +87,10 @@ static int Deeper(volatile char *above)
 int main(int argc, char **argv)
 {
     const char *mode = argc == 2 ? argv[1] : "";
-    if (!strcmp(mode, "costs"))
-        return Costs();
     if (!strcmp(mode, "exhaust"))
         return Exhaust();
     if (!strcmp(mode, "overrun"))
-        return Deeper(data);
-    fprintf(stderr, "usage: memtest.exe costs | exhaust | overrun\n");
+        return Deeper(&(volatile char){0});
+    fprintf(stderr, "usage: memtest.exe exhaust | overrun\n");
     return 2;
 }

@@ -10,7 +10,6 @@
 // pixel once, and nothing flickers.
 // SPDX-License-Identifier: MIT
 #include "desk.h"
-#include "rtl/mark.h"
 
 enum {
     WorkCapacity = 96,
@@ -211,9 +210,6 @@ void WiDeskCompose(WiDesk *desk)
         area = (Rect){RTL_MIN(area.Left, r.Left), RTL_MIN(area.Top, r.Top),
                       RTL_MAX(area.Right, r.Right), RTL_MAX(area.Bottom, r.Bottom)};
     }
-    bool whole = WiContains(desk->Damage.Rects[0], desk->Output.Bounds);
-    if (whole)
-        RTL_MARK(MarkPresentBegin);
     BuildLayers(desk, area);
     Work stack[WorkCapacity];
     for (size_t i = 0; i < desk->Damage.Count; i++) {
@@ -222,8 +218,6 @@ void WiDeskCompose(WiDesk *desk)
         while (count > 0)
             Descend(desk, stack, &count, stack[--count]);
     }
-    if (whole)
-        RTL_MARK(MarkPresentEnd);
     desk->Damage.Count = 0;
     desk->Counters.Compositions++;
 }
