@@ -28,7 +28,7 @@ run: setup-run all
 	@tools/desktop
 
 test: setup-test all
-	@ninja -C out/build -j $(jobs) image
+	@ninja -C out/build -j $(jobs) image kernel-ubsan
 	@tools/test
 
 bench: setup-bench all

@@ -10,6 +10,8 @@
 // USER(T) is a pointer to T in the caller's address space: `T *` for the runtime, a plain address
 // that only MmCopyFromUser/MmCopyToUser take for the kernel. Numbers follow the order here and are
 // private to one build: programs go through mosrt.dll.
+//
+// FailAllocation is for tests and works in test kernels only (KeSetFailingAllocation).
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -18,6 +20,7 @@
     SYSTEM_CALL(QueryTime, 2, (USER(uint64_t) monotonic, USER(uint64_t) system))                   \
     SYSTEM_CALL(DebugPrint, 2, (USER(const char) text, uint64_t length))                           \
     SYSTEM_CALL(GetRandomBytes, 2, (USER(void) buffer, uint64_t size))                             \
+    SYSTEM_CALL(FailAllocation, 3, (uint64_t n, uint32_t inherit, USER(uint64_t) failures))        \
     SYSTEM_CALL(ShutdownSystem, 2, (uint32_t action, int32_t exitCode))                            \
     SYSTEM_CALL(GetProcessInfo, 2, (Handle process, USER(ProcessInfo) info))                       \
     SYSTEM_CALL(CreateProcess, 2, (USER(const AbiCreateProcess) parameters, USER(Handle) process)) \

@@ -25,7 +25,6 @@ static const struct {
     {"handles", TestHandles},
     {"waits", TestWaits},
     {"threads", TestThreads},
-    {"pointers", TestPointers},
     {"windows", TestWindows},
     {"libraries", TestLibraries},
     {"tls", TestTls},

@@ -30,8 +30,8 @@ bool TestText(const char *got, const char *expected, const char *file, int line,
 
 typedef void TestGroup(void);
 TestGroup TestSystem, TestMemory, TestFiles, TestDirectories, TestPipes, TestWaits, TestThreads,
-    TestProcesses, TestExitCodes, TestLeaks, TestPointers, TestHandles, TestWindows, TestLibraries,
-    TestTls, TestFpu, TestStdio, TestStrings, TestStdlib, TestMath, TestTime, TestPosix, TestSetjmp,
+    TestProcesses, TestExitCodes, TestLeaks, TestHandles, TestWindows, TestLibraries, TestTls,
+    TestFpu, TestStdio, TestStrings, TestStdlib, TestMath, TestTime, TestPosix, TestSetjmp,
     TestHeap, TestPthreads, TestConsole, TestLessons;
 
 // Starts this program as `apitest.exe --child WORDS`, with handles that may be InvalidHandle.

@@ -78,10 +78,12 @@ static Status FindOrCreate(const char *path, uint32_t access, FileDisposition di
 {
     // A new file is made without looking for it first; what stands in the way is found out
     // afterwards.
-    if (disposition == FileCreateNew && path[1] && !FspTheVolume.ReadOnly &&
-        FspCreateNode(path, node) == StatusSuccess)
-        return StatusSuccess;
-    Status status = FspFindNode(path, node);
+    Status status = StatusNotFound;
+    if (disposition == FileCreateNew && path[1] && !FspTheVolume.ReadOnly)
+        status = FspCreateNode(path, node);
+    if (status == StatusSuccess || status == StatusNoMemory)
+        return status;
+    status = FspFindNode(path, node);
     if (status == StatusNotFound && disposition != FileOpenExisting) {
         if (FspTheVolume.ReadOnly)
             return StatusReadOnly;

@@ -135,8 +135,8 @@ static uint64_t IdentityOf(const FIL *file)
     return (place + (uint64_t)(file->dir_ptr - FspTheVolume.Fat.win)) / DIRECTORY_ENTRY_SIZE;
 }
 
-// Makes a closed node for a file FatFs has just opened, its directory entry still in the window.
-static Status MakeNode(const char *path, uint64_t hash, const FIL *file, FspNode **result)
+// The memory of a node: nullptr when there is none.
+static FspNode *NewNode(const char *path)
 {
     size_t length = strlen(path) + 1;
     FspNode *node = MmAllocateHeap(sizeof(FspNode), FSP_TAG);
@@ -144,11 +144,23 @@ static Status MakeNode(const char *path, uint64_t hash, const FIL *file, FspNode
     if (!node || !copy) {
         MmFreeHeap(node);
         MmFreeHeap(copy);
-        return StatusNoMemory;
+        return nullptr;
     }
     memcpy(copy, path, length);
     node->Path = copy;
-    node->PathHash = hash;
+    node->PathHash = FspHashPath(path);
+    return node;
+}
+
+static void FreeNewNode(FspNode *node)
+{
+    MmFreeHeap(node->Path);
+    MmFreeHeap(node);
+}
+
+// Makes a closed node for a file FatFs has just opened, its directory entry still in the window.
+static void EnterNode(FspNode *node, const FIL *file)
+{
     node->Identity = IdentityOf(file);
     node->File = *file;
     node->File.flag &= (BYTE)~FA_WRITE;
@@ -160,13 +172,11 @@ static Status MakeNode(const char *path, uint64_t hash, const FIL *file, FspNode
     node->Seed =
         Mix(Mix(time | node->Size << 32) ^ file->obj.sclust ^ FspTheVolume.Generation << 40);
     RtlInitializeList(&node->ModifiedLink);
-    RtlInsertHead(&Nodes.ByPath[hash % BUCKETS], &node->PathLink);
+    RtlInsertHead(&Nodes.ByPath[node->PathHash % BUCKETS], &node->PathLink);
     RtlInsertHead(IdentityBucket(node->Identity), &node->IdentityLink);
     RtlInsertHead(&Nodes.Closed, &node->LruLink);
     Nodes.ClosedCount++;
     FspTrimClosed(CLOSED_NODES);
-    *result = node;
-    return StatusSuccess;
 }
 
 // FatFs says "no file" to opening a directory.
@@ -200,7 +210,12 @@ Status FspFindNode(const char *path, FspNode **result)
         *result = node;
         return StatusSuccess;
     }
-    return MakeNode(path, hash, &file, result);
+    node = NewNode(path);
+    if (!node)
+        return StatusNoMemory;
+    EnterNode(node, &file);
+    *result = node;
+    return StatusSuccess;
 }
 
 Status FspCreateNode(const char *path, FspNode **result)
@@ -208,16 +223,18 @@ Status FspCreateNode(const char *path, FspNode **result)
     Status status = FspBeginChange();
     if (status != StatusSuccess)
         return status;
+    FspNode *node = NewNode(path); // first: what comes after the file is made cannot fail
+    if (!node)
+        return StatusNoMemory;
     FIL file;
     FRESULT made = f_open(&file, path, FA_READ | FA_WRITE | FA_CREATE_NEW);
-    if (made == FR_DENIED) // no room for the directory entry
-        return StatusDiskFull;
-    status = FspFromResult(made);
-    if (status != StatusSuccess)
-        return status;
-    status = MakeNode(path, FspHashPath(path), &file, result);
-    if (status != StatusSuccess)
-        return status;
+    if (made != FR_OK) {
+        FreeNewNode(node);
+        return made == FR_DENIED ? StatusDiskFull // no room for the directory entry
+                                 : FspFromResult(made);
+    }
+    EnterNode(node, &file);
+    *result = node;
     (*result)->Seed = Mix((*result)->Seed + ++Nodes.NextSeed);
     (*result)->Written = true;
     FspMarkModified(*result);

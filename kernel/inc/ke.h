@@ -201,6 +201,7 @@ typedef struct KProcess {
     KDispatcherHeader Header;               // signalled once ended
     uint64_t PageTableRoot;                 // CR3
     volatile uint64_t KernelTime, UserTime; // nanoseconds of ended and running threads
+    volatile uint64_t Allocations, FailingAllocation, InheritedFailure; // test kernels: failure.c
 } KProcess;
 
 typedef enum KThreadState : uint8_t {
@@ -318,6 +319,21 @@ void KeWriteConsole(const void *data, size_t size);
 // Copies out the newest bytes of the log ring; returns their number.
 size_t KeReadLog(char *buffer, size_t size);
 
+// ---------------------------------------------------------------------------- failures on purpose
+// Everything that hands out memory asks first whether it shall fail: never, but in test kernels.
+#ifdef METALOS_FAILURES
+bool KeFailAllocation(void);
+#else
+static inline bool KeFailAllocation(void)
+{
+    return false;
+}
+#endif
+// The n-th allocation from now on for the current thread's process fails, or, with inherit, of each
+// process that it starts from now on; 0: none. *failures: how many allocations have been made to
+// fail since boot. StatusNotSupported but in test kernels.
+Status KeSetFailingAllocation(uint64_t n, bool inherit, uint64_t *failures);
+
 // ------------------------------------------------------------------------------------- bugcheck
 typedef enum KBugCheckCode
     : uint32_t { // NT's codes where the meaning is NT's (bug check reference)
@@ -330,10 +346,12 @@ typedef enum KBugCheckCode
         BugCheckHeapCorrupt = 0x19,
         BugCheckBadHeapCaller = 0xC2,
         BugCheckManual = 0xE2,
-        BugCheckSecurity = 0x139,            // stack cookie, list corruption
-        BugCheckAssertion = 0x4D4F0001,      // file, line in the message
-        BugCheckLockRank = 0x4D4F0002,       // lock, rank, held
-        BugCheckInitialization = 0x4D4F0003, // step, status
+        BugCheckSecurity = 0x139,                // stack cookie, list corruption
+        BugCheckAssertion = 0x4D4F0001,          // file, line in the message
+        BugCheckLockRank = 0x4D4F0002,           // lock, rank, held
+        BugCheckInitialization = 0x4D4F0003,     // step, status
+        BugCheckUndefinedBehaviour = 0x4D4F0004, // operands, line; only test kernels
+        BugCheckBadAccess = 0x4D4F0005,          // address, size, caller, shadow; only test kernels
         BugCheckCriticalProcess = 0xEF,
     } KBugCheckCode;
 

@@ -66,6 +66,8 @@ static const CodeText codeTexts[] = {
     {BugCheckAssertion, "ASSERTION", "Something the kernel takes for granted is not so."},
     {BugCheckLockRank, "LOCK_RANK", "A lock was taken out of order, which can deadlock."},
     {BugCheckInitialization, "INITIALIZATION", "A step of the start-up failed."},
+    {BugCheckUndefinedBehaviour, "UNDEFINED_BEHAVIOUR", "The code did what C leaves undefined."},
+    {BugCheckBadAccess, "BAD_ACCESS", "Memory was used that is free or not the object's."},
 };
 
 static const CodeText *FindCodeText(KBugCheckCode code)

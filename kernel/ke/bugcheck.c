@@ -53,6 +53,8 @@ static const char *NameOf(KBugCheckCode code)
         {BugCheckAssertion, "ASSERTION"},
         {BugCheckLockRank, "LOCK_RANK"},
         {BugCheckInitialization, "INITIALIZATION"},
+        {BugCheckUndefinedBehaviour, "UNDEFINED_BEHAVIOUR"},
+        {BugCheckBadAccess, "BAD_ACCESS"},
         {BugCheckCriticalProcess, "CRITICAL_PROCESS"},
     };
     for (size_t i = 0; i < RTL_COUNT_OF(names); i++)

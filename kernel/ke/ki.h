@@ -19,6 +19,9 @@ void KiInitializeProcessor(KPrcb *prcb); // on that processor
 extern KPrcb KiBootProcessor;
 extern KPrcb *KiProcessors[KE_MAXIMUM_PROCESSORS];
 
+// ---- failure.c
+void KiInheritFailure(KProcess *process); // a new process of the current thread's
+
 // ---- irql.c: this processor's fields, one instruction each, so right even when preempted between
 // two.
 static inline uint8_t KiGetIrql(void)

@@ -196,6 +196,7 @@ void KeInitializeProcess(KProcess *process, uint64_t pageTableRoot)
     InitializeHeader(&process->Header, KObjectProcess, 0);
     process->PageTableRoot = pageTableRoot;
     process->KernelTime = process->UserTime = 0;
+    KiInheritFailure(process);
 }
 
 void KeSignalForever(KDispatcherHeader *header)

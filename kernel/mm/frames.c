@@ -199,6 +199,8 @@ static void ReleaseFrame(PhysicalAddress page)
 static Status TakePage(MmPageUse use, bool wantZeroed, uint64_t keep, bool fromPromise,
                        PhysicalAddress *page)
 {
+    if (KeFailAllocation())
+        return StatusNoMemory;
     bool isZeroed = false;
     KIrql irql = KeAcquireSpinLock(&frameLock);
     MmPageFrame *frame = MiCounters.PagesFree > keep ? TakeFrame(wantZeroed, &isZeroed) : nullptr;
@@ -254,6 +256,8 @@ Status MmAllocateContiguous(MmPageUse use, size_t count, uint64_t alignment, Phy
 {
     if (count == 0 || (alignment & (alignment - 1)))
         return StatusInvalidParameter;
+    if (KeFailAllocation())
+        return StatusNoMemory;
     uint64_t span = RTL_MAX(count, alignment >> PAGE_SHIFT);
     unsigned order = span > 1 ? 64 - (unsigned)__builtin_clzll(span - 1) : 0;
     if (order >= ORDERS)
@@ -341,6 +345,8 @@ static bool TryCharge(uint64_t pages)
 
 Status MiChargeCommit(uint64_t pages)
 {
+    if (KeFailAllocation())
+        return StatusNoMemory;
     if (TryCharge(pages))
         return StatusSuccess;
     if (pages > MiCounters.PagesTotal || KeGetCurrentIrql() != PassiveLevel)

@@ -315,6 +315,8 @@ static void FreeMapped(void *block)
 void *MmAllocateHeap(size_t size, uint32_t tag)
 {
     KE_ASSERT(KeGetCurrentIrql() <= DispatchLevel);
+    if (KeFailAllocation())
+        return nullptr;
     if (size <= LARGEST_SMALL)
         return AllocateSmall(size, tag);
     return size <= MAXIMUM_BLOCK ? AllocateLarge(size, tag) : nullptr;

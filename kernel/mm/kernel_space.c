@@ -225,6 +225,8 @@ Status MmAllocateKernelStack(size_t size, void **limit)
 {
     if (size == 0 || size > (1u << 20))
         return StatusInvalidParameter;
+    if (KeFailAllocation())
+        return StatusNoMemory;
     size = RTL_ALIGN_UP(size, PAGE_SIZE);
     void *kept = nullptr;
     if (size == MM_KERNEL_STACK_SIZE) {

@@ -105,6 +105,15 @@ Status SysGetRandomBytes(UserPointer buffer, uint64_t size)
     return StatusSuccess;
 }
 
+Status SysFailAllocation(uint64_t n, uint32_t inherit, UserPointer result)
+{
+    uint64_t failures;
+    Status status = KeSetFailingAllocation(n, inherit != 0, &failures);
+    if (status == StatusSuccess && result != 0)
+        status = MmCopyToUser(result, &failures, sizeof(failures));
+    return status;
+}
+
 Status SysShutdownSystem(uint32_t action, int32_t exitCode)
 {
     if (action != ShutdownPowerOff && action != ShutdownRestart)

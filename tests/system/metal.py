@@ -141,14 +141,23 @@ class TestMachine(_machine.Machine):
         self.mouse_button("left", False)
 
 
-def boot(execute=(), options=(), copy=(), **machine_options):
+def kernel_files(name):
+    """(host, guest) of a test kernel (kernel/sanitize/meson.build) with its PDB."""
+    stem = os.path.join(BUILD, "kernel", "moskrnl-" + name)
+    if not os.path.exists(stem + ".exe"):
+        raise Skip(f"{stem}.exe is not built (ninja -C out/build kernel-{name})")
+    return [(stem + kind, "/system/moskrnl" + kind) for kind in (".exe", ".pdb")]
+
+
+def boot(execute=(), options=(), copy=(), kernel=None, **machine_options):
     """A started TestMachine, to be used in a with statement.
 
-    execute: programs to run one after another; options: (name, value) boot options; copy: (host, guest).
+    execute: programs to run one after another; options: (name, value) boot options; copy: (host, guest); kernel:
+    a test kernel's name, such as "ubsan".
     """
     machine = TestMachine(**machine_options)
     try:
-        for host, guest in copy:
+        for host, guest in [*copy, *(kernel_files(kernel) if kernel else ())]:
             machine.disk.put(host, guest)
         if execute or options:
             machine.configure(execute, options)

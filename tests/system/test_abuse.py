@@ -1,0 +1,20 @@
+"""What no program should do, done for every system call, on the kernel compiled to notice undefined behaviour."""
+# SPDX-License-Identifier: MIT
+import metal
+
+
+def check(result):
+    assert result.code == 0, result.output[-4000:]
+
+
+@metal.limit(200)
+def test_arguments():
+    """Every pointer of every call: bad, or changing meanwhile; and every allocation of every call fails once."""
+    check(metal.run("/tests/abuse.exe pointers races failures", kernel="ubsan", timeout=180))
+
+
+@metal.limit(300)
+def test_failing_programs():
+    """Every allocation made for a program from its start fails once."""
+    check(metal.run('/tests/abuse.exe programs 1 "/tests/apitest.exe --child nothing" '
+                    '"/tests/apitest.exe --child threads"', kernel="ubsan", timeout=280))
