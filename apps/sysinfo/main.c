@@ -38,15 +38,19 @@ int main(int argc, char **argv)
                 "usage: sysinfo.exe\nPrints memory, processes, windows, disk and screen.\n");
         return help ? 0 : 2;
     }
+    ProcessInfo own = {}; // touched before anything is counted
     Status status = GetSystemInfo(&info);
+    if (status == StatusSuccess)
+        status = GetProcessInfo(CurrentProcess, &own);
     if (status != StatusSuccess) {
-        fprintf(stderr, "sysinfo: GetSystemInfo: %s\n", GetStatusText(status));
+        fprintf(stderr, "sysinfo: %s\n", GetStatusText(status));
         return 1;
     }
     Print("sysinfo: %s, %u processors, up %llu ms\n", info.Version, info.ProcessorCount,
           (unsigned long long)(info.UpTime / 1000000));
-    Print("sysinfo: memory %llu KiB, free %llu KiB, cache %llu KiB\n", Kib(info.TotalMemory),
-          Kib(info.FreeMemory), Kib(info.CacheMemory));
+    Print("sysinfo: memory %llu KiB, free %llu KiB, cache %llu KiB, this program %llu KiB\n",
+          Kib(info.TotalMemory), Kib(info.FreeMemory), Kib(info.CacheMemory),
+          Kib(own.ResidentMemory));
     Print("sysinfo: %u processes, %u threads, %u handles, %u windows\n", info.ProcessCount,
           info.ThreadCount, info.HandleCount, info.WindowCount);
     if (GetVolumeInfo(&volume) == StatusSuccess)

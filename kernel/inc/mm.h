@@ -134,7 +134,7 @@ Status MmUnmapSection(MmAddressSpace *space, uint64_t base);
 // Finds room without taking it (ldr lays out an image's sections inside).
 Status MmReserveRange(MmAddressSpace *space, size_t size, uint64_t *base);
 typedef struct MmSpaceCounters {
-    uint64_t CommittedBytes, ResidentBytes;
+    uint64_t CommittedBytes, ResidentBytes; // resident: owned frames and page tables
 } MmSpaceCounters;
 void MmQuerySpace(MmAddressSpace *space, MmSpaceCounters *counters);
 

@@ -28,7 +28,10 @@ typedef struct MmPageFrame {
     uint32_t Count;     // page table: entries in use; heap slab: blocks in use; heap run: frames
     uint32_t Tag;       // heap run
     uint32_t Head;      // heap slab: frames back to the first of the slab
-    uint64_t Blocks[4]; // heap slab: bit n: block n is in use. heap run: Blocks[0] bytes asked for
+    union {
+        uint64_t Blocks[4]; // heap slab: bit n: block n is in use. heap run: [0] bytes asked for
+        uint64_t Tables;    // top-level page table: tables below it
+    };
 } MmPageFrame;
 static_assert(sizeof(MmPageFrame) <= PAGE_FRAME_SIZE, "the loader reserves that much");
 static_assert(sizeof(MmPageFrame) == 64, "indexing is a shift");

@@ -61,11 +61,12 @@ void MiSetPte(MiPte *pte, MiPte value)
     *(volatile MiPte *)pte = value;
 }
 
-static bool MakeTable(MiPte *entry, uint64_t address)
+static bool MakeTable(PhysicalAddress root, MiPte *entry, uint64_t address)
 {
     PhysicalAddress page;
     if (MmAllocatePage(PageTable, true, &page) != StatusSuccess)
         return false;
+    MiFrameOf(root)->Tables++;
     MiPte user = address >> 63 ? 0 : PTE_USER;
     MiSetPte(entry, page | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | user);
     return true;
@@ -76,7 +77,7 @@ static MiPte *MakeEntry(PhysicalAddress root, uint64_t address, unsigned level)
 {
     MiPte *entry = Step(root, address, 4);
     for (unsigned next = 3; next >= level; next--) {
-        if (!*entry && !MakeTable(entry, address))
+        if (!*entry && !MakeTable(root, entry, address))
             return nullptr;
         if (*entry & PTE_LARGE)
             return nullptr;
@@ -198,6 +199,7 @@ static void ClearTable(Reaper *reaper, MiPte *table, unsigned level, uint64_t st
         bool kept = level == 4 && (at >> 63);
         if (MiFrameOf(child)->Count == 0 && !kept) {
             MiSetPte(entry, 0);
+            MiFrameOf(reaper->Root)->Tables--;
             Bury(reaper, child);
         }
     }

@@ -455,6 +455,7 @@ Status MmCreateAddressSpace(MmAddressSpace **result)
         return status;
     }
     MiPte *root = MiTableAt(space->Root);
+    MiFrameOf(space->Root)->Tables = 0; // the kernel's, which it will share, are nobody's
     memset(root, 0, KERNEL_FIRST_SLOT * sizeof(MiPte));
     memcpy(root + KERNEL_FIRST_SLOT, MiTableAt(MiKernelRoot) + KERNEL_FIRST_SLOT,
            (ENTRIES_PER_TABLE - KERNEL_FIRST_SLOT) * sizeof(MiPte));
@@ -486,6 +487,8 @@ void MmQuerySpace(MmAddressSpace *space, MmSpaceCounters *counters)
 {
     MiAcquireSpace(space);
     *counters = (MmSpaceCounters){.CommittedBytes = space->CommittedPages * PAGE_SIZE,
-                                  .ResidentBytes = space->ResidentPages * PAGE_SIZE};
+                                  .ResidentBytes =
+                                      (space->ResidentPages + 1 + MiFrameOf(space->Root)->Tables) *
+                                      PAGE_SIZE};
     MiReleaseSpace(space);
 }

@@ -101,7 +101,7 @@ typedef struct ProcessInfo {
     uint32_t WindowCount;
     uint32_t Reserved;
     uint64_t CommittedMemory; // bytes promised to the address space
-    uint64_t ResidentMemory;  // bytes of private page frames it uses
+    uint64_t ResidentMemory;  // bytes of page frames of its own, page tables included
     uint64_t KernelTime;      // nanoseconds of processor time
     uint64_t UserTime;
     uint64_t CreateTime; // nanoseconds since 1970

@@ -167,15 +167,16 @@ def test_drag_across_every_edge_while_fire_burns():
 
 
 def system_information(machine):
-    """What sysinfo.exe, started from the launcher, says: free memory with cache in KiB, processes, windows."""
+    """What sysinfo.exe, started from the launcher, says: free memory with cache, and what the asking takes, in KiB;
+    processes, handles, windows."""
     start = len(machine.output)
     launch(machine, "sysinfo")
     machine.wait_until(lambda: b"sysinfo: screen" in machine.output[start:], 60, "sysinfo.exe's output")
     said = machine.output[start:].decode()
-    free, cache = map(int, re.search(r"free (\d+) KiB, cache (\d+) KiB", said).groups())
+    free, cache, own = map(int, re.search(r"free (\d+) KiB, cache (\d+) KiB, this program (\d+) KiB", said).groups())
     processes, handles, windows = map(int, re.search(r"(\d+) processes, \d+ threads, (\d+) handles, (\d+) windows",
                                                      said).groups())
-    return free + cache, processes, handles, windows
+    return free + cache + own, processes, handles, windows
 
 
 def launch(machine, program):
