@@ -24,10 +24,10 @@ typedef struct MmPageFrame {
     MmPageUse Use;
     uint8_t Order;
     uint8_t Flags;
-    uint8_t SizeClass;  // heap slab
-    uint32_t Count;     // page table: entries in use; heap slab: blocks in use; heap run: frames
-    uint32_t Tag;       // heap run
-    uint32_t Head;      // heap slab: frames back to the first of the slab
+    uint8_t SizeClass; // heap slab
+    uint32_t Count;    // page table: entries in use; heap slab: blocks in use; heap run: frames
+    uint32_t Tag;      // heap run
+    uint32_t Head;     // heap slab: frames back to the first of the slab
     union {
         uint64_t Blocks[4]; // heap slab: bit n: block n is in use. heap run: [0] bytes asked for
         uint64_t Tables;    // top-level page table: tables below it

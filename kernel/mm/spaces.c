@@ -486,9 +486,8 @@ uint64_t MmGetPageTableRoot(const MmAddressSpace *space)
 void MmQuerySpace(MmAddressSpace *space, MmSpaceCounters *counters)
 {
     MiAcquireSpace(space);
-    *counters = (MmSpaceCounters){.CommittedBytes = space->CommittedPages * PAGE_SIZE,
-                                  .ResidentBytes =
-                                      (space->ResidentPages + 1 + MiFrameOf(space->Root)->Tables) *
-                                      PAGE_SIZE};
+    *counters = (MmSpaceCounters){
+        .CommittedBytes = space->CommittedPages * PAGE_SIZE,
+        .ResidentBytes = (space->ResidentPages + 1 + MiFrameOf(space->Root)->Tables) * PAGE_SIZE};
     MiReleaseSpace(space);
 }
