@@ -98,6 +98,70 @@ static Status FinishMemory(const LoaderParams *loader)
     return MmStartZeroing();
 }
 
+// Room for the trampoline and its tables; given back once every processor has started.
+static Status AllocateStartMemory(HalStartMemory *memory)
+{
+    Status status = MmAllocateContiguous(PageTable, 1, PAGE_SIZE, 1u << 20, &memory->Code);
+    if (status != StatusSuccess)
+        return status;
+    status = MmAllocateContiguous(PageTable, HAL_START_TABLES, PAGE_SIZE, 1ull << 32,
+                                  &memory->Tables);
+    if (status != StatusSuccess)
+        MmFreeContiguous(memory->Code, 1);
+    return status;
+}
+
+static Status AllocateProcessor(KProcessorMemory *memory)
+{
+    static const uint32_t tag = MM_TAG('K', 'e', 'P', 'r');
+    *memory = (KProcessorMemory){.StackSize = MM_KERNEL_STACK_SIZE};
+    memory->Prcb = MmAllocateHeap(KeProcessorDataSize(), tag);
+    memory->IdleThread = MmAllocateHeap(sizeof(KThread), tag);
+    if (memory->Prcb != nullptr && memory->IdleThread != nullptr &&
+        MmAllocateKernelStack(memory->StackSize, &memory->StackLimit) == StatusSuccess)
+        return StatusSuccess;
+    MmFreeHeap(memory->Prcb);
+    MmFreeHeap(memory->IdleThread);
+    return StatusNoMemory;
+}
+
+// Boot option `processors = N` leaves the others asleep.
+static size_t CountWantedProcessors(const LoaderParams *loader)
+{
+    char value[8];
+    size_t count = HalGetProcessorLimit(), wanted = 0;
+    if (!RtlFindOption(loader->Options, "processors", 0, value, sizeof(value)))
+        return count;
+    for (const char *digit = value; *digit >= '0' && *digit <= '9'; digit++)
+        wanted = wanted * 10 + (size_t)(*digit - '0');
+    return wanted == 0 ? count : RTL_MIN(wanted, count);
+}
+
+static Status StartProcessors(const LoaderParams *loader)
+{
+    size_t count = CountWantedProcessors(loader);
+    if (count < 2)
+        return StatusSuccess;
+    HalStartMemory start;
+    Status status = AllocateStartMemory(&start);
+    if (status != StatusSuccess)
+        return status;
+    HalBeginStart(&start);
+    while (status == StatusSuccess && KeGetProcessorCount() < count) {
+        KProcessorMemory memory;
+        status = AllocateProcessor(&memory);
+        if (status == StatusSuccess && !KeStartProcessor(&memory))
+            status = StatusTimeout;
+    }
+    if (status != StatusTimeout) { // else one may still come to run there
+        MmFreeContiguous(start.Code, 1);
+        MmFreeContiguous(start.Tables, HAL_START_TABLES);
+    }
+    KeLog(LogInfo, "ke: %u of %llu processors run", KeGetProcessorCount(),
+          (unsigned long long)HalGetProcessorLimit());
+    return status;
+}
+
 static Status StartProcesses(const LoaderParams *loader)
 {
     PsInitialize();
@@ -174,6 +238,7 @@ static const StartupStep Steps[] = {
     {"the memory the loader used", FinishMemory, true},
     {"the firmware's clock", StartFirmware, false},
     {"the kernel's self tests", TestCore, true},
+    {"the other processors", StartProcessors, false},
     {"the process manager", StartProcesses, true},
     {"devices", StartDevices, true},
     {"ACPI", StartAcpi, false},

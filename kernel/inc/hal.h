@@ -164,8 +164,31 @@ void HalRequestInterrupt(uint32_t processor, uint8_t vector); // IPI
 bool HalHandleInterrupt(uint8_t vector);
 // The routine HalArmTimer's interrupt calls.
 void HalRegisterClockHandler(HalInterruptHandler *handler);
-void HalRequestReschedule(uint32_t processor); // interrupts it, so that it sees its PendingWork
+// What the interrupts below call on the processor they reach.
+void HalRegisterProcessorHandlers(HalInterruptHandler *reschedule, HalInterruptHandler *flush);
+void HalRequestReschedule(uint32_t processor);
+void HalRequestFlush(uint32_t processor);
 void HalSendNmi(uint32_t apicId);
+
+// ---- the other processors (start.c). Numbers are given by the MADT's order, the boot processor's
+// is 0.
+#define HAL_MAXIMUM_PROCESSORS 64
+size_t HalGetProcessorLimit(void); // usable ones that the MADT lists, at most the above
+// What they need to begin with: a page below 1 MiB and HAL_START_TABLES pages below 4 GiB.
+#define HAL_START_TABLES 4
+typedef struct HalStartMemory {
+    PhysicalAddress Code;
+    PhysicalAddress Tables; // in a row
+} HalStartMemory;
+// Once, before the first HalStartProcessor, on the kernel's page tables: resets all others.
+void HalBeginStart(const HalStartMemory *memory);
+// Starts processor `number` and calls entry(context) there, on the stack, on the kernel's page
+// tables, interrupts off, gs unset. False: it did not answer within a bounded time and never calls
+// entry; the start memory and the stack must stay as they are, for it may still come.
+bool HalStartProcessor(uint32_t number, void *stackTop, void (*entry)(void *context),
+                       void *context);
+// On a started processor, after HalInitializeProcessor: its interrupts and its timer.
+void HalJoinProcessors(void);
 
 // ---- firmware and power
 // An exception in firmware code continues here (KeRegisterFaultRange over the runtime services'

@@ -285,11 +285,34 @@ void KeRunIdle(void) __attribute__((noreturn));
 // In checked builds: tries the scheduler, waits and timers; stops the machine when one of them is
 // wrong.
 void KeRunSelfTests(void);
-KPrcb *KeGetCurrentPrcb(void);
-uint32_t KeGetProcessorCount(void);
+KPrcb *KeGetCurrentPrcb(void); // stable only while the thread cannot be preempted
+uint32_t KeGetProcessorCount(void); // that run; numbered from 0
 uint32_t KeGetCurrentProcessorNumber(void);
-void KeFlushTlbPage(uint64_t address); // on every processor that may hold it
-void KeFlushTlbAll(void);
+// Starts processor KeGetProcessorCount(); PassiveLevel, one at a time, after HalBeginStart. The
+// memory is the caller's, zeroed, and stays the processor's. False: it does not answer, and the
+// memory is lost; no further processor can be started.
+typedef struct KProcessorMemory {
+    KPrcb *Prcb;
+    KThread *IdleThread;
+    void *StackLimit; // lowest byte
+    size_t StackSize;
+} KProcessorMemory;
+bool KeStartProcessor(const KProcessorMemory *memory);
+size_t KeProcessorDataSize(void); // of a KPrcb
+
+// Processors that may run the thread, bit n: number n; those that do not exist are ignored.
+// StatusInvalidParameter: none is left.
+Status KeSetAffinity(KThread *thread, uint64_t processors);
+uint64_t KeGetAffinity(const KThread *thread);
+
+// ---- TLB (tlb.c). After page table entries of [start, end) have lost rights or gone: when it
+// returns, no processor uses what it remembers of them, nor of tables they were in. root: that the
+// entries belong to; of kernel addresses any. Level <= Dispatch.
+void KeFlushTlb(uint64_t root, uint64_t start, uint64_t end);
+void KeFlushTlbPageHere(uint64_t address); // on this processor only: for an entry that gained rights
+void KeFlushTlbAll(void);                  // KeFlushTlb for every address of every root
+// Before the root's own page is freed: no processor keeps it loaded. No thread runs on it any more.
+void KeForgetPageTables(uint64_t root);
 
 // ------------------------------------------------------------ the machine for one processor alone
 // For the crash report and the debugger (freeze.c). Stops every other processor where it is;

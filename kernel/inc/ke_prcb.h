@@ -4,7 +4,7 @@
 
 #include "ke_thread.h"
 
-#define KE_MAXIMUM_PROCESSORS 64
+#define KE_MAXIMUM_PROCESSORS HAL_MAXIMUM_PROCESSORS
 #define KE_MAXIMUM_HELD_LOCKS 16
 
 // Threads that are ready to run, a list per priority; bit n of Mask: list n is not empty.
@@ -16,16 +16,17 @@ typedef struct KReadyQueue {
 
 typedef struct KProcessorCounters { // [o] written by their processor alone
     uint64_t ContextSwitches, Interrupts, TimerInterrupts, PageFaults, Dpcs, TimersExpired,
-        UnexpectedInterrupts;
-    uint64_t IdleTime; // nanoseconds
+        UnexpectedInterrupts, Flushes, Steals;
 } KProcessorCounters;
 
-// Legend: [d] dispatcher lock, [i] its own processor with interrupts off, [o] its own processor.
+// Legend: [d] dispatcher lock, [i] its own processor with interrupts off, [o] written by its own
+// processor alone.
 struct KPrcb {
     HalProcessor Hal; // first: gs points here
     KThread *IdleThread;
     KThread *FpuOwner;                 // [o] whose state the registers hold
-    uint64_t PageTableRoot;            // [o] what CR3 holds
+    uint64_t PageTableRoot;            // [o] what CR3 holds; others read it: tlb.c
+    uint64_t LoadingRoot;              // [o] what CR3 is about to hold, else the same
     KReadyQueue Ready;                 // [d]
     KTimerNode StarvationCheck;        // [d] armed while threads are ready
     uint32_t StarvationEpoch;          // [d] counts the checks
@@ -44,5 +45,10 @@ struct KPrcb {
     KProcessorCounters Counters;
     const KSpinLock *HeldLocks[KE_MAXIMUM_HELD_LOCKS]; // [o] checked builds
     uint32_t HeldLockCount;
+
+    // ---- TLB flushes asked of others (tlb.c)
+    volatile uint64_t FlushFrom; // atomic; bit n: processor n asks for its FlushRoot ... FlushEnd
+    uint64_t FlushRoot, FlushStart, FlushEnd; // [o] constant while FlushesLeft is not 0
+    volatile uint32_t FlushesLeft;            // atomic; processors that have not done it yet
 };
 static_assert(offsetof(KPrcb, Hal) == 0, "gs");

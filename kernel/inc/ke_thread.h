@@ -29,7 +29,7 @@ struct KThread {
     KProcess *OwnProcess;    // [c]
     void *FpuArea;           // [c] nullptr: never in user mode
     uint64_t UserGsBase;     // [t]
-    uint32_t LastProcessor;  // [p]
+    uint32_t FpuProcessor;   // [p] whose registers may still hold FpuArea's state
 
     // ---- scheduling
     KThreadState State;        // [d]
@@ -37,9 +37,10 @@ struct KThread {
     uint8_t BasePriority;      // [d]
     bool Lent;                 // [d] Priority is that of a waiter for a mutex it owns
     volatile bool Terminating; // [d] set once
-    bool SwitchedOut;          // [d] ended and off its stack: the reaper may take it
     KWaitMode WaitMode;        // [d]
     bool WaitAll;              // [d]
+    uint32_t Processor;        // [d] which runs it, has it in its ready queue, or ran it last
+    uint64_t Affinity;         // [d] bit n: processor n may run it
     uint32_t ReadyEpoch;       // [d] its processor's StarvationEpoch when it became ready
     ListEntry ReadyLink;       // [d] in a ready queue, or in the reaper's list
     uint64_t QuantumLeft;      // [d] nanoseconds

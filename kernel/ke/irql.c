@@ -74,8 +74,10 @@ static void RecordLock(const KSpinLock *lock)
         if (last->Rank >= lock->Rank && !KiIsFreezing())
             KeBugCheck(BugCheckLockRank, (uint64_t)lock, lock->Rank, (uint64_t)last, last->Rank);
     }
-    if (prcb->HeldLockCount < KE_MAXIMUM_HELD_LOCKS)
-        prcb->HeldLocks[prcb->HeldLockCount++] = lock;
+    KE_ASSERT(prcb->HeldLockCount < KE_MAXIMUM_HELD_LOCKS);
+    prcb->HeldLocks[prcb->HeldLockCount] = lock;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); // an interrupt routine may take and release its own
+    prcb->HeldLockCount++;
 }
 
 // The dispatcher lock is released by another thread than took it, but on the same processor; locks

@@ -15,9 +15,15 @@
 #define KI_STARVATION_CHECK 500000000ull // nanoseconds; a thread ready for two checks is lifted
 
 // ---- processor.c
-void KiInitializeProcessor(KPrcb *prcb); // on that processor
 extern KPrcb KiBootProcessor;
 extern KPrcb *KiProcessors[KE_MAXIMUM_PROCESSORS];
+extern volatile uint32_t KiProcessorCount; // those that run; grows while start-up starts others
+
+// ---- tlb.c
+// Loads the root into this processor, unless it has it. Preemption is off, and the thread that is
+// the processor's current one needs this root.
+void KiUsePageTables(KPrcb *prcb, uint64_t root);
+void KiFlushInterrupt(void *context);
 
 // ---- failure.c
 void KiInheritFailure(KProcess *process); // a new process of the current thread's
@@ -99,6 +105,8 @@ void KiSwitchAway(
 void KiSetThreadPriority(KThread *thread, uint8_t priority);
 void KiEndQuantum(KPrcb *prcb, uint64_t now);
 void KiCheckStarvation(KTimerNode *node);
+void KiRescheduleInterrupt(void *context);
+void KiJoinScheduling(KPrcb *prcb); // a new processor, in its idle thread; takes the lock
 // The lock is not held:
 void KiPreemptIfNeeded(void); // DispatchLevel
 
@@ -126,6 +134,8 @@ void KiRunDpcs(KPrcb *prcb);
 
 // ---- thread.c
 void KiInitializeBootThread(void); // the boot context is a thread: the idle thread to be
+void KiInitializeIdleThread(KThread *thread, uint32_t processor, void *stackLimit,
+                            size_t stackSize);
 // ---- worker.c
 void KiQueueForReaper(KThread *thread); // dispatcher lock held
 

@@ -1,38 +1,72 @@
 // processor.c - the processors and what each keeps for itself.
 //
-// One processor runs today. Everything per processor is in its KPrcb; what the others would need to
-// be told (TLB flushes, reschedules, stops) goes through the functions here and in hal.
+// Everything per processor is in its KPrcb, which gs leads to. The boot processor's is static; the
+// others get theirs from start-up, which also gives their idle threads stacks. A processor counts
+// from the moment it can run threads: its number is then below KiProcessorCount, which only grows,
+// one by one, while one thread starts the processors.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
 KPrcb KiBootProcessor;
 KPrcb *KiProcessors[KE_MAXIMUM_PROCESSORS];
-static uint32_t ProcessorCount;
-
-#define CR4_PGE (1ull << 7)
+volatile uint32_t KiProcessorCount;
 
 // First thing of a processor: from here on gs works, traps are handled, spin locks can be taken.
-void KiInitializeProcessor(KPrcb *prcb)
+static void InitializePrcb(KPrcb *prcb, uint32_t number)
 {
-    KE_ASSERT(ProcessorCount < KE_MAXIMUM_PROCESSORS);
-    prcb->Hal.Number = ProcessorCount;
+    prcb->Hal.Number = number;
     prcb->Hal.Irql = PassiveLevel;
     prcb->ArmedDeadline = prcb->QuantumEnd = KE_INFINITE;
     RtlInitializeList(&prcb->DpcQueue);
     KiInitializeReadyQueue(&prcb->Ready);
     prcb->StarvationCheck.Expire = KiCheckStarvation;
     HalInitializeProcessor(&prcb->Hal);
-    prcb->PageTableRoot = HalReadCr3();
-    KiProcessors[ProcessorCount++] = prcb;
+    prcb->PageTableRoot = prcb->LoadingRoot = HalReadCr3();
 }
 
 void KeInitialize(void)
 {
-    KiInitializeProcessor(&KiBootProcessor);
+    InitializePrcb(&KiBootProcessor, 0);
+    KiProcessors[0] = &KiBootProcessor;
+    KiProcessorCount = 1;
     KiInitializeBootThread();
     KiInitializeWaits();
     KiInitializeTraps();
     HalRegisterClockHandler(KiClockInterrupt);
+    HalRegisterProcessorHandlers(KiRescheduleInterrupt, KiFlushInterrupt);
+}
+
+// ------------------------------------------------------------------------------ the other ones
+
+// On the new processor, in its idle thread to be.
+static void RunProcessor(void *context)
+{
+    KPrcb *prcb = context;
+    InitializePrcb(prcb, KiProcessorCount); // the one that starts us waits
+    prcb->Hal.Thread = prcb->IdleThread;
+    HalSetKernelStack(prcb->IdleThread->KernelStackTop);
+    HalJoinProcessors();
+    KiJoinScheduling(prcb);
+    KeRunIdle();
+}
+
+size_t KeProcessorDataSize(void)
+{
+    return sizeof(KPrcb);
+}
+
+bool KeStartProcessor(const KProcessorMemory *memory)
+{
+    uint32_t number = KiProcessorCount;
+    KE_ASSERT(KiGetIrql() == PassiveLevel && number < KE_MAXIMUM_PROCESSORS);
+    memory->Prcb->IdleThread = memory->IdleThread;
+    KiInitializeIdleThread(memory->IdleThread, number, memory->StackLimit, memory->StackSize);
+    if (!HalStartProcessor(number, (uint8_t *)memory->StackLimit + memory->StackSize, RunProcessor,
+                           memory->Prcb))
+        return false;
+    while (KiProcessorCount == number) // it runs our own code now, which is short
+        HalPause();
+    return true;
 }
 
 KPrcb *KeGetCurrentPrcb(void)
@@ -41,7 +75,7 @@ KPrcb *KeGetCurrentPrcb(void)
 }
 uint32_t KeGetProcessorCount(void)
 {
-    return ProcessorCount;
+    return KiProcessorCount;
 }
 
 uint32_t KeGetCurrentProcessorNumber(void)
@@ -51,17 +85,3 @@ uint32_t KeGetCurrentProcessorNumber(void)
     return number;
 }
 static_assert(offsetof(HalProcessor, Number) == 0x24, "gs");
-
-void KeFlushTlbPage(uint64_t address)
-{
-    HalInvalidatePage(address);
-}
-
-void KeFlushTlbAll(void)
-{
-    bool enabled = HalSaveInterrupts();
-    uint64_t cr4 = HalReadCr4();
-    HalWriteCr4(cr4 & ~CR4_PGE); // drops global entries too
-    HalWriteCr4(cr4);
-    HalRestoreInterrupts(enabled);
-}

@@ -9,15 +9,21 @@
 // thread, which halts; no clock ticks while nothing is due, and a quantum is only timed while an
 // equal waits for its end.
 //
+// Several processors. A thread that becomes ready goes to the processor that ran it last when that
+// one is idle, else to another idle one, else to the one that does the least important work; only
+// when that is as important as the thread does it wait, where it ran last. A processor takes the
+// most important thread that waits in any queue before its own when that is better, so it never
+// idles, or does lesser work, while somebody waits. A thread's Affinity limits all of this. Another
+// processor's queue is changed under the lock; the processor is then interrupted to look at it.
+//
 // Locking. One lock, KiDispatcherLock, guards ready queues, wait lists, dispatcher objects and
 // timers of all processors. It stays held across a context switch: the thread that is switched to
 // releases it. So nobody can run (or reap) a thread before its registers are saved, and there is no
 // window to reason about.
 //
 // What is switched: rsp and the callee-saved registers, CR3 when the address space differs (never
-// for the idle thread: it keeps what is loaded, because only threads destroy address spaces), the
-// user gs base, and the FPU state, saved whenever a user thread leaves and loaded unless the
-// registers still hold it.
+// for the idle thread: it keeps what is loaded, tlb.c), the user gs base, and the FPU state, saved
+// whenever a user thread leaves and loaded unless this processor's registers still hold it.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
 
@@ -25,12 +31,29 @@
 
 KSpinLock KiDispatcherLock = KE_SPIN_LOCK_INIT(LockRankDispatcher, "dispatcher");
 
+static uint64_t IdleProcessors; // [d] bit n: n runs its idle thread and has been given nothing
+static uint32_t ReadyThreads;   // [d] in all queues
+
+static bool IsAllowed(const KThread *thread, const KPrcb *prcb)
+{
+    return thread->Affinity >> prcb->Hal.Number & 1;
+}
+
+// The processor looks at its queue and its quantum soon.
 static void RequestReschedule(KPrcb *prcb)
 {
     prcb->Reschedule = true;
-    prcb->Hal.PendingWork = 1;
-    if (prcb != KiGetPrcb())
+    if (prcb == KiGetPrcb())
+        prcb->Hal.PendingWork = 1;
+    else
         HalRequestReschedule(prcb->Hal.Number);
+}
+
+void KiRescheduleInterrupt(void *context)
+{
+    KPrcb *prcb = KiGetPrcb();
+    prcb->Hal.PendingWork = 1;
+    prcb->Hal.ReturnWork |= prcb->Hal.Thread->Terminating;
 }
 
 // Times the running thread's quantum while somebody is ready who would be its equal, lifted or not.
@@ -49,21 +72,125 @@ static void UpdateQuantumEnd(KPrcb *prcb)
 static void InsertReady(KPrcb *prcb, KThread *thread, bool front)
 {
     thread->State = ThreadReady;
+    thread->Processor = prcb->Hal.Number;
     thread->ReadyEpoch = prcb->StarvationEpoch;
     KiInsertReady(&prcb->Ready, &thread->ReadyLink, thread->Priority, front);
-    if (!prcb->StarvationCheck.Armed && prcb == KiGetPrcb())
+    ReadyThreads++;
+    if (!prcb->StarvationCheck.Armed)
         KiArmTimerNode(&prcb->StarvationCheck, KeQueryTime() + KI_STARVATION_CHECK);
+}
+
+static void RemoveReady(KPrcb *prcb, KThread *thread)
+{
+    KiRemoveReady(&prcb->Ready, &thread->ReadyLink, thread->Priority);
+    ReadyThreads--;
+}
+
+// ---- which processor
+
+// What the processor does or will do next; -1: nothing.
+static int ImportanceOf(const KPrcb *prcb)
+{
+    const KThread *running = prcb->Hal.Thread;
+    int highest = KiHighestReady(&prcb->Ready);
+    return running == prcb->IdleThread ? highest : RTL_MAX(highest, running->Priority);
+}
+
+static KPrcb *LeastImportant(const KThread *thread, KPrcb *best)
+{
+    int least = best != nullptr ? ImportanceOf(best) : KE_PRIORITY_LEVELS;
+    for (uint32_t i = 0; i < KiProcessorCount; i++) {
+        KPrcb *prcb = KiProcessors[i];
+        if (!IsAllowed(thread, prcb))
+            continue;
+        int importance = ImportanceOf(prcb);
+        if (importance < least) {
+            least = importance;
+            best = prcb;
+        }
+    }
+    return best;
+}
+
+static KPrcb *ChooseProcessor(const KThread *thread)
+{
+    KPrcb *last = KiProcessors[thread->Processor];
+    if (KiProcessorCount == 1)
+        return last;
+    if (!IsAllowed(thread, last))
+        last = nullptr;
+    uint64_t idle = IdleProcessors & thread->Affinity;
+    if (idle == 0) {
+        KPrcb *least = LeastImportant(thread, last);
+        return last == nullptr || thread->Priority > ImportanceOf(least) ? least : last;
+    }
+    uint64_t here = 1ull << KiGetPrcb()->Hal.Number;
+    uint32_t chosen = last != nullptr && (idle >> thread->Processor & 1) ? thread->Processor
+                      : (idle & here) != 0                              ? KiGetPrcb()->Hal.Number
+                                                                        : (uint32_t)__builtin_ctzll(idle);
+    IdleProcessors &= ~(1ull << chosen);
+    return KiProcessors[chosen];
 }
 
 void KiReadyThread(KThread *thread, bool front)
 {
-    KPrcb *prcb = KiProcessors[thread->LastProcessor];
+    KPrcb *prcb = ChooseProcessor(thread);
     const KThread *running = prcb->Hal.Thread;
     InsertReady(prcb, thread, front);
     if (running == prcb->IdleThread || thread->Priority > running->Priority)
         RequestReschedule(prcb);
-    else if (thread->Priority >= running->BasePriority && prcb->QuantumEnd == KE_INFINITE)
-        UpdateQuantumEnd(prcb);
+    else if (thread->Priority >= running->BasePriority && prcb->QuantumEnd == KE_INFINITE) {
+        if (prcb == KiGetPrcb())
+            UpdateQuantumEnd(prcb);
+        else
+            RequestReschedule(prcb);
+    }
+}
+
+// The first thread in the list of another processor's queue that may run here.
+static KThread *FindAllowed(const ListEntry *list, const KPrcb *prcb)
+{
+    RTL_FOR_EACH (link, list)
+        if (IsAllowed(THREAD_OF(link), prcb))
+            return THREAD_OF(link);
+    return nullptr;
+}
+
+// The most important thread above `priority` that waits elsewhere and may run here, or nullptr.
+static KThread *FindElsewhere(const KPrcb *prcb, int priority)
+{
+    KThread *best = nullptr;
+    for (uint32_t i = 0; i < KiProcessorCount; i++) {
+        const KReadyQueue *queue = &KiProcessors[i]->Ready;
+        uint32_t mask = KiProcessors[i] == prcb ? 0 : queue->Mask;
+        for (int level; mask != 0 && (level = 31 - __builtin_clz(mask)) > priority;
+             mask &= ~(1u << level)) {
+            KThread *thread = FindAllowed(&queue->Lists[level], prcb);
+            if (thread != nullptr) {
+                best = thread;
+                priority = level;
+            }
+        }
+    }
+    return best;
+}
+
+// Takes the thread that should run here out of its queue; nullptr: nobody waits.
+static KThread *TakeNext(KPrcb *prcb)
+{
+    int priority = KiHighestReady(&prcb->Ready);
+    if (ReadyThreads != prcb->Ready.Count) {
+        KThread *thread = FindElsewhere(prcb, priority);
+        if (thread != nullptr) {
+            RemoveReady(KiProcessors[thread->Processor], thread);
+            prcb->Counters.Steals++;
+            return thread;
+        }
+    }
+    if (priority < 0)
+        return nullptr;
+    ReadyThreads--;
+    return THREAD_OF(KiTakeReady(&prcb->Ready, (uint8_t)priority));
 }
 
 // The first of each list has waited longest. A lifted thread sinks by one with each quantum.
@@ -77,7 +204,7 @@ void KiCheckStarvation(KTimerNode *node)
         KThread *thread = THREAD_OF(prcb->Ready.Lists[priority].Next);
         if (prcb->StarvationEpoch - thread->ReadyEpoch < 2)
             continue;
-        KiRemoveReady(&prcb->Ready, &thread->ReadyLink, priority);
+        RemoveReady(prcb, thread);
         thread->Priority = KePriorityUserHigh;
         thread->QuantumLeft = KI_QUANTUM;
         KiReadyThread(thread, false);
@@ -102,20 +229,19 @@ static void SwitchProcessorState(KPrcb *prcb, KThread *from, KThread *to)
 {
     if (from->FpuArea != nullptr && from->State != ThreadTerminated)
         HalSaveFpu(from->FpuArea);
+    prcb->Hal.Thread = to; // before the page tables are looked at: tlb.c
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (to->FpuArea != nullptr) {
-        if (prcb->FpuOwner != to || to->LastProcessor != prcb->Hal.Number)
+        if (prcb->FpuOwner != to || to->FpuProcessor != prcb->Hal.Number)
             HalRestoreFpu(to->FpuArea);
         prcb->FpuOwner = to;
+        to->FpuProcessor = prcb->Hal.Number;
         if (prcb->Hal.UserGsBase != to->UserGsBase)
             HalSetUserGsBase(to->UserGsBase);
     }
-    if (to != prcb->IdleThread && prcb->PageTableRoot != to->Process->PageTableRoot) {
-        prcb->PageTableRoot = to->Process->PageTableRoot;
-        HalWriteCr3(prcb->PageTableRoot);
-    }
+    if (to != prcb->IdleThread)
+        KiUsePageTables(prcb, to->Process->PageTableRoot);
     HalSetKernelStack(to->KernelStackTop);
-    to->LastProcessor = prcb->Hal.Number;
-    prcb->Hal.Thread = to;
     prcb->Hal.ReturnWork = to->Terminating;
 }
 
@@ -125,6 +251,7 @@ static void SwitchTo(KPrcb *prcb, KThread *from, KThread *to)
     ChargeTime(from, now);
     to->RunStart = now;
     to->State = ThreadRunning;
+    to->Processor = prcb->Hal.Number;
     to->Switches++;
     if (to->QuantumLeft == 0)
         to->QuantumLeft = KI_QUANTUM;
@@ -138,9 +265,14 @@ void KiSwitchAway(KThread *current)
 {
     KI_CHECK(KeIsSpinLockHeld(&KiDispatcherLock) && KiGetIrql() == DispatchLevel);
     KPrcb *prcb = KiGetPrcb();
-    int priority = KiHighestReady(&prcb->Ready);
-    KThread *next =
-        priority < 0 ? prcb->IdleThread : THREAD_OF(KiTakeReady(&prcb->Ready, (uint8_t)priority));
+    uint64_t bit = 1ull << prcb->Hal.Number;
+    KThread *next = TakeNext(prcb);
+    if (next == nullptr) {
+        next = prcb->IdleThread;
+        IdleProcessors |= bit;
+    } else {
+        IdleProcessors &= ~bit;
+    }
     prcb->Reschedule = prcb->QuantumEnded = false;
     if (next == current) {
         current->State = ThreadRunning;
@@ -150,8 +282,17 @@ void KiSwitchAway(KThread *current)
     SwitchTo(prcb, current, next);
 }
 
-// The running thread goes back into the queue when a better one, or at the end of its quantum an
-// equal, is there.
+// The running thread goes back into a queue: its own, unless it may not stay or another processor
+// idles.
+static void PutBack(KPrcb *prcb, KThread *current, bool front)
+{
+    if (!IsAllowed(current, prcb) || (IdleProcessors & current->Affinity) != 0)
+        KiReadyThread(current, front);
+    else
+        InsertReady(prcb, current, front);
+}
+
+// The running thread makes room when a better one, or at the end of its quantum an equal, is there.
 void KiPreemptIfNeeded(void)
 {
     KIrql old = KiLockDispatcher();
@@ -161,11 +302,13 @@ void KiPreemptIfNeeded(void)
     bool ended = prcb->QuantumEnded;
     prcb->Reschedule = prcb->QuantumEnded = false;
     if (current == prcb->IdleThread) {
-        if (highest >= 0)
-            KiSwitchAway(current);
-    } else if (highest > current->Priority || (ended && highest == current->Priority)) {
-        InsertReady(prcb, current, !ended);
         KiSwitchAway(current);
+    } else if (highest > current->Priority || (ended && highest == current->Priority) ||
+               !IsAllowed(current, prcb)) {
+        PutBack(prcb, current, !ended);
+        KiSwitchAway(current);
+    } else if (prcb->QuantumEnd == KE_INFINITE) {
+        UpdateQuantumEnd(prcb);
     }
     KiUnlockDispatcher(old);
 }
@@ -187,9 +330,9 @@ void KiEndQuantum(KPrcb *prcb, uint64_t now)
 
 void KiSetThreadPriority(KThread *thread, uint8_t priority)
 {
-    KPrcb *prcb = KiProcessors[thread->LastProcessor];
+    KPrcb *prcb = KiProcessors[thread->Processor];
     if (thread->State == ThreadReady) {
-        KiRemoveReady(&prcb->Ready, &thread->ReadyLink, thread->Priority);
+        RemoveReady(prcb, thread);
         thread->Priority = priority;
         KiReadyThread(thread, false);
         return;
@@ -208,6 +351,33 @@ void KeSetPriority(KThread *thread, uint8_t priority)
     KiUnlockDispatcher(old);
 }
 
+Status KeSetAffinity(KThread *thread, uint64_t processors)
+{
+    uint32_t count = KiProcessorCount;
+    if (count < KE_MAXIMUM_PROCESSORS && (processors & ((1ull << count) - 1)) == 0)
+        return StatusInvalidParameter;
+    if (processors == 0)
+        return StatusInvalidParameter;
+    KIrql old = KiLockDispatcher();
+    thread->Affinity = processors;
+    KPrcb *prcb = KiProcessors[thread->Processor];
+    if (!IsAllowed(thread, prcb)) {
+        if (thread->State == ThreadReady) {
+            RemoveReady(prcb, thread);
+            KiReadyThread(thread, false);
+        } else if (thread->State == ThreadRunning) {
+            RequestReschedule(prcb);
+        }
+    }
+    KiUnlockDispatcher(old);
+    return StatusSuccess;
+}
+
+uint64_t KeGetAffinity(const KThread *thread)
+{
+    return thread->Affinity;
+}
+
 // Behind its equals; what the thread had been lifted by for answering is given up too.
 void KeYield(void)
 {
@@ -218,7 +388,7 @@ void KeYield(void)
     if (!current->Lent)
         current->Priority = current->BasePriority;
     if (current != prcb->IdleThread && KiHighestReady(&prcb->Ready) >= current->Priority) {
-        InsertReady(prcb, current, false);
+        PutBack(prcb, current, false);
         KiSwitchAway(current);
     }
     KiUnlockDispatcher(old);
@@ -239,13 +409,21 @@ KProcess *KeAttachProcess(KProcess *process)
     KPrcb *prcb = KiGetPrcb();
     KThread *thread = prcb->Hal.Thread;
     KProcess *previous = thread->Process;
-    thread->Process = process;
-    if (prcb->PageTableRoot != process->PageTableRoot) {
-        prcb->PageTableRoot = process->PageTableRoot;
-        HalWriteCr3(prcb->PageTableRoot);
-    }
+    thread->Process = process; // before the page tables are looked at: tlb.c
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    KiUsePageTables(prcb, process->PageTableRoot);
     KeLowerIrql(old);
     return previous;
+}
+
+void KiJoinScheduling(KPrcb *prcb)
+{
+    KIrql old = KiLockDispatcher();
+    prcb->IdleThread->RunStart = KeQueryTime();
+    KiProcessors[prcb->Hal.Number] = prcb;
+    IdleProcessors |= 1ull << prcb->Hal.Number;
+    __atomic_store_n(&KiProcessorCount, prcb->Hal.Number + 1, __ATOMIC_RELEASE);
+    KiUnlockDispatcher(old);
 }
 
 void KeRunIdle(void)

@@ -26,20 +26,39 @@ static void InitializeFields(KThread *thread)
     RtlInitializeList(&thread->AllLink);
     RtlInitializeList(&thread->Mutants);
     thread->QuantumLeft = KI_QUANTUM;
+    thread->Affinity = UINT64_MAX;
+    thread->FpuProcessor = KE_MAXIMUM_PROCESSORS;
 }
 
-// The caller of KeInitializeProcessor becomes the thread that runs when no other can.
+static void SetStack(KThread *thread, void *limit, size_t size)
+{
+    thread->KernelStackLimit = limit;
+    thread->KernelStackSize = size;
+    thread->KernelStackTop = (uint64_t)limit + size;
+}
+
+void KiInitializeIdleThread(KThread *thread, uint32_t processor, void *stackLimit,
+                            size_t stackSize)
+{
+    InitializeFields(thread);
+    SetStack(thread, stackLimit, stackSize);
+    thread->Process = thread->OwnProcess = &KeSystemProcess;
+    thread->State = ThreadRunning;
+    thread->Priority = thread->BasePriority = KePriorityIdle;
+    thread->Processor = processor;
+    thread->Affinity = 1ull << processor;
+    RtlCopyString(thread->Name, sizeof(thread->Name), "idle");
+    KIrql old = KiLockDispatcher();
+    RtlInsertTail(&AllThreads, &thread->AllLink);
+    KiUnlockDispatcher(old);
+}
+
+// The caller of KeInitialize becomes the thread that runs when no other can.
 void KiInitializeBootThread(void)
 {
     KeInitializeProcess(&KeSystemProcess, HalReadCr3());
-    InitializeFields(&BootThread);
-    BootThread.Process = BootThread.OwnProcess = &KeSystemProcess;
-    BootThread.State = ThreadRunning;
-    BootThread.Priority = BootThread.BasePriority = KePriorityIdle;
-    RtlCopyString(BootThread.Name, sizeof(BootThread.Name), "idle");
-    KiBootProcessor.IdleThread = &BootThread;
-    KiBootProcessor.Hal.Thread = &BootThread;
-    RtlInsertTail(&AllThreads, &BootThread.AllLink);
+    KiBootProcessor.IdleThread = KiBootProcessor.Hal.Thread = &BootThread;
+    KiInitializeIdleThread(&BootThread, 0, nullptr, 0);
 }
 
 size_t KeFpuAreaSize(void)
@@ -55,9 +74,7 @@ Status KeInitializeThread(KThread *thread, const KThreadParameters *parameters, 
     InitializeFields(thread);
     thread->Process = thread->OwnProcess =
         parameters->Process != nullptr ? parameters->Process : &KeSystemProcess;
-    thread->KernelStackLimit = parameters->KernelStackLimit;
-    thread->KernelStackSize = parameters->KernelStackSize;
-    thread->KernelStackTop = (uint64_t)parameters->KernelStackLimit + parameters->KernelStackSize;
+    SetStack(thread, parameters->KernelStackLimit, parameters->KernelStackSize);
     thread->SavedStack = HalPrepareStack((void *)thread->KernelStackTop, Begin, thread);
     thread->Priority = thread->BasePriority = parameters->Priority;
     thread->Entry = parameters->Entry;
@@ -70,7 +87,7 @@ Status KeInitializeThread(KThread *thread, const KThreadParameters *parameters, 
                   parameters->Name != nullptr ? parameters->Name : "");
 
     KIrql old = KiLockDispatcher();
-    for (uint32_t i = 0; i < KeGetProcessorCount(); i++)
+    for (uint32_t i = 0; i < KiProcessorCount; i++)
         if (KiProcessors[i]->FpuOwner == thread)
             KiProcessors[i]->FpuOwner = nullptr; // an earlier thread in the same memory
     RtlInsertTail(&AllThreads, &thread->AllLink);
@@ -82,7 +99,7 @@ void KeStartThread(KThread *thread)
 {
     KIrql old = KiLockDispatcher();
     KE_ASSERT(thread->State == ThreadInitialized);
-    thread->LastProcessor = KeGetCurrentProcessorNumber();
+    thread->Processor = KeGetCurrentProcessorNumber();
     KiReadyThread(thread, false);
     KiUnlockDispatcher(old);
 }
@@ -112,10 +129,10 @@ void KeRequestTermination(KThread *thread)
     if (thread->State == ThreadWaiting && thread->WaitMode == UserWait) {
         KiEndWait(thread, StatusTerminating, 0);
     } else if (thread->State == ThreadRunning) {
-        KPrcb *prcb = KiProcessors[thread->LastProcessor];
-        prcb->Hal.ReturnWork = 1;
-        if (prcb != KiGetPrcb())
-            HalRequestReschedule(prcb->Hal.Number);
+        if (thread->Processor == KeGetCurrentProcessorNumber())
+            KiGetPrcb()->Hal.ReturnWork = 1;
+        else
+            HalRequestReschedule(thread->Processor); // which sets it there
     }
     KiUnlockDispatcher(old);
 }

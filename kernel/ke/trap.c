@@ -91,7 +91,7 @@ static bool ResolvePageFault(KTrapFrame *frame, uint64_t address)
 
 void KeSetFaultResume(void (*resume)(void))
 {
-    KiGetPrcb()->Hal.Thread->FaultResume = (uint64_t)resume;
+    HalGetCurrentThread()->FaultResume = (uint64_t)resume;
 }
 
 static bool ResumeGuardedThread(KTrapFrame *frame)

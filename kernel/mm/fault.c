@@ -109,7 +109,7 @@ static bool Resolve(MmAddressSpace *space, uint64_t address, uint64_t errorCode)
         return false;
     bool write = errorCode & FAULT_WRITE;
     if ((*pte & PTE_PRESENT) && !(write && !(*pte & PTE_WRITE))) {
-        MiFlushRange(space->Root, address, address + PAGE_SIZE);
+        KeFlushTlbPageHere(address); // another thread was faster, or rights came after the look
         return true;
     }
     if (!region->Section)

@@ -143,21 +143,9 @@ typedef struct Reaper {
     PhysicalAddress Pages[REAPER_CAPACITY];
 } Reaper;
 
-static bool IsActive(PhysicalAddress root, uint64_t address)
-{
-    return (address >> 63) || KeGetProcessorCount() > 1 || (HalReadCr3() & PTE_ADDRESS) == root;
-}
-
 void MiFlushRange(PhysicalAddress root, uint64_t start, uint64_t end)
 {
-    if (!IsActive(root, start))
-        return;
-    if (end - start > 32 * PAGE_SIZE) {
-        KeFlushTlbAll();
-        return;
-    }
-    for (uint64_t address = start; address < end; address += PAGE_SIZE)
-        KeFlushTlbPage(address);
+    KeFlushTlb(root, start, end);
 }
 
 static void Reap(Reaper *reaper)

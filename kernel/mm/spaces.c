@@ -474,6 +474,7 @@ void MmDestroyAddressSpace(MmAddressSpace *space)
     while ((range = space->Regions.Root) != nullptr)
         DropRegion(space, RegionOf(range));
     KE_ASSERT(space->ResidentPages == 0 && space->CommittedPages == 0);
+    KeForgetPageTables(space->Root);
     MmFreePage(space->Root);
     MmFreeHeap(space);
 }

@@ -46,16 +46,20 @@ void KeLog(KLogLevel level, const char *format, ...)
 {
     (void)level, (void)format;
 }
-void KeFlushTlbPage(uint64_t address)
+void KeFlushTlb(uint64_t root, uint64_t start, uint64_t end)
+{
+    (void)root, (void)start, (void)end;
+}
+void KeFlushTlbPageHere(uint64_t address)
 {
     (void)address;
 }
 void KeFlushTlbAll(void) {}
-void MiWakeZeroing(void) {}
-uint32_t KeGetProcessorCount(void)
+void KeForgetPageTables(uint64_t root)
 {
-    return 2;
+    (void)root;
 }
+void MiWakeZeroing(void) {}
 void KeInitializeEvent(KEvent *event, bool manualReset, bool set)
 {
     (void)event, (void)manualReset, (void)set;

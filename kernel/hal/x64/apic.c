@@ -40,8 +40,11 @@ enum {
 #define TIMER_DIVIDE_BY_1    0xBu
 #define COMMAND_PENDING      0x1000u
 #define COMMAND_NMI          0x400u
+#define COMMAND_INIT         0x500u
+#define COMMAND_START        0x600u
 #define COMMAND_ASSERT       0x4000u
 #define COMMAND_POLLS        100000u
+#define XAPIC_HIGHEST_ID     0xFEu // 0xFF is everybody
 
 #define MAXIMUM_IO_APICS   16
 #define ISA_IRQS           16u
@@ -72,6 +75,9 @@ static IsaRoute IsaRoutes[ISA_IRQS];
 static Vector Vectors[256];
 static volatile uint32_t NextVector = VECTOR_FIRST_DEVICE;
 static uint32_t BootApicId;
+static uint32_t ApicIds[HAL_MAXIMUM_PROCESSORS]; // by processor number, the boot processor first
+static size_t ApicIdCount;
+static volatile uint32_t IoApicLock; // index and data are two accesses
 
 static uint32_t ReadApic(uint32_t offset)
 {
@@ -89,19 +95,25 @@ static void WriteApic(uint32_t offset, uint32_t value)
 
 // ------------------------------------------------------------------------------------- local APIC
 
-static Status OpenLocalApic(void)
+// On each processor. true: in x2APIC mode, which needs no mapping.
+static bool EnableLocalApic(void)
 {
-    if (!(HalCpuid(1, 0).Edx & 1u << 9))
-        return StatusNotSupported;
     uint64_t base = HalReadMsr(MSR_APIC_BASE);
     bool x2apic = (HalCpuid(1, 0).Ecx & 1u << 21) != 0;
     if (!(base & APIC_BASE_ENABLE))
         HalWriteMsr(MSR_APIC_BASE, base |= APIC_BASE_ENABLE);
-    if (x2apic) {
+    if (x2apic)
         HalWriteMsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+    return x2apic;
+}
+
+static Status OpenLocalApic(void)
+{
+    if (!(HalCpuid(1, 0).Edx & 1u << 9))
+        return StatusNotSupported;
+    if (EnableLocalApic())
         return StatusSuccess;
-    }
-    LocalApic = HalpMapDevice(base & APIC_BASE_ADDRESS, APIC_WINDOW_SIZE);
+    LocalApic = HalpMapDevice(HalReadMsr(MSR_APIC_BASE) & APIC_BASE_ADDRESS, APIC_WINDOW_SIZE);
     return LocalApic != nullptr ? StatusSuccess : StatusNoMemory;
 }
 
@@ -124,29 +136,36 @@ static void InitializeLocalApic(void)
         if (ReadApic(ApicInService + vector / 32 * 16) & 1u << vector % 32)
             WriteApic(ApicEoi, 0);
     uint32_t id = ReadApic(ApicId);
-    BootApicId = LocalApic != nullptr ? id >> 24 : id;
-    HalGetProcessor()->ApicId = BootApicId;
-    ApicReady = true;
+    HalGetProcessor()->ApicId = LocalApic != nullptr ? id >> 24 : id;
+}
+
+void HalpJoinInterrupts(void)
+{
+    (void)EnableLocalApic();
+    InitializeLocalApic();
 }
 
 static void SendCommand(uint32_t apicId, uint32_t command)
 {
     if (!ApicReady)
         return;
+    bool enabled = HalSaveInterrupts(); // one command is two writes
     if (LocalApic == nullptr) {
+        // Writing the MSR does not wait for earlier stores to be seen (SDM vol. 3, 11.12.3).
+        __asm__ volatile("mfence\n\tlfence" : : : "memory");
         HalWriteMsr(MSR_X2APIC + ApicCommandLow / 16, (uint64_t)apicId << 32 | command);
-        return;
+    } else {
+        for (uint32_t i = 0; i < COMMAND_POLLS && (ReadApic(ApicCommandLow) & COMMAND_PENDING); i++)
+            HalPause();
+        WriteApic(ApicCommandHigh, apicId << 24);
+        WriteApic(ApicCommandLow, command);
     }
-    for (uint32_t i = 0; i < COMMAND_POLLS && (ReadApic(ApicCommandLow) & COMMAND_PENDING); i++)
-        HalPause();
-    WriteApic(ApicCommandHigh, apicId << 24);
-    WriteApic(ApicCommandLow, command);
+    HalRestoreInterrupts(enabled);
 }
 
-// Processor numbers are APIC ids' order of start; only the boot processor has started.
 void HalRequestInterrupt(uint32_t processor, uint8_t vector)
 {
-    SendCommand(BootApicId, COMMAND_ASSERT | vector);
+    SendCommand(ApicIds[processor], COMMAND_ASSERT | vector);
 }
 void HalRequestReschedule(uint32_t processor)
 {
@@ -155,6 +174,18 @@ void HalRequestReschedule(uint32_t processor)
 void HalSendNmi(uint32_t apicId)
 {
     SendCommand(apicId, COMMAND_ASSERT | COMMAND_NMI);
+}
+void HalRequestFlush(uint32_t processor)
+{
+    HalRequestInterrupt(processor, VECTOR_FLUSH);
+}
+void HalpRequestInit(uint32_t processor)
+{
+    SendCommand(ApicIds[processor], COMMAND_ASSERT | COMMAND_INIT);
+}
+void HalpRequestStart(uint32_t processor, uint8_t page)
+{
+    SendCommand(ApicIds[processor], COMMAND_ASSERT | COMMAND_START | page);
 }
 
 // -------------------------------------------------------------------------------- the APIC's timer
@@ -225,6 +256,23 @@ static void AddOverride(const uint8_t *entry)
         IsaRoutes[irq] = (IsaRoute){Read32(entry + 4), (flags >> 2 & 3) == 3, (flags & 3) == 3};
 }
 
+// A processor of the MADT, usable when its flags' bit 0 says so; firmware may list one twice.
+static void AddProcessor(uint32_t apicId, uint32_t flags)
+{
+    if (!(flags & 1) || (LocalApic != nullptr && apicId > XAPIC_HIGHEST_ID))
+        return;
+    for (size_t i = 0; i < ApicIdCount; i++)
+        if (ApicIds[i] == apicId)
+            return;
+    if (ApicIdCount < RTL_COUNT_OF(ApicIds))
+        ApicIds[ApicIdCount++] = apicId;
+}
+
+size_t HalGetProcessorLimit(void)
+{
+    return ApicIdCount;
+}
+
 static Status ReadMadt(void)
 {
     size_t length = 0;
@@ -242,6 +290,10 @@ static Status ReadMadt(void)
             AddIoApic(Read32(entry + 4), Read32(entry + 8));
         else if (type == 2 && size >= 10)
             AddOverride(entry);
+        else if (type == 0 && size >= 8)
+            AddProcessor(entry[3], Read32(entry + 4));
+        else if (type == 9 && size >= 16)
+            AddProcessor(Read32(entry + 4), Read32(entry + 8));
         at += size;
     }
     return StatusSuccess;
@@ -254,6 +306,9 @@ Status HalInitializeInterrupts(PhysicalAddress rsdp)
     if (status != StatusSuccess)
         return status;
     InitializeLocalApic();
+    BootApicId = HalGetProcessor()->ApicId;
+    AddProcessor(BootApicId, 1);
+    ApicReady = true;
     status = ReadMadt();
     HalEnableInterrupts();
     return status;
@@ -286,12 +341,12 @@ Status HalConnectGsi(uint32_t gsi, bool level, bool activeLow, HalInterruptHandl
         Status status = ReserveVector(handler, context, &vector);
         if (status != StatusSuccess)
             return status;
-        bool enabled = HalSaveInterrupts();
+        bool enabled = HalpLock(&IoApicLock);
         uint32_t index = 0x10 + (gsi - apic->FirstGsi) * 2;
         WriteIoApic(apic, index + 1, BootApicId << 24);
         WriteIoApic(apic, index,
                     vector | (level ? REDIRECTION_LEVEL : 0) | (activeLow ? REDIRECTION_LOW : 0));
-        HalRestoreInterrupts(enabled);
+        HalpUnlock(&IoApicLock, enabled);
         return StatusSuccess;
     }
     return StatusNoSuchDevice;
@@ -322,6 +377,11 @@ void HalRegisterClockHandler(HalInterruptHandler *handler)
 {
     Vectors[VECTOR_CLOCK].Handler = handler;
 }
+void HalRegisterProcessorHandlers(HalInterruptHandler *reschedule, HalInterruptHandler *flush)
+{
+    Vectors[VECTOR_RESCHEDULE].Handler = reschedule;
+    Vectors[VECTOR_FLUSH].Handler = flush;
+}
 
 bool HalHandleInterrupt(uint8_t vector)
 {
@@ -332,5 +392,5 @@ bool HalHandleInterrupt(uint8_t vector)
         handler(Vectors[vector].Context);
     if (ApicReady)
         WriteApic(ApicEoi, 0);
-    return handler != nullptr || vector == VECTOR_RESCHEDULE;
+    return handler != nullptr;
 }

@@ -256,6 +256,11 @@ Status HalInitializeClock(PhysicalAddress rsdp)
     return StartTimer(apicFrequency) ? StatusSuccess : StatusNotSupported;
 }
 
+void HalpJoinClock(void)
+{
+    HalpSetTimerMode(DeadlineMode);
+}
+
 void HalArmTimer(uint64_t deadline)
 {
     if (DeadlineMode) {

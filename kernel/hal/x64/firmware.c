@@ -1,7 +1,7 @@
 // firmware.c - the UEFI runtime services that are used: the clock and the reset (UEFI 2.10, chapter
 // 8).
 //
-// They run on the caller's stack with interrupts off, so never twice at once. Firmware may use SSE
+// They run on the caller's stack with interrupts off, one call at a time. Firmware may use SSE
 // registers, which hold some program's values, so these are saved around each call. Firmware may
 // also be wrong: an exception in its code (ke registers the whole region as a fault range) ends the
 // call with EFI_ABORTED, and the services are not used again.
@@ -12,8 +12,10 @@
 
 #define RUNTIME_SIGNATURE        0x56524553544E5552ull // "RUNTSERV"
 #define EFI_ABORTED              0x8000000000000015ull
+#define EFI_NOT_READY            0x8000000000000006ull
 #define EFI_UNSPECIFIED_TIMEZONE 0x7FF
 #define MAXIMUM_FPU_AREA         4096
+#define BUSY_POLLS               10000000u // of about 50 ns
 
 typedef struct EfiTime {
     uint16_t Year;
@@ -76,14 +78,24 @@ __attribute__((naked)) uint64_t HalpCallFirmware(uint64_t a1, uint64_t a2, uint6
     __asm__(".seh_endproc");
 }
 
+static volatile bool Busy; // a processor is in a call
+
 static uint64_t Call(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, void *function)
 {
     if (HalFpuAreaSize() > sizeof(FpuArea))
         return EFI_ABORTED;
     bool enabled = HalSaveInterrupts();
+    for (uint32_t i = 0; __atomic_exchange_n(&Busy, true, __ATOMIC_ACQUIRE); i++) {
+        if (i == BUSY_POLLS) { // a processor that was stopped inside does not come back
+            HalRestoreInterrupts(enabled);
+            return EFI_NOT_READY;
+        }
+        HalPause();
+    }
     HalSaveFpu(FpuArea);
     uint64_t result = HalpCallFirmware(a1, a2, a3, a4, function);
     HalRestoreFpu(FpuArea);
+    __atomic_store_n(&Busy, false, __ATOMIC_RELEASE);
     HalRestoreInterrupts(enabled);
     if (result == EFI_ABORTED)
         Services = nullptr;

@@ -16,6 +16,7 @@
 // ---- model specific registers (Intel SDM vol. 4, table 2-2)
 #define MSR_APIC_BASE      0x1Bu
 #define MSR_TSC_DEADLINE   0x6E0u
+#define MSR_PAT            0x277u
 #define MSR_X2APIC         0x800u
 #define MSR_EFER           0xC0000080u
 #define MSR_STAR           0xC0000081u
@@ -30,6 +31,7 @@
 #define VECTOR_LAST_DEVICE  0xDFu
 #define VECTOR_CLOCK        0xE0u
 #define VECTOR_RESCHEDULE   0xE1u
+#define VECTOR_FLUSH        0xE2u
 #define VECTOR_SPURIOUS     0xFFu
 
 #define NANOSECONDS_PER_SECOND 1000000000ull
@@ -49,3 +51,23 @@ void HalpSetTimerMode(bool deadlineMode);
 void HalpStartTimer(uint32_t count); // 0 stops it
 uint32_t HalpReadTimer(void);
 void HalpStartClock(void); // clock.c: this is time 0
+// apic.c, clock.c: the local APIC and its timer of a processor that joins the first
+void HalpJoinInterrupts(void);
+void HalpJoinClock(void);
+void HalpRequestInit(uint32_t processor);
+void HalpRequestStart(uint32_t processor, uint8_t page); // at physical address page * 4096
+
+// A lock for the few short sequences of this layer that two processors must not mix, with
+// interrupts off; the result is for HalpUnlock.
+static inline bool HalpLock(volatile uint32_t *lock)
+{
+    bool enabled = HalSaveInterrupts();
+    while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE) != 0)
+        HalPause();
+    return enabled;
+}
+static inline void HalpUnlock(volatile uint32_t *lock, bool enabled)
+{
+    __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+    HalRestoreInterrupts(enabled);
+}
