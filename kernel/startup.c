@@ -66,6 +66,7 @@ static const StartupStep EarlySteps[] = {
     {"memory management", StartMemory, true},
     {"interrupts", StartInterrupts, true, "a local APIC and an ACPI MADT are needed"},
     {"the clock", StartClock, true, "no time source answers"},
+    {"the debugger", KdStartDebugger, false, "boot option `debug` needs a COM2"},
 };
 
 // ---------------------------------------------------------------------------------- later steps

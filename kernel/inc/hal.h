@@ -143,6 +143,8 @@ const void *HalFindAcpiTable(const char signature[4], size_t index, size_t *leng
 
 // ---- time
 uint64_t HalQueryNanoseconds(void); // monotonic, since HalInitializeClock
+// Time begins so much later: for a debugger's stop. The machine is this processor's alone.
+void HalSetClockBack(uint64_t time);
 void HalArmTimer(
     uint64_t deadline); // one-shot clock interrupt at that HalQueryNanoseconds; the past: at once
 const char *HalGetClockSource(uint64_t *frequency); // what the TSC's frequency (Hz) was taken from
@@ -200,6 +202,18 @@ Status HalReadFirmwareClock(uint64_t *unixNanoseconds);
 void HalPowerOff(void); // by EFI ResetSystem; returns only when the firmware cannot
 // EFI ResetSystem, then the ACPI reset register, then the keyboard controller, then a triple fault.
 void HalReset(void) __attribute__((noreturn));
-// Serial port: COM1 at 3F8h when one answers (loopback probe); otherwise writes go nowhere.
+// Serial ports, 16550. COM1 at 3F8h when one answers (loopback probe); otherwise writes go nowhere.
 void HalInitializeSerial(void);
 void HalWriteSerial(const char *text, size_t length); // polled, bounded; for the log and for stops
+// COM2 at 2F8h, for the debugger.
+typedef struct HalSerialPort {
+    uint16_t Base;
+    bool Present;
+    bool Stalled; // the last wait was in vain
+} HalSerialPort;
+#define HAL_DEBUG_PORT_IRQ 3u
+bool HalOpenDebugPort(HalSerialPort *port);
+void HalEnableSerialInterrupt(const HalSerialPort *port); // when bytes have come
+// polls: status reads of about 1 us that a transmitter is waited for; false: not everything went.
+bool HalSendSerial(HalSerialPort *port, const void *bytes, size_t size, uint32_t polls);
+bool HalReceiveSerial(const HalSerialPort *port, uint8_t *byte); // false: nothing is there

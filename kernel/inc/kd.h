@@ -33,6 +33,19 @@ size_t KdWalkStack(const KTrapFrame *frame, uint64_t *addresses, size_t capacity
 // Prints the walk to sink, one "#n module!Function+0x12  file.c:34" a line.
 void KdPrintStack(const KTrapFrame *frame, RtlSink *sink, void *context);
 
+// ---- a debugger on COM2 (debugger.c). Opens the port when boot option `debug` says so: after
+// interrupts and the clock. StatusNotFound: there is no COM2.
+Status KdStartDebugger(const LoaderParams *loader);
+// Text for an attached debugger's window; any level. The log comes to it by itself.
+void KdPrint(const char *text, size_t length);
+// Asks the person at an attached debugger; the machine waits for the answer. Returns its length,
+// cut to size - 1 bytes and NUL-terminated; 0: there is nobody.
+size_t KdPrompt(const char *prompt, char *answer, size_t size);
+// Tells an attached debugger that an image was mapped or unmapped in a process.
+void KdNotifyModule(const char *path, uint64_t base, uint64_t size, uint64_t processId,
+                    bool unload);
+void KdNotifyShutdown(void); // the machine is about to go down
+
 // Adds a crash to those of crash.c, for subsystems above kd; start-up only, at most 8.
 void KdRegisterCrash(const char *name, void (*routine)(void));
 // For tests: boot option `crash = NAME` (crash.c has the names) stops the machine in that way;

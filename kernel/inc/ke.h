@@ -179,6 +179,8 @@ bool KeQueueWorkItem(KWorkItem *item);
 uint64_t KeQueryTime(void);       // nanoseconds since boot
 uint64_t KeQuerySystemTime(void); // Unix nanoseconds
 void KeSetSystemTimeAtBoot(uint64_t unixNanoseconds);
+void KeSkipTime(
+    uint64_t time); // the machine was stopped for so long: KeQueryTime does not count it
 
 // ---- random numbers (random.c): ChaCha20 with fast key erasure, level <= Dispatch.
 void KeSeedRandom(const uint8_t entropy[32]); // stirred into what is there
@@ -328,6 +330,10 @@ bool KeIsMachineFrozen(void); // by this processor
 bool KeGetFrozenFrame(uint32_t processor, KTrapFrame **frame);
 // Runs routine on a stopped processor (or this one), interrupts off; false: it does not answer.
 bool KeCallFrozen(uint32_t processor, void (*routine)(void *context), void *context);
+// kd registers what takes breakpoint and debug traps before anybody else (true: the code goes on as
+// the frame says), and what gets each line of the log.
+void KeRegisterDebugger(bool (*trap)(KTrapFrame *frame),
+                        void (*print)(const char *text, size_t length));
 KPrcb *KeGetPrcb(uint32_t processor); // nullptr: there is none of that number
 
 // -------------------------------------------------------------------------------------- the log

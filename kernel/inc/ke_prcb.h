@@ -42,6 +42,7 @@ struct KPrcb {
     KTrapFrame *FrozenFrame;           // while Frozen: what it was doing; may be nullptr
     void (*FrozenCall)(void *context); // while Frozen: set by the owner, cleared when it has run
     void *FrozenContext;
+    void *SavedContext; // kd's: the registers at a stop, for readers of a dump
     KProcessorCounters Counters;
     const KSpinLock *HeldLocks[KE_MAXIMUM_HELD_LOCKS]; // [o] checked builds
     uint32_t HeldLockCount;

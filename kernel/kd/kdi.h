@@ -13,6 +13,13 @@ void KdiInitializeReader(const LoaderParams *loader);
 // Copies size bytes at a kernel or user address of the current address space; false: not all of
 // them are present. Never faults. An UnwindReader.
 bool KdiReadMemory(void *context, uint64_t address, void *buffer, size_t size);
+// The bytes done until the first page that is not there. Writing goes through read-only mappings of
+// the kernel, but not into a program's pages that others may share.
+size_t KdiReadAvailable(uint64_t address, void *buffer, size_t size);
+size_t KdiWriteAvailable(uint64_t address, const void *bytes, size_t size);
+size_t KdiAccessPhysical(uint64_t physical, void *buffer, size_t size, bool write);
+bool KdiIsPhysicalMemory(uint64_t physical);
+bool KdiQueryAccess(uint64_t address, bool *write, bool *execute); // false: nothing is there
 
 // The module of a code address, for unwinding and for names.
 typedef struct KdiModule {

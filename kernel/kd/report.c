@@ -6,6 +6,7 @@
 // a fault in the report itself ends it, but what was found out until then is there.
 // SPDX-License-Identifier: MIT
 #include "kdi.h"
+#include "target.h"
 
 enum { ReportStackSize = 16384, LineSize = 304 };
 
@@ -36,6 +37,7 @@ __attribute__((format(printf, 1, 2))) static void Print(const char *format, ...)
     va_end(arguments);
     length = RTL_MIN(length, sizeof line - 1);
     HalWriteSerial(line, length);
+    KdPrint(line, length);
     if (printScreen != nullptr)
         printScreen(line, length);
 }
@@ -192,4 +194,5 @@ void KdiReport(const KBugCheck *bugCheck)
     else
         KdiCapture(&report.Start);
     CallOnStack(reportStack + sizeof reportStack, PrintReport);
+    KdiBreakForBugCheck(bugCheck);
 }

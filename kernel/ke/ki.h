@@ -148,4 +148,5 @@ bool KiIsFreezing(void);
 bool KiAnswerFreeze(KTrapFrame *frame); // an NMI came; false: it is not a request to stand still
 
 // ---- log.c
+void KiSetDebugPrint(void (*print)(const char *text, size_t length));
 void KiBreakLogLock(void); // for stops: whoever held it will not come back

@@ -18,6 +18,13 @@ static char Ring[RING_SIZE]; // L: guarded by LogLock
 static uint64_t RingWritten; // L: bytes ever written
 static KLogLevel SerialLevel = LogInfo;
 
+static void (*DebugPrint)(const char *text, size_t length);
+
+void KiSetDebugPrint(void (*print)(const char *text, size_t length))
+{
+    DebugPrint = print;
+}
+
 void KeSetLogLevel(KLogLevel level)
 {
     SerialLevel = level;
@@ -48,6 +55,8 @@ void KeLog(KLogLevel level, const char *format, ...)
     if (level <= SerialLevel)
         HalWriteSerial(line, used);
     KeReleaseSpinLock(&LogLock, old);
+    if (DebugPrint != nullptr && level <= SerialLevel)
+        DebugPrint(line, used);
 }
 
 void KeWriteConsole(const void *data, size_t size)

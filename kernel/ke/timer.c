@@ -22,6 +22,12 @@ void KeSetSystemTimeAtBoot(uint64_t unixNanoseconds)
     BootTime = unixNanoseconds;
 }
 
+void KeSkipTime(uint64_t time)
+{
+    HalSetClockBack(time);
+    BootTime += time;
+}
+
 // The clock of this processor only.
 void KiProgramClock(KPrcb *prcb)
 {

@@ -13,6 +13,7 @@
 enum {
     TrapDebug = 1,
     TrapNmi = 2,
+    TrapBreakpoint = 3,
     TrapDoubleFault = 8,
     TrapPageFault = 14,
     TrapMachineCheck = 18,
@@ -30,7 +31,14 @@ static FaultRange FaultRanges[MAXIMUM_FAULT_RANGES]; // appended to at start-up 
 static volatile uint32_t FaultRangeCount;
 static bool (*PageFaultHandler)(uint64_t, uint64_t, KTrapFrame *);
 static void (*UserFaultHandler)(KTrapFrame *, uint64_t);
+static bool (*DebugTrap)(KTrapFrame *);
 void (*KeTerminateHook)(void);
+
+void KeRegisterDebugger(bool (*trap)(KTrapFrame *), void (*print)(const char *, size_t))
+{
+    DebugTrap = trap;
+    KiSetDebugPrint(print);
+}
 
 void KeRegisterPageFaultHandler(bool (*handler)(uint64_t, uint64_t, KTrapFrame *))
 {
@@ -132,6 +140,11 @@ static void HandleException(KTrapFrame *frame)
     case TrapPageFault:
         HandlePageFault(frame);
         return;
+    case TrapDebug:
+    case TrapBreakpoint:
+        if (DebugTrap != nullptr && DebugTrap(frame))
+            return;
+        break;
     case TrapNmi:
         if (KiAnswerFreeze(frame))
             return;

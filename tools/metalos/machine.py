@@ -87,12 +87,13 @@ class Machine:
     """One machine. Use as a context manager; leaving it stops QEMU and removes the disk's copy.
 
     image: a raw disk image; snapshot: run on a throw-away copy of it. disk_errors: rules of QEMU's blkdebug
-    by which the disk fails. on_output(bytes) gets programs'
+    by which the disk fails. com2: the path of a Unix socket that COM2 listens
+    on, True: one in the machine's folder. on_output(bytes) gets programs'
     output as it comes, on_log(bytes) the kernel's log, both on the reading thread.
     """
 
     def __init__(self, image, *, snapshot=True, memory=512, cpus=1, machine="q35", accelerator="tcg",
-                 display="none", disk_errors="", extra=(), on_output=None, on_log=None):
+                 display="none", disk_errors="", com2=None, extra=(), on_output=None, on_log=None):
         if not os.path.exists(image):
             raise MachineError(f"{image} does not exist; 'make image' makes it")
         self._qemu = find_qemu()
@@ -104,6 +105,7 @@ class Machine:
             disk.copy_sparse(image, self.image)
         self.disk = disk.Disk(self.image)
         self._arguments = self._command_line(machine, accelerator, memory, cpus, display, disk_errors) + list(extra)
+        self.com2 = os.path.join(self.folder, "com2") if com2 is True else com2
         self._on_output, self._on_log = on_output, on_log
         self._process = None
         self._changed = threading.Condition()
@@ -154,6 +156,8 @@ class Machine:
         there = [serial_there, control_there]
         arguments = self._arguments + [
             "-chardev", f"socket,id=com1,fd={serial_there.fileno()}", "-serial", "chardev:com1",
+            *([] if not self.com2 else ["-chardev", f"socket,id=com2,path={self.com2.replace(',', ',,')},"
+                                         "server=on,wait=off", "-serial", "chardev:com2"]),
             "-chardev", f"socket,id=control,fd={control_there.fileno()}", "-mon",
             "chardev=control,mode=control"]
         self._errors = open(os.path.join(self.folder, "qemu-errors"), "w+b")

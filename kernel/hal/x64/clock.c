@@ -276,6 +276,11 @@ void HalArmTimer(uint64_t deadline)
     HalpStartTimer((uint32_t)RTL_MIN(count, (uint64_t)UINT32_MAX));
 }
 
+void HalSetClockBack(uint64_t time)
+{
+    Origin += MultiplyShift32(time, TicksPerNanosecond);
+}
+
 void HalStallNanoseconds(uint64_t time)
 {
     if (NanosecondsPerTick == 0) { // a write to the POST port takes about 1 us

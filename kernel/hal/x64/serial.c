@@ -1,15 +1,17 @@
-// serial.c - COM1, polled: the log and the crash report leave the machine through it.
+// serial.c - the serial ports, polled: the log and the crash report leave the machine through COM1,
+// a debugger comes in through COM2.
 //
-// The port counts as present when its scratch register remembers and a byte comes back in loop-back
+// A port counts as present when its scratch register remembers and a byte comes back in loop-back
 // mode. A transmitter may stay full while the host at the other end of a virtual port is busy, so
 // it is given seconds; after that (a port that vanished, a host that stopped listening) text is
-// dropped without waiting until the transmitter is empty again, so that logging never holds the
+// dropped without waiting until the transmitter is empty again, so that writing never holds the
 // system up.
 // SPDX-License-Identifier: MIT
 #include "hal.h"
 
 // 16550 registers (PC16550D data sheet, table II)
 #define COM1_BASE 0x3F8u
+#define COM2_BASE 0x2F8u
 enum {
     RegisterData = 0,
     RegisterInterruptEnable = 1,
@@ -24,53 +26,88 @@ enum {
 #define MODEM_CONTROL_READY           0x0Bu // DTR, RTS, OUT2
 #define MODEM_CONTROL_LOOPBACK        0x1Eu
 #define FIFO_ENABLE_AND_CLEAR         0xC7u
+#define INTERRUPT_RECEIVED            0x01u
 #define LINE_STATUS_DATA_READY        0x01u
 #define LINE_STATUS_TRANSMITTER_EMPTY 0x20u
+#define LINE_STATUS_VANISHED          0xFFu
 #define DIVISOR_115200                1u
 #define TRANSMIT_FIFO_BYTES           16u
-#define TRANSMIT_POLLS                4000000u // a status read takes about 1 us, one FIFO at 115200 baud 1.4 ms
-#define LOOPBACK_POLLS                2000u
+// A status read takes about 1 us, one FIFO at 115200 baud 1.4 ms.
+#define TRANSMIT_POLLS 4000000u
+#define LOOPBACK_POLLS 2000u
 
-static bool Present;
-static bool Stalled; // the last wait was in vain
+static HalSerialPort Com1;
 
-static bool WaitForStatus(uint8_t bit, uint32_t polls)
+static bool WaitForStatus(const HalSerialPort *port, uint8_t bit, uint32_t polls)
 {
     while (polls-- != 0) {
-        if (HalReadPort8(COM1_BASE + RegisterLineStatus) & bit)
+        if (HalReadPort8(port->Base + RegisterLineStatus) & bit)
             return true;
         HalPause();
     }
     return false;
 }
 
+static void OpenSerial(HalSerialPort *port, uint16_t base)
+{
+    *port = (HalSerialPort){.Base = base};
+    HalWritePort8(base + RegisterScratch, 0x5A);
+    if (HalReadPort8(base + RegisterScratch) != 0x5A)
+        return;
+    HalWritePort8(base + RegisterInterruptEnable, 0);
+    HalWritePort8(base + RegisterLineControl, LINE_CONTROL_DIVISOR);
+    HalWritePort8(base + RegisterData, DIVISOR_115200);
+    HalWritePort8(base + RegisterInterruptEnable, 0);
+    HalWritePort8(base + RegisterLineControl, LINE_CONTROL_8N1);
+    HalWritePort8(base + RegisterFifoControl, FIFO_ENABLE_AND_CLEAR);
+    HalWritePort8(base + RegisterModemControl, MODEM_CONTROL_LOOPBACK);
+    HalWritePort8(base + RegisterData, 0xA7);
+    bool answered = WaitForStatus(port, LINE_STATUS_DATA_READY, LOOPBACK_POLLS) &&
+                    HalReadPort8(base + RegisterData) == 0xA7;
+    HalWritePort8(base + RegisterModemControl, MODEM_CONTROL_READY);
+    port->Present = answered;
+}
+
 void HalInitializeSerial(void)
 {
-    HalWritePort8(COM1_BASE + RegisterScratch, 0x5A);
-    if (HalReadPort8(COM1_BASE + RegisterScratch) != 0x5A)
-        return;
-    HalWritePort8(COM1_BASE + RegisterInterruptEnable, 0);
-    HalWritePort8(COM1_BASE + RegisterLineControl, LINE_CONTROL_DIVISOR);
-    HalWritePort8(COM1_BASE + RegisterData, DIVISOR_115200);
-    HalWritePort8(COM1_BASE + RegisterInterruptEnable, 0);
-    HalWritePort8(COM1_BASE + RegisterLineControl, LINE_CONTROL_8N1);
-    HalWritePort8(COM1_BASE + RegisterFifoControl, FIFO_ENABLE_AND_CLEAR);
-    HalWritePort8(COM1_BASE + RegisterModemControl, MODEM_CONTROL_LOOPBACK);
-    HalWritePort8(COM1_BASE + RegisterData, 0xA7);
-    bool answered = WaitForStatus(LINE_STATUS_DATA_READY, LOOPBACK_POLLS) &&
-                    HalReadPort8(COM1_BASE + RegisterData) == 0xA7;
-    HalWritePort8(COM1_BASE + RegisterModemControl, MODEM_CONTROL_READY);
-    Present = answered;
+    OpenSerial(&Com1, COM1_BASE);
+}
+
+bool HalOpenDebugPort(HalSerialPort *port)
+{
+    OpenSerial(port, COM2_BASE);
+    return port->Present;
+}
+
+void HalEnableSerialInterrupt(const HalSerialPort *port)
+{
+    HalWritePort8(port->Base + RegisterInterruptEnable, INTERRUPT_RECEIVED);
+}
+
+bool HalSendSerial(HalSerialPort *port, const void *bytes, size_t size, uint32_t polls)
+{
+    for (size_t i = 0; i < size && port->Present; i++) {
+        if (i % TRANSMIT_FIFO_BYTES == 0) {
+            port->Stalled =
+                !WaitForStatus(port, LINE_STATUS_TRANSMITTER_EMPTY, port->Stalled ? 1 : polls);
+            if (port->Stalled)
+                return false;
+        }
+        HalWritePort8(port->Base + RegisterData, ((const uint8_t *)bytes)[i]);
+    }
+    return port->Present;
+}
+
+bool HalReceiveSerial(const HalSerialPort *port, uint8_t *byte)
+{
+    uint8_t status = port->Present ? HalReadPort8(port->Base + RegisterLineStatus) : 0;
+    if (!(status & LINE_STATUS_DATA_READY) || status == LINE_STATUS_VANISHED)
+        return false;
+    *byte = HalReadPort8(port->Base + RegisterData);
+    return true;
 }
 
 void HalWriteSerial(const char *text, size_t length)
 {
-    for (size_t i = 0; i < length && Present; i++) {
-        if (i % TRANSMIT_FIFO_BYTES == 0) {
-            Stalled = !WaitForStatus(LINE_STATUS_TRANSMITTER_EMPTY, Stalled ? 1 : TRANSMIT_POLLS);
-            if (Stalled)
-                return;
-        }
-        HalWritePort8(COM1_BASE + RegisterData, (uint8_t)text[i]);
-    }
+    (void)HalSendSerial(&Com1, text, length, TRANSMIT_POLLS);
 }

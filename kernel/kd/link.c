@@ -1,0 +1,207 @@
+// link.c - packets over a serial line that loses, damages and invents bytes.
+//
+// Every data packet is acknowledged by its receiver before anything else is sent. Each side numbers
+// its own data packets by toggling bit 0 of an id, so that a packet that is sent again because its
+// acknowledgement was lost is known for a repetition. A damaged packet is asked for again (RESEND);
+// a host that has lost track sends RESET, upon which both sides count from the start and the packet
+// that was under way is sent again. Between packets single bytes 'b' ask for a stop; any other byte
+// there is noise.
+//
+// No wait is longer than the port's, and no stretch of noise is longer than NOISE_LIMIT: then it
+// counts as silence.
+// SPDX-License-Identifier: MIT
+#include "link.h"
+
+enum { NOISE_LIMIT = 8192 }; // bytes: two of the longest packets
+
+void KdiInitializeLink(KdiLink *link, const KdiPort *port, void *context)
+{
+    *link = (KdiLink){.Port = port, .Context = context};
+    link->SendId = KD_INITIAL_ID | KD_SYNC;
+    link->ReceiveId = KD_INITIAL_ID;
+}
+
+static uint32_t Checksum(uint32_t sum, const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        sum += bytes[i];
+    return sum;
+}
+
+static void SendControl(KdiLink *link, KdPacketType type, uint32_t id)
+{
+    KdPacketHeader header = {.PacketLeader = KD_LEADER_CONTROL, .PacketType = type, .PacketId = id};
+    (void)link->Port->Send(link->Context, &header, sizeof header);
+}
+
+static void Transmit(KdiLink *link, KdPacketType type, const void *header, size_t headerSize,
+                     const void *data, size_t dataSize)
+{
+    static const uint8_t trailer = KD_TRAILER;
+    KdPacketHeader packet = {
+        .PacketLeader = KD_LEADER_DATA,
+        .PacketType = type,
+        .ByteCount = (uint16_t)(headerSize + dataSize),
+        .PacketId = link->SendId,
+        .Checksum = Checksum(Checksum(0, header, headerSize), data, dataSize),
+    };
+    (void)(link->Port->Send(link->Context, &packet, sizeof packet) &&
+           link->Port->Send(link->Context, header, headerSize) &&
+           link->Port->Send(link->Context, data, dataSize) &&
+           link->Port->Send(link->Context, &trailer, sizeof trailer));
+}
+
+static KdiByteResult ReceiveBytes(KdiLink *link, uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        KdiByteResult result = link->Port->Receive(link->Context, &bytes[i]);
+        if (result != KdiByteReceived)
+            return result;
+    }
+    return KdiByteReceived;
+}
+
+// Skips to the first bytes of a packet. A 'b' on the way is remembered, and when the line falls
+// silent behind it, the host waits for the packet that answers it.
+static KdiLinkResult ReceiveLeader(KdiLink *link, uint32_t *leader)
+{
+    uint32_t run = 0; // bytes in a row that are the same and may belong to a leader
+    uint8_t last = 0, byte;
+    bool breakIn = false;
+    for (int noise = 0; noise < NOISE_LIMIT; noise++) {
+        switch (link->Port->Receive(link->Context, &byte)) {
+        case KdiByteGone:
+            return KdiLinkGone;
+        case KdiByteNone:
+            return breakIn ? KdiLinkResend : KdiLinkTimeOut;
+        case KdiByteReceived:
+            break;
+        }
+        if (byte == (uint8_t)KD_LEADER_DATA || byte == (uint8_t)KD_LEADER_CONTROL) {
+            run = byte == last ? run + 1 : 1;
+            last = byte;
+            if (run == 4) {
+                *leader = byte * 0x01010101u;
+                return KdiLinkPacket;
+            }
+            continue;
+        }
+        run = 0;
+        last = 0;
+        if (byte == KD_BREAK_IN)
+            breakIn = link->BreakIn = true;
+    }
+    return KdiLinkTimeOut;
+}
+
+// Reads the rest of a data packet into Data; false: it is damaged.
+static bool ReceiveBody(KdiLink *link, const KdPacketHeader *header)
+{
+    uint8_t trailer;
+    link->Size = 0;
+    if (header->PacketType >= KdPacketTypeLimit || header->ByteCount > KD_MAXIMUM_DATA ||
+        ReceiveBytes(link, link->Data, header->ByteCount) != KdiByteReceived ||
+        ReceiveBytes(link, &trailer, sizeof trailer) != KdiByteReceived || trailer != KD_TRAILER ||
+        Checksum(0, link->Data, header->ByteCount) != header->Checksum)
+        return false;
+    link->Size = header->ByteCount;
+    return true;
+}
+
+static void CountSent(KdiLink *link)
+{
+    link->SendId = (link->SendId ^ 1) & ~KD_SYNC;
+}
+
+// One packet, or a time-out. wanted: the type of a data packet, or KdPacketAcknowledge for that of
+// the packet sent last. *done tells that it came; otherwise the wait goes on.
+static KdiLinkResult ReceiveOne(KdiLink *link, KdPacketType wanted, bool *done)
+{
+    KdPacketHeader header = {};
+    KdiLinkResult result = ReceiveLeader(link, &header.PacketLeader);
+    *done = true;
+    if (result != KdiLinkPacket)
+        return result;
+    KdiByteResult rest =
+        ReceiveBytes(link, (uint8_t *)&header + sizeof(uint32_t), sizeof header - sizeof(uint32_t));
+    if (rest != KdiByteReceived)
+        return rest == KdiByteGone ? KdiLinkGone : KdiLinkTimeOut;
+
+    if (header.PacketLeader == KD_LEADER_CONTROL) {
+        switch ((KdPacketType)header.PacketType) {
+        case KdPacketReset:
+            link->HostPresent = true;
+            link->SendId = link->ReceiveId = KD_INITIAL_ID;
+            SendControl(link, KdPacketReset, 0);
+            return KdiLinkResend;
+        case KdPacketResend:
+            link->HostPresent = true;
+            return KdiLinkResend;
+        case KdPacketAcknowledge:
+            *done = wanted == KdPacketAcknowledge && header.PacketId == (link->SendId & ~KD_SYNC);
+            if (*done) {
+                link->HostPresent = true;
+                CountSent(link);
+            }
+            return KdiLinkPacket;
+        default:
+            *done = false;
+            return KdiLinkPacket;
+        }
+    }
+
+    if (!ReceiveBody(link, &header)) {
+        SendControl(link, KdPacketResend, 0);
+        *done = false;
+        return KdiLinkPacket;
+    }
+    link->HostPresent = true;
+    if (header.PacketId & KD_SYNC)
+        link->ReceiveId = header.PacketId & ~KD_SYNC;
+    bool repeated = (header.PacketId & ~KD_SYNC) != link->ReceiveId;
+    if (wanted == KdPacketAcknowledge && !repeated) {
+        // The host has gone on, so it has our packet: the acknowledgement was lost. Its own comes
+        // again, when somebody is there to take it.
+        CountSent(link);
+        SendControl(link, KdPacketResend, 0);
+        return KdiLinkPacket;
+    }
+    SendControl(link, KdPacketAcknowledge, header.PacketId & ~KD_SYNC);
+    if (!repeated)
+        link->ReceiveId ^= 1;
+    *done = !repeated && header.PacketType == wanted;
+    return KdiLinkPacket;
+}
+
+static KdiLinkResult Receive(KdiLink *link, KdPacketType wanted)
+{
+    for (int packets = 0; packets < NOISE_LIMIT; packets++) {
+        bool done;
+        KdiLinkResult result = ReceiveOne(link, wanted, &done);
+        if (done)
+            return result;
+    }
+    return KdiLinkTimeOut;
+}
+
+KdiLinkResult KdiReceivePacket(KdiLink *link, KdPacketType type)
+{
+    return Receive(link, type);
+}
+
+bool KdiSendPacket(KdiLink *link, KdPacketType type, const void *header, size_t headerSize,
+                   const void *data, size_t dataSize, uint32_t tries)
+{
+    for (uint32_t sent = 0; tries == 0 || sent < tries; sent++) {
+        Transmit(link, type, header, headerSize, data, dataSize);
+        KdiLinkResult result = Receive(link, KdPacketAcknowledge);
+        if (result == KdiLinkPacket)
+            return true;
+        if (result == KdiLinkGone)
+            break;
+    }
+    link->HostPresent = false;
+    link->SendId = KD_INITIAL_ID | KD_SYNC;
+    link->ReceiveId = KD_INITIAL_ID;
+    return false;
+}
