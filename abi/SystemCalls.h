@@ -23,18 +23,40 @@
     SYSTEM_CALL(FailAllocation, 3, (uint64_t n, uint32_t inherit, USER(uint64_t) failures))        \
     SYSTEM_CALL(ShutdownSystem, 2, (uint32_t action, int32_t exitCode))                            \
     SYSTEM_CALL(GetProcessInfo, 2, (Handle process, USER(ProcessInfo) info))                       \
+    SYSTEM_CALL(ListProcesses, 3,                                                                  \
+                (USER(ProcessInfo) list, uint64_t capacity, USER(uint64_t) count))                 \
+    SYSTEM_CALL(OpenProcess, 3, (uint32_t processId, uint32_t access, USER(Handle) process))       \
     SYSTEM_CALL(CreateProcess, 2, (USER(const AbiCreateProcess) parameters, USER(Handle) process)) \
     SYSTEM_CALL(TerminateProcess, 2, (Handle process, uint32_t exitCode))                          \
     SYSTEM_CALL(CreateThread, 2, (USER(const AbiCreateThread) parameters, USER(Handle) thread))    \
     SYSTEM_CALL(ExitThread, 1, (uint32_t exitCode))                                                \
+    SYSTEM_CALL(TerminateThread, 2, (Handle thread, uint32_t exitCode))                            \
     SYSTEM_CALL(GetThreadExitCode, 2, (Handle thread, USER(uint32_t) exitCode))                    \
+    SYSTEM_CALL(GetThreadInfo, 2, (Handle thread, USER(ThreadInfo) info))                          \
+    SYSTEM_CALL(ListThreads, 4,                                                                    \
+                (Handle process, USER(ThreadInfo) list, uint64_t capacity, USER(uint64_t) count))  \
+    SYSTEM_CALL(OpenThread, 3, (uint32_t threadId, uint32_t access, USER(Handle) thread))          \
     SYSTEM_CALL(SetThreadPriority, 2, (Handle thread, uint32_t priority))                          \
     SYSTEM_CALL(Sleep, 1, (uint32_t milliseconds))                                                 \
     SYSTEM_CALL(CloseHandle, 1, (Handle handle))                                                   \
-    SYSTEM_CALL(DuplicateHandle, 2, (Handle handle, USER(Handle) duplicate))                       \
+    SYSTEM_CALL(DuplicateHandle, 6,                                                                \
+                (Handle sourceProcess, Handle source, Handle targetProcess,                        \
+                 USER(Handle) duplicate, uint32_t access, uint32_t flags))                         \
+    SYSTEM_CALL(GetHandleInfo, 2, (Handle handle, USER(HandleInfo) info))                          \
+    SYSTEM_CALL(SetHandleFlags, 2, (Handle handle, uint32_t flags))                                \
+    SYSTEM_CALL(NameObject, 2, (Handle object, USER(const char) name))                             \
+    SYSTEM_CALL(OpenObject, 4,                                                                     \
+                (USER(const char) name, uint32_t kind, uint32_t access, USER(Handle) object))      \
     SYSTEM_CALL(CreateEvent, 3, (uint32_t manualReset, uint32_t initiallySet, USER(Handle) event)) \
     SYSTEM_CALL(SetEvent, 1, (Handle event))                                                       \
     SYSTEM_CALL(ResetEvent, 1, (Handle event))                                                     \
+    SYSTEM_CALL(CreateSemaphore, 3, (uint32_t count, uint32_t maximum, USER(Handle) semaphore))    \
+    SYSTEM_CALL(ReleaseSemaphore, 3, (Handle semaphore, uint32_t count, USER(uint32_t) previous))  \
+    SYSTEM_CALL(CreateMutex, 2, (uint32_t owned, USER(Handle) mutex))                              \
+    SYSTEM_CALL(ReleaseMutex, 1, (Handle mutex))                                                   \
+    SYSTEM_CALL(CreateTimer, 2, (uint32_t manualReset, USER(Handle) timer))                        \
+    SYSTEM_CALL(SetTimer, 3, (Handle timer, uint64_t delay, uint64_t period))                      \
+    SYSTEM_CALL(CancelTimer, 1, (Handle timer))                                                    \
     SYSTEM_CALL(WaitForSingleObject, 2, (Handle object, uint32_t timeout))                         \
     SYSTEM_CALL(WaitForMultipleObjects, 5,                                                         \
                 (uint64_t count, USER(const Handle) objects, uint32_t waitAll, uint32_t timeout,   \

@@ -50,6 +50,30 @@ Status GetProcessInfo(Handle process, ProcessInfo *info)
 {
     return SysGetProcessInfo(process, info);
 }
+Status ListProcesses(ProcessInfo *list, size_t capacity, size_t *count)
+{
+    return SysListProcesses(list, capacity, (uint64_t *)count);
+}
+Status OpenProcess(uint32_t processId, uint32_t access, Handle *process)
+{
+    return SysOpenProcess(processId, access, process);
+}
+Status TerminateThread(Handle thread, uint32_t exitCode)
+{
+    return SysTerminateThread(thread, exitCode);
+}
+Status GetThreadInfo(Handle thread, ThreadInfo *info)
+{
+    return SysGetThreadInfo(thread, info);
+}
+Status ListThreads(Handle process, ThreadInfo *list, size_t capacity, size_t *count)
+{
+    return SysListThreads(process, list, capacity, (uint64_t *)count);
+}
+Status OpenThread(uint32_t threadId, uint32_t access, Handle *thread)
+{
+    return SysOpenThread(threadId, access, thread);
+}
 Status TerminateProcess(Handle process, uint32_t exitCode)
 {
     return SysTerminateProcess(process, exitCode);
@@ -81,14 +105,31 @@ void ExitProcess(uint32_t exitCode)
         (void)SysTerminateProcess(CurrentProcess, exitCode);
 }
 
-// ---- waiting, events
+// ---- handles, waiting, signals
 Status CloseHandle(Handle handle)
 {
     return SysCloseHandle(handle);
 }
-Status DuplicateHandle(Handle handle, Handle *duplicate)
+Status DuplicateHandle(Handle sourceProcess, Handle source, Handle targetProcess, Handle *duplicate,
+                       uint32_t access, uint32_t flags)
 {
-    return SysDuplicateHandle(handle, duplicate);
+    return SysDuplicateHandle(sourceProcess, source, targetProcess, duplicate, access, flags);
+}
+Status GetHandleInfo(Handle handle, HandleInfo *info)
+{
+    return SysGetHandleInfo(handle, info);
+}
+Status SetHandleFlags(Handle handle, uint32_t flags)
+{
+    return SysSetHandleFlags(handle, flags);
+}
+Status NameObject(Handle object, const char *name)
+{
+    return SysNameObject(object, name);
+}
+Status OpenObject(const char *name, ObjectKind kind, uint32_t access, Handle *object)
+{
+    return SysOpenObject(name, kind, access, object);
 }
 
 Status CreateEvent(bool manualReset, bool initiallySet, Handle *event)
@@ -103,6 +144,34 @@ Status SetEvent(Handle event)
 Status ResetEvent(Handle event)
 {
     return SysResetEvent(event);
+}
+Status CreateSemaphore(uint32_t count, uint32_t maximum, Handle *semaphore)
+{
+    return SysCreateSemaphore(count, maximum, semaphore);
+}
+Status ReleaseSemaphore(Handle semaphore, uint32_t count, uint32_t *previous)
+{
+    return SysReleaseSemaphore(semaphore, count, previous);
+}
+Status CreateMutex(bool owned, Handle *mutex)
+{
+    return SysCreateMutex(owned, mutex);
+}
+Status ReleaseMutex(Handle mutex)
+{
+    return SysReleaseMutex(mutex);
+}
+Status CreateTimer(bool manualReset, Handle *timer)
+{
+    return SysCreateTimer(manualReset, timer);
+}
+Status SetTimer(Handle timer, uint64_t delay, uint64_t period)
+{
+    return SysSetTimer(timer, delay, period);
+}
+Status CancelTimer(Handle timer)
+{
+    return SysCancelTimer(timer);
 }
 Status WaitForSingleObject(Handle object, uint32_t timeout)
 {

@@ -239,7 +239,8 @@ static long long Duplicate(long long from, Descriptor *copy)
         return -EBADF;
     *copy = *entry;
     if (entry->Handle != InvalidHandle) {
-        Status status = SysDuplicateHandle(entry->Handle, &copy->Handle);
+        Status status = SysDuplicateHandle(CurrentProcess, entry->Handle, CurrentProcess,
+                                           &copy->Handle, 0, DuplicateSameAccess);
         if (status != StatusSuccess)
             return PxResult(status);
     }

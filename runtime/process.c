@@ -32,7 +32,7 @@ Status CreateProcess(const CreateProcessParameters *parameters, Handle *process)
 {
     if (!parameters || !process)
         return StatusInvalidAddress;
-    if (!parameters->CommandLine || parameters->Flags)
+    if (!parameters->CommandLine)
         return StatusInvalidParameter;
     const char *const *environment = parameters->Environment;
     if (!environment)
@@ -52,6 +52,7 @@ Status CreateProcess(const CreateProcessParameters *parameters, Handle *process)
         .EnvironmentLength = size,
         .StandardHandles = {parameters->StandardInput, parameters->StandardOutput,
                             parameters->StandardError},
+        .Flags = parameters->Flags,
     };
     status = SysCreateProcess(&abi, process);
     free(packed);

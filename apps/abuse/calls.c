@@ -50,6 +50,7 @@ bool IsHandleResult(uint32_t number, size_t argument)
 static uint8_t scratch[16384];
 static uint64_t base;
 static Handle event, file, readEnd, writeEnd, directory, window, handles[2], thread;
+static Handle semaphore, mutex, timer, unnamed;
 static AbiCreateThread newThread;
 static AbiCreateProcess newProcess;
 static const Rect area = {0, 0, 8, 8};
@@ -74,6 +75,12 @@ static void EndAtOnce(void)
     (void)RawCall(SystemCallExitThread, 0, 0, 0, 0, 0, 0);
 }
 
+static void SleepOn(void)
+{
+    for (;;)
+        (void)RawCall(SystemCallSleep, InfiniteTimeout, 0, 0, 0, 0, 0);
+}
+
 void OpenObjects(void)
 {
     size_t moved;
@@ -82,6 +89,11 @@ void OpenObjects(void)
     Check(status == StatusSuccess || status == StatusAlreadyExists, ABUSE_FOLDER ": %s",
           GetStatusText(status));
     OK(CreateEvent(true, true, &event));
+    OK(NameObject(event, "abuse.event"));
+    OK(CreateSemaphore(0, INT32_MAX, &semaphore));
+    OK(CreateMutex(false, &mutex));
+    OK(CreateTimer(false, &timer));
+    OK(CreateEvent(false, false, &unnamed));
     OK(CreateFile(ABUSE_FOLDER "/file", FileRead | FileWrite, FileCreateAlways, &file));
     OK(WriteFile(file, scratch, sizeof scratch, &moved));
     OK(CreatePipe(&readEnd, &writeEnd));
@@ -98,7 +110,8 @@ void OpenObjects(void)
 
 void CloseObjects(void)
 {
-    const Handle all[] = {event, file, readEnd, writeEnd, directory, thread, window};
+    const Handle all[] = {event,  file,      readEnd, writeEnd, directory, thread,
+                          window, semaphore, mutex,   timer,    unnamed};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         if (all[i])
             OK(CloseHandle(all[i]));
@@ -257,6 +270,33 @@ static void EndSleeper(const uint64_t *arguments)
     (void)WaitForProgram((Handle)arguments[0], 10000, nullptr);
 }
 
+static void MakeUnnamed(uint64_t *arguments)
+{
+    (void)CloseHandle(unnamed);
+    (void)CreateEvent(false, false, &unnamed);
+    arguments[0] = unnamed;
+}
+
+static void StartSleepingThread(uint64_t *arguments)
+{
+    AbiCreateThread sleeper = {.Start = Address((void *)SleepOn)};
+    Handle new = InvalidHandle;
+    (void)RawCall(SystemCallCreateThread, Address(&sleeper), Address(&new), 0, 0, 0, 0);
+    arguments[0] = new;
+}
+
+static void EndSleepingThread(const uint64_t *arguments)
+{
+    (void)TerminateThread((Handle)arguments[0], 0);
+    (void)WaitForSingleObject((Handle)arguments[0], 10000);
+    (void)CloseHandle((Handle)arguments[0]);
+}
+
+static void TakeMutex(uint64_t *arguments)
+{
+    OK(WaitForSingleObject(mutex, 0));
+}
+
 static void WaitForEnd(const uint64_t *arguments) // of a new thread or process
 {
     (void)WaitForSingleObject(*(const Handle *)(uintptr_t)arguments[1], 20000);
@@ -279,14 +319,32 @@ const Call *GetCalls(size_t *count)
         CALL(CreateProcess, ARGS(Address(&newProcess), S), .Undo = WaitForEnd),
         CALL(TerminateProcess, ARGS(0, 3), .Prepare = StartSleeper, .Undo = EndSleeper, .Clean = EndSleeper),
         CALL(CreateThread, ARGS(Address(&newThread), S), .Undo = WaitForEnd),
+        CALL(ListProcesses, ARGS(S, 8, S2)),
+        CALL(OpenProcess, ARGS(GetCurrentProcessId(), AccessQuery, S)),
+        CALL(TerminateThread, ARGS(0, 3), .Prepare = StartSleepingThread, .Undo = EndSleepingThread,
+             .Clean = EndSleepingThread),
         CALL(GetThreadExitCode, ARGS(thread, S)),
+        CALL(GetThreadInfo, ARGS(thread, S)),
+        CALL(ListThreads, ARGS(CurrentProcess, S, 8, S2)),
+        CALL(OpenThread, ARGS(GetCurrentThreadId(), AccessQuery, S)),
         CALL(SetThreadPriority, ARGS(CurrentThread, 8)),
         CALL(Sleep, ARGS(0)),
         CALL(CloseHandle, .Prepare = MakeEvent, .Clean = CloseNew),
-        CALL(DuplicateHandle, ARGS(event, S)),
+        CALL(DuplicateHandle, ARGS(CurrentProcess, event, CurrentProcess, S, 0, DuplicateSameAccess)),
+        CALL(GetHandleInfo, ARGS(event, S)),
+        CALL(SetHandleFlags, ARGS(event, HandleInherit)),
+        CALL(NameObject, ARGS(0, Address("abuse.name")), .Prepare = MakeUnnamed),
+        CALL(OpenObject, ARGS(Address("abuse.event"), ObjectEvent, 0, S)),
         CALL(CreateEvent, ARGS(0, 0, S)),
         CALL(SetEvent, ARGS(event)),
         CALL(ResetEvent, ARGS(event)),
+        CALL(CreateSemaphore, ARGS(0, 1, S)),
+        CALL(ReleaseSemaphore, ARGS(semaphore, 1, S), .Flags = OPTIONAL(3)),
+        CALL(CreateMutex, ARGS(0, S)),
+        CALL(ReleaseMutex, ARGS(mutex), .Prepare = TakeMutex),
+        CALL(CreateTimer, ARGS(0, S)),
+        CALL(SetTimer, ARGS(timer, 1000000, 0)),
+        CALL(CancelTimer, ARGS(timer)),
         CALL(WaitForSingleObject, ARGS(event, 0), .Prepare = Signal),
         CALL(WaitForMultipleObjects, ARGS(2, Address(handles), 0, 0, S), .Flags = OPTIONAL(5), .Prepare = Signal),
         CALL(WaitOnAddress, ARGS(S, 0, 0), .Flags = LOOSE(1), .Prepare = ClearScratch, .Expected = StatusTimeout),

@@ -160,7 +160,8 @@ static Status CallWith(unsigned call, Handle handle)
     case 19:
         return WaitForSingleObject(handle, 0);
     case 20:
-        return DuplicateHandle(handle, &duplicate);
+        return DuplicateHandle(CurrentProcess, handle, CurrentProcess, &duplicate, 0,
+                               DuplicateSameAccess);
     case 21:
         return CloseHandle(handle);
     }
@@ -181,7 +182,8 @@ static void TestBadHandles(void)
             // Small numbers may be open handles, standard ones for instance; what is closed must
             // stay out.
             Handle copy;
-            if (i >= 2 && DuplicateHandle(handles[i], &copy) == StatusSuccess) {
+            if (i >= 2 && DuplicateHandle(CurrentProcess, handles[i], CurrentProcess, &copy, 0,
+                                          DuplicateSameAccess) == StatusSuccess) {
                 (void)CloseHandle(copy);
                 continue;
             }
@@ -240,14 +242,15 @@ static void TestDuplicates(void)
 {
     Handle event, copy;
     OK(CreateEvent(false, false, &event));
-    OK(DuplicateHandle(event, &copy));
+    OK(DuplicateHandle(CurrentProcess, event, CurrentProcess, &copy, 0, DuplicateSameAccess));
     CHECK(copy != event);
     OK(SetEvent(copy));
     OK(CloseHandle(copy));
     OK(WaitForSingleObject(event, 0));
     STATUS(WaitForSingleObject(event, 0), StatusTimeout);
     OK(CloseHandle(event));
-    OK(DuplicateHandle(CurrentProcess, &copy));
+    OK(DuplicateHandle(CurrentProcess, CurrentProcess, CurrentProcess, &copy, 0,
+                       DuplicateSameAccess));
     ProcessInfo info;
     OK(GetProcessInfo(copy, &info));
     EQUAL(info.ProcessId, GetCurrentProcessId());

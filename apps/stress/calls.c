@@ -108,7 +108,11 @@ static bool Temper(uint64_t number, uint64_t *a, uint64_t *state)
     switch (number) {
     case SystemCallShutdownSystem:
     case SystemCallExitThread:
+    case SystemCallOpenProcess: // the others are none of its business
+    case SystemCallOpenThread:
         return false;
+    case SystemCallTerminateThread:
+        return (uint32_t)a[0] != CurrentThread && OneIn(state, 4);
     case SystemCallTerminateProcess:
         return (uint32_t)a[0] != CurrentProcess && OneIn(state, 4);
     case SystemCallCreateProcess:

@@ -120,7 +120,8 @@ static void TestLimits(void)
     CHECK(SetWindowFlags(window, WindowRelativeMouse) == StatusSuccess);
     CHECK(SetWindowFlags(window, 64) == StatusInvalidParameter);
     CHECK(ActivateWindow(window) == StatusSuccess);
-    CHECK(DuplicateHandle(window, &other) == StatusSuccess);
+    CHECK(DuplicateHandle(CurrentProcess, window, CurrentProcess, &other, 0, DuplicateSameAccess) ==
+          StatusSuccess);
     CHECK(CloseHandle(window) == StatusSuccess); // the other handle keeps it open
     CHECK(PaintWindow(window, NULL) == StatusInvalidHandle);
     CHECK(PaintWindow(other, NULL) == StatusSuccess);

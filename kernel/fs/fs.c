@@ -23,12 +23,15 @@
 #include "fsp.h"
 
 static void FreeFile(void *body);
+static KDispatcherHeader *FindDispatcher(void *body);
 static void HandleClosed(void *body, uint32_t openHandles);
 
 ObType FsFileType = {
-    .Name = "File",
+    .Name = "file",
+    .Kind = ObjectFile,
     .Tag = FSP_TAG,
     .DispatcherOffset = OB_NOT_WAITABLE,
+    .FindDispatcher = FindDispatcher,
     .Delete = FreeFile,
     .CloseHandle = HandleClosed,
 };
@@ -60,6 +63,12 @@ static void FreeFile(void *body)
     case FspConsole:
         break;
     }
+}
+
+static KDispatcherHeader *FindDispatcher(void *body)
+{
+    FsFile *file = body;
+    return file->Kind == FspPipe ? FspGetPipeDispatcher(file) : nullptr;
 }
 
 // The last handle to a pipe end is gone: the other end learns it even if a thread still waits in

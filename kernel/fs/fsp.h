@@ -177,4 +177,5 @@ Status FspResize(FspNode *node, uint64_t size);
 Status FspReadPipe(FsFile *file, void *buffer, size_t size, size_t *transferred);
 Status FspWritePipe(FsFile *file, const void *buffer, size_t size, size_t *transferred);
 void FspClosePipeEnd(FsFile *file);
+KDispatcherHeader *FspGetPipeDispatcher(FsFile *file); // signalled while the end is ready
 void FspDeletePipeEnd(FsFile *file);

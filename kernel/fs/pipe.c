@@ -1,9 +1,9 @@
 // pipe.c - byte pipes of 64 KiB between two ends.
 //
 // A ring under a spin lock; bytes are copied a piece at a time, so that the lock is never held for
-// long. Two manual-reset events say "there may be bytes" and "there may be room"; who finds neither
-// resets the event under the lock and waits. Closing an end sets both for good. The state lives
-// until both ends are gone.
+// long. Two manual-reset events, which programs can wait for as well, change under the lock and say
+// exactly how things are: Readable is set while there are bytes or no writer is left, Writable
+// while there is room or no reader is left. The state lives until both ends are gone.
 // SPDX-License-Identifier: MIT
 #include "fsp.h"
 
@@ -53,13 +53,20 @@ void FspClosePipeEnd(FsFile *file)
 {
     FspPipeState *pipe = file->Pipe.State;
     KIrql old = KeAcquireSpinLock(&pipe->Lock);
-    if (file->Pipe.WriteEnd)
+    if (file->Pipe.WriteEnd) {
         pipe->WriterGone = true;
-    else
+        KeSetEvent(&pipe->Readable);
+    } else {
         pipe->ReaderGone = true;
+        KeSetEvent(&pipe->Writable);
+    }
     KeReleaseSpinLock(&pipe->Lock, old);
-    KeSetEvent(&pipe->Readable);
-    KeSetEvent(&pipe->Writable);
+}
+
+KDispatcherHeader *FspGetPipeDispatcher(FsFile *file)
+{
+    FspPipeState *pipe = file->Pipe.State;
+    return file->Pipe.WriteEnd ? &pipe->Writable.Header : &pipe->Readable.Header;
 }
 
 void FspDeletePipeEnd(FsFile *file)
@@ -73,20 +80,35 @@ void FspDeletePipeEnd(FsFile *file)
         MmFreeHeap(pipe);
 }
 
-// Copies up to PIECE bytes out of or into the ring, as far as it goes without wrapping. Lock held.
-static size_t CopyPiece(FspPipeState *pipe, bool write, uint8_t *buffer, size_t size)
+// Copies up to PIECE bytes out of the ring, as far as they go without wrapping. Lock held.
+static size_t TakePiece(FspPipeState *pipe, uint8_t *buffer, size_t size)
 {
-    uint32_t at = (write ? pipe->Tail : pipe->Head) % PIPE_SIZE;
-    uint32_t used = pipe->Tail - pipe->Head;
-    size_t part = RTL_MIN(size, write ? PIPE_SIZE - used : used);
-    part = RTL_MIN(RTL_MIN(part, PIPE_SIZE - at), PIECE);
-    if (write) {
-        memcpy(pipe->Data + at, buffer, part);
-        pipe->Tail += (uint32_t)part;
-    } else {
-        memcpy(buffer, pipe->Data + at, part);
-        pipe->Head += (uint32_t)part;
-    }
+    uint32_t at = pipe->Head % PIPE_SIZE, used = pipe->Tail - pipe->Head;
+    size_t part = RTL_MIN(RTL_MIN(size, used), RTL_MIN(PIPE_SIZE - at, PIECE));
+    if (part == 0)
+        return 0;
+    memcpy(buffer, pipe->Data + at, part);
+    pipe->Head += (uint32_t)part;
+    if (used == PIPE_SIZE)
+        KeSetEvent(&pipe->Writable);
+    if (part == used && !pipe->WriterGone)
+        KeResetEvent(&pipe->Readable);
+    return part;
+}
+
+// The same into the ring.
+static size_t PutPiece(FspPipeState *pipe, const uint8_t *buffer, size_t size)
+{
+    uint32_t at = pipe->Tail % PIPE_SIZE, room = PIPE_SIZE - (pipe->Tail - pipe->Head);
+    size_t part = RTL_MIN(RTL_MIN(size, room), RTL_MIN(PIPE_SIZE - at, PIECE));
+    if (part == 0)
+        return 0;
+    memcpy(pipe->Data + at, buffer, part);
+    pipe->Tail += (uint32_t)part;
+    if (room == PIPE_SIZE)
+        KeSetEvent(&pipe->Readable);
+    if (part == room)
+        KeResetEvent(&pipe->Writable);
     return part;
 }
 
@@ -95,17 +117,13 @@ Status FspReadPipe(FsFile *file, void *buffer, size_t size, size_t *transferred)
     FspPipeState *pipe = file->Pipe.State;
     while (*transferred < size) {
         KIrql old = KeAcquireSpinLock(&pipe->Lock);
-        size_t part = CopyPiece(pipe, false, (uint8_t *)buffer + *transferred, size - *transferred);
-        bool over = !part && pipe->WriterGone;
-        if (!part && !over)
-            KeResetEvent(&pipe->Readable);
+        size_t part = TakePiece(pipe, (uint8_t *)buffer + *transferred, size - *transferred);
+        bool over = part == 0 && pipe->WriterGone;
         KeReleaseSpinLock(&pipe->Lock, old);
         *transferred += part;
-        if (part) {
-            KeSetEvent(&pipe->Writable);
+        if (part != 0)
             continue;
-        }
-        if (*transferred)
+        if (*transferred != 0)
             return StatusSuccess;
         if (over)
             return StatusEndOfFile;
@@ -120,21 +138,16 @@ Status FspWritePipe(FsFile *file, const void *buffer, size_t size, size_t *trans
 {
     FspPipeState *pipe = file->Pipe.State;
     while (*transferred < size) {
+        const uint8_t *rest = (const uint8_t *)buffer + *transferred;
         KIrql old = KeAcquireSpinLock(&pipe->Lock);
         bool broken = pipe->ReaderGone;
-        size_t part =
-            broken ? 0
-                   : CopyPiece(pipe, true, (uint8_t *)buffer + *transferred, size - *transferred);
-        if (!part && !broken)
-            KeResetEvent(&pipe->Writable);
+        size_t part = broken ? 0 : PutPiece(pipe, rest, size - *transferred);
         KeReleaseSpinLock(&pipe->Lock, old);
         *transferred += part;
         if (broken)
             return StatusPipeBroken;
-        if (part) {
-            KeSetEvent(&pipe->Readable);
+        if (part != 0)
             continue;
-        }
         Status status = KeWaitForObject(&pipe->Writable, UserWait, KE_INFINITE);
         if (status != StatusSuccess)
             return status;

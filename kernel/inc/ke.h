@@ -242,6 +242,13 @@ void KeSetPriority(KThread *thread, uint8_t priority);
 // next return to user mode (the `return to user` hook below).
 void KeRequestTermination(KThread *thread);
 bool KeIsTerminating(const KThread *thread);
+typedef struct KThreadTimes {
+    KThreadState State;
+    uint8_t Priority;              // as set
+    uint32_t Processor;            // where it runs or last ran
+    uint64_t KernelTime, UserTime; // nanoseconds
+} KThreadTimes;
+void KeQueryThread(KThread *thread, KThreadTimes *times);
 // Called with interrupts enabled at PassiveLevel before a thread that has been asked to end would
 // return to user mode.
 extern void (*KeTerminateHook)(void);

@@ -21,8 +21,9 @@ typedef struct PsCreateParameters { // all kernel memory
     size_t EnvironmentSize;
     void *StandardObjects[3]; // referenced objects to open in the new table, or nullptr
     uint32_t StandardAccess[3];
-    PsProcess *Parent; // may be nullptr
-    char *Missing;     // StatusImportNotFound: receives the import's name
+    PsProcess *Parent;   // may be nullptr
+    bool InheritHandles; // those of Parent that are marked so
+    char *Missing;       // StatusImportNotFound: receives the import's name
     size_t MissingSize;
 } PsCreateParameters;
 // Builds the process and starts its first thread. *process is referenced for the caller.
@@ -32,6 +33,9 @@ uint64_t PsGetThreadId(const PsThread *thread);
 Status PsGetThreadExitCode(const PsThread *thread,
                            uint32_t *exitCode); // StatusWouldBlock: still runs
 void PsSetThreadPriority(PsThread *thread, uint8_t priority);
+void PsQueryThread(PsThread *thread, ThreadInfo *info);
+// Tells a thread to end, or, for the caller's own, ends it. One that has ended stays as it is.
+void PsTerminateThread(PsThread *thread, uint32_t exitCode);
 // A buffer of PS_TRANSFER_SIZE bytes that belongs to the calling thread of a process, for the
 // system call in progress. nullptr: no memory.
 #define PS_TRANSFER_SIZE (32u * 1024u)
@@ -42,8 +46,14 @@ void PsExitThread(uint32_t exitCode) __attribute__((noreturn));
 
 PsProcess *PsGetCurrentProcess(void); // nullptr for kernel threads
 PsThread *PsGetCurrentThread(void);
+// Of the caller's own process, which keeps both alive.
 ObHandleTable *PsGetHandleTable(PsProcess *process);
 MmAddressSpace *PsGetAddressSpace(PsProcess *process);
+// Of any process; nullptr: it has ended. The table is referenced; the address space stays until
+// PsUnlockAddressSpace, which is called in any case (a mutex of rank LockRankProcess).
+ObHandleTable *PsReferenceHandleTable(PsProcess *process);
+MmAddressSpace *PsLockAddressSpace(PsProcess *process);
+void PsUnlockAddressSpace(PsProcess *process);
 uint32_t PsGetProcessId(const PsProcess *process);
 const char *
 PsGetProgramPath(const PsProcess *process); // absolute; constant while the process lives
@@ -55,6 +65,14 @@ uint32_t PsGetProcessCount(void);
 uint32_t PsGetThreadCount(void);
 // Calls visit with each process, referenced, until it returns false.
 void PsForEachProcess(bool (*visit)(PsProcess *process, void *context), void *context);
+// The same with each thread of a process that has not left it.
+void PsForEachThread(PsProcess *process, bool (*visit)(PsThread *thread, void *context),
+                     void *context);
+// By id, referenced; nullptr: there is none.
+PsProcess *PsFindProcess(uint32_t id);
+PsThread *PsFindThread(uint64_t id);
+// Counts a transfer of the current process: bytes read (or written) by one call.
+void PsCountTransfer(bool write, uint64_t bytes);
 // A per-process slot for the window system (its message queue); freed by the callback when the
 // process ends.
 void PsSetWindowData(PsProcess *process, void *data);

@@ -137,6 +137,22 @@ void KeRequestTermination(KThread *thread)
     KiUnlockDispatcher(old);
 }
 
+void KeQueryThread(KThread *thread, KThreadTimes *times)
+{
+    KIrql old = KiLockDispatcher();
+    uint64_t total = thread->RunTime;
+    if (thread->State == ThreadRunning)
+        total += KeQueryTime() - thread->RunStart;
+    *times = (KThreadTimes){
+        .State = thread->State,
+        .Priority = thread->BasePriority,
+        .Processor = thread->Processor,
+        .UserTime = RTL_MIN(thread->UserTime, total),
+    };
+    times->KernelTime = total - times->UserTime;
+    KiUnlockDispatcher(old);
+}
+
 bool KeIsTerminating(const KThread *thread)
 {
     return thread->Terminating;

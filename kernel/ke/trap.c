@@ -116,6 +116,8 @@ static void HandlePageFault(KTrapFrame *frame)
 {
     uint64_t address = HalReadCr2();
     KiGetPrcb()->Counters.PageFaults++;
+    if (address < USER_HALF_END && HalGetCurrentThread() != nullptr)
+        HalGetCurrentThread()->PageFaults++;
     if (ResolvePageFault(frame, address))
         return;
     if (HalTrapFromUser(frame)) {

@@ -8,6 +8,9 @@
 // used and are not on it. Opening, closing and looking up are thus O(1), but for one leaf in 256
 // opens.
 //
+// A child process inherits entries under their own index and generation, so a handle's number can
+// be told to it beforehand.
+//
 // Locking: the table's spin lock guards everything in it. A look-up takes its reference under the
 // lock, so a handle closed meanwhile cannot take the object away. Objects are never deleted under
 // the lock, and closing a whole table walks it entry by entry with the lock free in between.
@@ -24,20 +27,22 @@
 typedef struct Entry {
     void *Body;          // nullptr: free
     uint32_t Access;     // free: index of the next free entry
-    uint32_t Generation; // of the handle that names the entry now or will next
+    uint16_t Generation; // of the handle that names the entry now or will next
+    uint16_t Flags;
 } Entry;
 static_assert(PAGE_SIZE % sizeof(Entry) == 0, "a leaf is a page");
 
 struct ObHandleTable {
     KSpinLock Lock;
-    uint32_t Count;            // L (guarded by Lock): open handles
-    uint32_t Used;             // L: entries ever used
-    uint32_t FirstFree;        // L
-    bool Closing;              // L: no more handles
-    Entry *Leaves[LEAF_COUNT]; // L
+    volatile uint32_t References; // atomic
+    uint32_t Count;               // L (guarded by Lock): open handles
+    uint32_t Used;                // L: entries ever used
+    uint32_t FirstFree;           // L
+    bool Closing;                 // L: no more handles
+    Entry *Leaves[LEAF_COUNT];    // L
 };
 
-static volatile uint64_t TotalHandles; // atomic
+volatile uint64_t ObiTotalHandles;
 
 Status ObCreateHandleTable(ObHandleTable **table)
 {
@@ -46,8 +51,24 @@ Status ObCreateHandleTable(ObHandleTable **table)
         return StatusNoMemory;
     KeInitializeSpinLock(&new->Lock, LockRankHandle, "handle table");
     new->FirstFree = NO_ENTRY;
+    new->References = 1;
     *table = new;
     return StatusSuccess;
+}
+
+void ObReferenceHandleTable(ObHandleTable *table)
+{
+    __atomic_add_fetch(&table->References, 1, __ATOMIC_RELAXED);
+}
+
+void ObDereferenceHandleTable(ObHandleTable *table)
+{
+    if (__atomic_sub_fetch(&table->References, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    KE_ASSERT(table->Count == 0);
+    for (size_t i = 0; i < LEAF_COUNT; i++)
+        MmFreeHeap(table->Leaves[i]);
+    MmFreeHeap(table);
 }
 
 static Entry *EntryAt(const ObHandleTable *table, uint32_t index)
@@ -91,38 +112,53 @@ static void FreeEntry(ObHandleTable *table, uint32_t index)
 {
     Entry *entry = EntryAt(table, index);
     entry->Body = nullptr;
-    entry->Generation = entry->Generation == GENERATION_LAST ? 1 : entry->Generation + 1;
+    entry->Generation =
+        entry->Generation == GENERATION_LAST ? 1 : (uint16_t)(entry->Generation + 1);
     entry->Access = table->FirstFree;
     table->FirstFree = index;
     table->Count--;
 }
 
+// Makes a free entry name the object. Its table is locked, or known to nobody else.
+static void FillEntry(ObHandleTable *table, Entry *entry, void *body, uint32_t access,
+                      uint32_t flags)
+{
+    ObReference(body);
+    __atomic_add_fetch(&ObiGetHeader(body)->Handles, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&ObiTotalHandles, 1, __ATOMIC_RELAXED);
+    entry->Body = body;
+    entry->Access = access;
+    entry->Flags = (uint16_t)flags;
+    table->Count++;
+}
+
 Status ObOpenHandle(ObHandleTable *table, void *body, uint32_t access, Handle *handle)
 {
-    ObHeader *header = ObiGetHeader(body);
+    return ObOpenHandleWithFlags(table, body, access, 0, handle);
+}
+
+Status ObOpenHandleWithFlags(ObHandleTable *table, void *body, uint32_t access, uint32_t flags,
+                             Handle *handle)
+{
     KIrql old = KeAcquireSpinLock(&table->Lock);
     uint32_t index;
     Status status = table->Closing ? StatusTerminating : TakeEntry(table, &index);
     if (status == StatusSuccess) {
         Entry *entry = EntryAt(table, index);
-        ObReference(body);
-        __atomic_add_fetch(&header->Handles, 1, __ATOMIC_RELAXED);
-        entry->Body = body;
-        entry->Access = access;
-        table->Count++;
-        *handle = entry->Generation << 16 | index;
-        __atomic_add_fetch(&TotalHandles, 1, __ATOMIC_RELAXED);
+        FillEntry(table, entry, body, access, flags);
+        *handle = (uint32_t)entry->Generation << 16 | index;
     }
     KeReleaseSpinLock(&table->Lock, old);
     return status;
 }
 
-// The entry is free already: tells the type and drops the handle's reference.
-static void ReleaseClosedBody(void *body)
+void ObiReleaseHandle(void *body)
 {
     ObHeader *header = ObiGetHeader(body);
-    uint32_t left = __atomic_sub_fetch(&header->Handles, 1, __ATOMIC_ACQ_REL);
-    __atomic_sub_fetch(&TotalHandles, 1, __ATOMIC_RELAXED);
+    uint32_t left = __atomic_sub_fetch(&header->Handles, 1, __ATOMIC_SEQ_CST);
+    __atomic_sub_fetch(&ObiTotalHandles, 1, __ATOMIC_RELAXED);
+    if (left == 0 && __atomic_load_n(&header->Named, __ATOMIC_SEQ_CST))
+        ObiForgetName(header);
     if (header->Type->CloseHandle != nullptr)
         header->Type->CloseHandle(body, left);
     ObDereference(body);
@@ -140,7 +176,7 @@ Status ObCloseHandle(ObHandleTable *table, Handle handle)
     KeReleaseSpinLock(&table->Lock, old);
     if (body == nullptr)
         return StatusInvalidHandle;
-    ReleaseClosedBody(body);
+    ObiReleaseHandle(body);
     return StatusSuccess;
 }
 
@@ -154,7 +190,7 @@ void ObCloseAllHandles(ObHandleTable *table)
             continue;
         FreeEntry(table, index);
         KeReleaseSpinLock(&table->Lock, old);
-        ReleaseClosedBody(body);
+        ObiReleaseHandle(body);
         old = KeAcquireSpinLock(&table->Lock);
     }
     KeReleaseSpinLock(&table->Lock, old);
@@ -163,10 +199,55 @@ void ObCloseAllHandles(ObHandleTable *table)
 void ObDestroyHandleTable(ObHandleTable *table)
 {
     ObCloseAllHandles(table);
-    for (size_t i = 0; i < LEAF_COUNT; i++)
-        MmFreeHeap(table->Leaves[i]);
-    MmFreeHeap(table);
+    ObDereferenceHandleTable(table);
 }
+
+// ---- inheritance
+
+// Copies what is inherited of one leaf; returns whether there was any. *more: the table goes on
+// behind it.
+static bool InheritLeaf(ObHandleTable *from, ObHandleTable *to, size_t leaf, bool *more)
+{
+    Entry *target = to->Leaves[leaf];
+    uint32_t before = to->Count;
+    KIrql old = KeAcquireSpinLock(&from->Lock);
+    uint32_t first = (uint32_t)(leaf * LEAF_ENTRIES);
+    uint32_t used = from->Used > first ? from->Used - first : 0;
+    for (uint32_t i = 0; i < used && i < LEAF_ENTRIES; i++) {
+        const Entry *entry = &from->Leaves[leaf][i];
+        if (entry->Body == nullptr || (entry->Flags & HandleInherit) == 0)
+            continue;
+        FillEntry(to, &target[i], entry->Body, entry->Access, entry->Flags);
+        target[i].Generation = entry->Generation;
+    }
+    KeReleaseSpinLock(&from->Lock, old);
+    *more = used > LEAF_ENTRIES;
+    return to->Count != before;
+}
+
+Status ObInheritHandles(ObHandleTable *from, ObHandleTable *to)
+{
+    KE_ASSERT(to->Used == 0);
+    bool more = true;
+    for (size_t leaf = 0; more && leaf < LEAF_COUNT; leaf++) {
+        to->Leaves[leaf] = MmAllocateHeap(LEAF_ENTRIES * sizeof(Entry), TABLE_TAG);
+        if (to->Leaves[leaf] == nullptr)
+            return StatusNoMemory;
+        if (InheritLeaf(from, to, leaf, &more))
+            to->Used = (uint32_t)((leaf + 1) * LEAF_ENTRIES);
+    }
+    for (uint32_t index = to->Used; index-- > 0;) {
+        Entry *entry = EntryAt(to, index);
+        if (entry->Body != nullptr)
+            continue;
+        entry->Generation = 1;
+        entry->Access = to->FirstFree;
+        to->FirstFree = index;
+    }
+    return StatusSuccess;
+}
+
+// ---- look-up
 
 Status ObQueryHandle(ObHandleTable *table, Handle handle, void **body, uint32_t *access)
 {
@@ -204,16 +285,35 @@ Status ObReferenceByHandle(ObHandleTable *table, Handle handle, ObType *type, ui
     return status;
 }
 
-Status ObDuplicateHandle(ObHandleTable *from, Handle handle, ObHandleTable *to, Handle *duplicate)
+Status ObGetHandleInfo(ObHandleTable *table, Handle handle, HandleInfo *info)
 {
-    void *body;
-    uint32_t access;
-    Status status = ObQueryHandle(from, handle, &body, &access);
-    if (status != StatusSuccess)
-        return status;
-    status = ObOpenHandle(to, body, access, duplicate);
+    void *body = nullptr;
+    KIrql old = KeAcquireSpinLock(&table->Lock);
+    const Entry *entry = FindEntry(table, handle);
+    if (entry != nullptr) {
+        body = entry->Body;
+        ObReference(body);
+        *info = (HandleInfo){.Access = entry->Access, .Flags = entry->Flags};
+    }
+    KeReleaseSpinLock(&table->Lock, old);
+    if (body == nullptr)
+        return StatusInvalidHandle;
+    ObHeader *header = ObiGetHeader(body);
+    info->Kind = header->Type->Kind;
+    info->HandleCount = __atomic_load_n(&header->Handles, __ATOMIC_RELAXED);
+    ObiGetName(header, info->Name, sizeof(info->Name));
     ObDereference(body);
-    return status;
+    return StatusSuccess;
+}
+
+Status ObSetHandleFlags(ObHandleTable *table, Handle handle, uint32_t flags)
+{
+    KIrql old = KeAcquireSpinLock(&table->Lock);
+    Entry *entry = FindEntry(table, handle);
+    if (entry != nullptr)
+        entry->Flags = (uint16_t)flags;
+    KeReleaseSpinLock(&table->Lock, old);
+    return entry != nullptr ? StatusSuccess : StatusInvalidHandle;
 }
 
 uint32_t ObGetHandleCount(const ObHandleTable *table)
@@ -223,5 +323,5 @@ uint32_t ObGetHandleCount(const ObHandleTable *table)
 
 uint64_t ObGetTotalHandleCount(void)
 {
-    return __atomic_load_n(&TotalHandles, __ATOMIC_RELAXED);
+    return __atomic_load_n(&ObiTotalHandles, __ATOMIC_RELAXED);
 }

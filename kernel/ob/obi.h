@@ -14,11 +14,23 @@ typedef struct ObHeader {
     uint32_t Magic;
     volatile uint32_t References;
     volatile uint32_t Handles;
-    uint32_t Reserved;
+    volatile uint32_t Named; // Name is valid; changes under the name lock
     ObType *Type;
-    struct ObHeader *NextDeferred;
+    union {
+        struct ObName *Name;
+        struct ObHeader *NextDeferred; // once the last reference is gone
+    };
 } ObHeader;
 static_assert(sizeof(ObHeader) % 16 == 0, "bodies keep the heap's alignment");
 
 // The header of a living object.
 ObHeader *ObiGetHeader(const void *body);
+
+// ---- handle.c
+// Gives back what counts as an open handle: tells the type, and drops its reference.
+void ObiReleaseHandle(void *body);
+extern volatile uint64_t ObiTotalHandles; // atomic
+
+// ---- name.c
+void ObiForgetName(ObHeader *header); // if no handle is left by now
+void ObiGetName(ObHeader *header, char *name, size_t size);

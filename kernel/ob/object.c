@@ -101,6 +101,7 @@ ObType *ObGetType(const void *body)
 void *ObGetDispatcher(void *body)
 {
     const ObType *type = ObiGetHeader(body)->Type;
-    return type->DispatcherOffset == OB_NOT_WAITABLE ? nullptr
-                                                     : (char *)body + type->DispatcherOffset;
+    if (type->DispatcherOffset != OB_NOT_WAITABLE)
+        return (char *)body + type->DispatcherOffset;
+    return type->FindDispatcher != nullptr ? type->FindDispatcher(body) : nullptr;
 }

@@ -27,6 +27,7 @@ static void DeleteProcess(void *body);
 
 ObType PsProcessType = {
     .Name = "process",
+    .Kind = ObjectProcess,
     .Tag = MM_TAG('P', 's', 'P', 'r'),
     .DispatcherOffset = offsetof(PsProcess, Process.Header),
     .Delete = DeleteProcess,
@@ -146,7 +147,11 @@ static Status PrepareFirstThread(PsProcess *process, const PsCreateParameters *p
                                  PsThread **thread)
 {
     Handle standard[3];
-    Status status = OpenStandardHandles(process, parameters, standard);
+    Status status = StatusSuccess;
+    if (parameters->InheritHandles) // by a thread of Parent
+        status = ObInheritHandles(parameters->Parent->Handles, process->Handles);
+    if (status == StatusSuccess)
+        status = OpenStandardHandles(process, parameters, standard);
     if (status == StatusSuccess)
         status = PsiBuildProcessBlock(process, parameters, standard);
     if (status != StatusSuccess)
@@ -294,6 +299,27 @@ MmAddressSpace *PsGetAddressSpace(PsProcess *process)
     return process->Space;
 }
 
+ObHandleTable *PsReferenceHandleTable(PsProcess *process)
+{
+    KeAcquireMutex(&process->Structure);
+    ObHandleTable *table = process->Handles;
+    if (table != nullptr)
+        ObReferenceHandleTable(table);
+    KeReleaseMutex(&process->Structure);
+    return table;
+}
+
+MmAddressSpace *PsLockAddressSpace(PsProcess *process)
+{
+    KeAcquireMutex(&process->Structure);
+    return process->Space;
+}
+
+void PsUnlockAddressSpace(PsProcess *process)
+{
+    KeReleaseMutex(&process->Structure);
+}
+
 uint32_t PsGetProcessId(const PsProcess *process)
 {
     return process->Id;
@@ -320,15 +346,25 @@ void PsQueryProcess(PsProcess *process, ProcessInfo *info)
     KIrql old = KeAcquireSpinLock(&process->Lock);
     info->ThreadCount = process->ActiveThreads;
     info->ExitCode = info->Exited ? process->ExitCode : 0;
+    PsCounters counters = process->Ended;
+    RTL_FOR_EACH (entry, &process->Threads)
+        PsiCountThread(RTL_CONTAINER_OF(entry, PsThread, Link), &counters);
     KeReleaseSpinLock(&process->Lock, old);
+    info->SystemCalls = counters.SystemCalls;
+    info->PageFaults = counters.PageFaults;
+    info->ContextSwitches = counters.ContextSwitches;
+    info->ReadCount = process->ReadCount;
+    info->WriteCount = process->WriteCount;
+    info->ReadBytes = process->ReadBytes;
+    info->WriteBytes = process->WriteBytes;
     KeAcquireMutex(&process->Structure);
     if (process->Handles != nullptr)
         info->HandleCount = ObGetHandleCount(process->Handles);
     if (process->Space != nullptr) {
-        MmSpaceCounters counters;
-        MmQuerySpace(process->Space, &counters);
-        info->CommittedMemory = counters.CommittedBytes;
-        info->ResidentMemory = counters.ResidentBytes;
+        MmSpaceCounters space;
+        MmQuerySpace(process->Space, &space);
+        info->CommittedMemory = space.CommittedBytes;
+        info->ResidentMemory = space.ResidentBytes;
     }
     KeReleaseMutex(&process->Structure);
 }
@@ -379,6 +415,22 @@ void PsForEachProcess(bool (*visit)(PsProcess *process, void *context), void *co
         if (!more)
             return;
     }
+}
+
+PsProcess *PsFindProcess(uint32_t id)
+{
+    PsProcess *found = id == 0 ? nullptr : NextProcess(id - 1);
+    if (found == nullptr || found->Id == id)
+        return found;
+    ObDereference(found);
+    return nullptr;
+}
+
+void PsCountTransfer(bool write, uint64_t bytes)
+{
+    PsProcess *process = PsGetCurrentProcess();
+    __atomic_fetch_add(write ? &process->WriteCount : &process->ReadCount, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(write ? &process->WriteBytes : &process->ReadBytes, bytes, __ATOMIC_RELAXED);
 }
 
 void PsSetWindowData(PsProcess *process, void *data)

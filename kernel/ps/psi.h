@@ -22,6 +22,11 @@ enum PsExceptionCode {
     ExceptionSingleStep = 0x80000004,
 };
 
+// What each thread counts and its process adds up.
+typedef struct PsCounters {
+    uint64_t SystemCalls, PageFaults, ContextSwitches;
+} PsCounters;
+
 // Legend: [c] constant once started, [l] Lock, [g] the list lock of process.c, [s] Structure,
 // [o] only threads of the process and, once those are gone, whoever clears up.
 struct PsProcess {
@@ -38,9 +43,11 @@ struct PsProcess {
     bool Ending;            // [l] no more threads; those there are have been told to end
     volatile bool Exited;   // everything is given back
     uint32_t ExitCode;      // [l] valid once Ending
-    void *WindowData;       // [o]
-    char CurrentDirectory[MaximumPath]; // [l]
-    ListEntry Modules;                  // [l] to read, [s] and [l] to change: LdrModule.Link
+    PsCounters Ended;       // [l] of threads that have left
+    volatile uint64_t ReadCount, WriteCount, ReadBytes, WriteBytes; // atomic
+    void *WindowData;                                               // [o]
+    char CurrentDirectory[MaximumPath];                             // [l]
+    ListEntry Modules; // [l] to read, [s] and [l] to change: LdrModule.Link
 
     KMutex Structure;             // the address space and the handle table exist while it is held
     MmAddressSpace *Space;        // [s] nullptr once gone
@@ -53,7 +60,8 @@ struct PsThread {
     KThread Thread;       // first: Cleanup finds the rest by it
     PsProcess *Process;   // [c] referenced; nullptr: a kernel thread
     uint64_t Id;          // [c]
-    ListEntry Link;       // [process lock]
+    ListEntry Link;       // [process lock] self-linked once it has left
+    uint32_t EndCode;     // [process lock] exit code of a thread that is told to end by itself
     void *KernelStack;    // [c]
     void *FpuBlock;       // [c] heap block that holds the FPU area
     void *TransferBuffer; // [thread only]
@@ -77,6 +85,7 @@ Status PsiCreateUserThread(PsProcess *process, const AbiCreateThread *parameters
 Status PsiStartThread(PsThread *thread);
 // Gives back what a thread that was never started has in the address space.
 void PsiDiscardThread(PsThread *thread);
+void PsiCountThread(const PsThread *thread, PsCounters *counters); // adds its own
 void PsiInitializeThreads(void);
 
 // ---- process.c

@@ -24,6 +24,7 @@ static void DeleteThread(void *body);
 
 ObType PsThreadType = {
     .Name = "thread",
+    .Kind = ObjectThread,
     .Tag = MM_TAG('P', 's', 'T', 'h'),
     .DispatcherOffset = offsetof(PsThread, Thread.Header),
     .Delete = DeleteThread,
@@ -263,6 +264,7 @@ void PsExitThread(uint32_t exitCode)
         PsiDiscardThread(thread);
     KIrql old = KeAcquireSpinLock(&process->Lock);
     RtlRemoveEntry(&thread->Link);
+    PsiCountThread(thread, &process->Ended);
     bool last = --process->ActiveThreads == 0;
     if (last && !process->Ending) {
         process->Ending = true;
@@ -274,10 +276,28 @@ void PsExitThread(uint32_t exitCode)
     KeExitThread(exitCode);
 }
 
-// A thread that was told to end would return to user mode. Only the end of its process tells it so.
+void PsTerminateThread(PsThread *thread, uint32_t exitCode)
+{
+    PsProcess *process = thread->Process;
+    KIrql old = KeAcquireSpinLock(&process->Lock);
+    if (!RtlIsListEmpty(&thread->Link) && !KeIsTerminating(&thread->Thread)) {
+        thread->EndCode = exitCode;
+        KeRequestTermination(&thread->Thread);
+    }
+    KeReleaseSpinLock(&process->Lock, old);
+    if (thread == PsGetCurrentThread())
+        KeTerminateHook();
+}
+
+// A thread that was told to end, alone or with its process, would return to user mode.
 static void LeaveOnRequest(void)
 {
-    PsExitThread(PsGetCurrentProcess()->ExitCode);
+    PsThread *thread = PsGetCurrentThread();
+    PsProcess *process = thread->Process;
+    KIrql old = KeAcquireSpinLock(&process->Lock);
+    uint32_t exitCode = process->Ending ? process->ExitCode : thread->EndCode;
+    KeReleaseSpinLock(&process->Lock, old);
+    PsExitThread(exitCode);
 }
 
 void PsiInitializeThreads(void)
@@ -311,6 +331,86 @@ Status PsGetThreadExitCode(const PsThread *thread, uint32_t *exitCode)
 void PsSetThreadPriority(PsThread *thread, uint8_t priority)
 {
     KeSetPriority(&thread->Thread, priority);
+}
+
+void PsiCountThread(const PsThread *thread, PsCounters *counters)
+{
+    counters->SystemCalls += thread->Thread.SystemCalls;
+    counters->PageFaults += thread->Thread.PageFaults;
+    counters->ContextSwitches += thread->Thread.Switches;
+}
+
+void PsQueryThread(PsThread *thread, ThreadInfo *info)
+{
+    KThreadTimes times;
+    KeQueryThread(&thread->Thread, &times);
+    *info = (ThreadInfo){
+        .ThreadId = (uint32_t)thread->Id,
+        .ProcessId = thread->Process != nullptr ? thread->Process->Id : 0,
+        .State = times.State == ThreadTerminated ? ThreadHasEnded
+                 : times.State == ThreadWaiting  ? ThreadIsWaiting
+                 : times.State == ThreadRunning  ? ThreadIsRunning
+                                                 : ThreadIsReady,
+        .Priority = times.Priority,
+        .Processor = times.Processor,
+        .ExitCode = times.State == ThreadTerminated ? thread->Thread.ExitCode : 0,
+        .KernelTime = times.KernelTime,
+        .UserTime = times.UserTime,
+        .SystemCalls = thread->Thread.SystemCalls,
+        .ContextSwitches = thread->Thread.Switches,
+    };
+}
+
+// The thread of the process with the lowest id above `id`, referenced, or nullptr.
+static PsThread *NextThread(PsProcess *process, uint64_t id)
+{
+    PsThread *found = nullptr;
+    KIrql old = KeAcquireSpinLock(&process->Lock);
+    RTL_FOR_EACH (entry, &process->Threads) {
+        PsThread *thread = RTL_CONTAINER_OF(entry, PsThread, Link);
+        if (thread->Id > id && (found == nullptr || thread->Id < found->Id))
+            found = thread;
+    }
+    if (found != nullptr)
+        ObReference(found);
+    KeReleaseSpinLock(&process->Lock, old);
+    return found;
+}
+
+void PsForEachThread(PsProcess *process, bool (*visit)(PsThread *thread, void *context),
+                     void *context)
+{
+    uint64_t id = 0;
+    for (PsThread *thread; (thread = NextThread(process, id)) != nullptr;) {
+        id = thread->Id;
+        bool more = visit(thread, context);
+        ObDereference(thread);
+        if (!more)
+            return;
+    }
+}
+
+typedef struct ThreadSearch {
+    uint64_t Id;
+    PsThread *Found;
+} ThreadSearch;
+
+static bool SearchProcess(PsProcess *process, void *context)
+{
+    ThreadSearch *search = context;
+    PsThread *thread = search->Id == 0 ? nullptr : NextThread(process, search->Id - 1);
+    if (thread == nullptr || thread->Id == search->Id)
+        search->Found = thread;
+    else
+        ObDereference(thread);
+    return search->Found == nullptr;
+}
+
+PsThread *PsFindThread(uint64_t id)
+{
+    ThreadSearch search = {.Id = id};
+    PsForEachProcess(SearchProcess, &search);
+    return search.Found;
 }
 
 void *PsGetTransferBuffer(void)

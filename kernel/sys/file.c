@@ -136,6 +136,8 @@ Status SysReadFile(Handle handle, UserPointer buffer, uint64_t size, UserPointer
     status = FsIsDiskFile(transfer.File) ? RunDirect(&transfer, FsReadToUser, transferred)
                                          : Run(&transfer, ReadPieces, transferred);
     ObDereference(transfer.File);
+    if (transfer.Done != 0)
+        PsCountTransfer(false, transfer.Done);
     return status;
 }
 
@@ -148,6 +150,8 @@ Status SysWriteFile(Handle handle, UserPointer buffer, uint64_t size, UserPointe
     status = FsIsDiskFile(transfer.File) ? RunDirect(&transfer, FsWriteFromUser, transferred)
                                          : Run(&transfer, WritePieces, transferred);
     ObDereference(transfer.File);
+    if (transfer.Done != 0)
+        PsCountTransfer(true, transfer.Done);
     return status;
 }
 

@@ -1,4 +1,4 @@
-// process.c - system calls about processes, threads and the handles they have.
+// process.c - system calls about processes.
 // SPDX-License-Identifier: MIT
 #include "sysi.h"
 #include "win.h"
@@ -6,17 +6,45 @@
 #define COMMAND_LINE_MAXIMUM 32767u
 #define ENVIRONMENT_MAXIMUM  65536u
 
+static void Describe(PsProcess *process, ProcessInfo *info)
+{
+    PsQueryProcess(process, info);
+    info->WindowCount = info->Exited ? 0 : WinGetWindowCount(process);
+}
+
 Status SysGetProcessInfo(Handle handle, UserPointer result)
 {
     PsProcess *process;
-    Status status = SysiReferenceProcess(handle, ObAccessQuery, &process);
+    Status status = SysiReferenceProcess(handle, AccessQuery, &process);
     if (status != StatusSuccess)
         return status;
     ProcessInfo info;
-    PsQueryProcess(process, &info);
-    info.WindowCount = info.Exited ? 0 : WinGetWindowCount(process);
+    Describe(process, &info);
     ObDereference(process);
     return MmCopyToUser(result, &info, sizeof(info));
+}
+
+// ---- the list of processes
+
+static bool ListProcess(PsProcess *process, void *context)
+{
+    SysList *list = context;
+    ProcessInfo info;
+    Describe(process, &info);
+    return SysiListItem(list, &info, sizeof(info));
+}
+
+Status SysListProcesses(UserPointer items, uint64_t capacity, UserPointer count)
+{
+    SysList list = {.Items = items, .Capacity = capacity};
+    PsForEachProcess(ListProcess, &list);
+    return SysiEndList(&list, count);
+}
+
+Status SysOpenProcess(uint32_t id, uint32_t access, UserPointer result)
+{
+    PsProcess *process = PsFindProcess(id);
+    return process == nullptr ? StatusNotFound : SysiReturnHandle(process, access, result);
 }
 
 // ---- CreateProcess
@@ -99,7 +127,8 @@ static Status DecodeStandardHandles(Creation *creation)
 static Status DecodeCreation(Creation *creation, UserPointer parameters)
 {
     Status status = MmCopyFromUser(&creation->Parameters, parameters, sizeof(creation->Parameters));
-    if (status == StatusSuccess && creation->Parameters.Flags != 0)
+    if (status == StatusSuccess &&
+        (creation->Parameters.Flags & ~(uint32_t)ProcessInheritHandles) != 0)
         status = StatusInvalidParameter;
     if (status == StatusSuccess)
         status = DecodeStrings(creation);
@@ -111,6 +140,7 @@ static Status DecodeCreation(Creation *creation, UserPointer parameters)
     creation->Start.CurrentDirectory = creation->Directory;
     creation->Start.Environment = creation->Environment;
     creation->Start.Parent = PsGetCurrentProcess();
+    creation->Start.InheritHandles = creation->Parameters.Flags & ProcessInheritHandles;
     return status;
 }
 
@@ -131,13 +161,13 @@ Status SysCreateProcess(UserPointer parameters, UserPointer result)
     MmFreeHeap(creation->CommandLine);
     MmFreeHeap(creation->Environment);
     MmFreeHeap(creation);
-    return status == StatusSuccess ? SysiReturnHandle(process, OB_ACCESS_ALL, result) : status;
+    return status == StatusSuccess ? SysiReturnHandle(process, AccessAll, result) : status;
 }
 
 Status SysTerminateProcess(Handle handle, uint32_t exitCode)
 {
     PsProcess *process;
-    Status status = SysiReferenceProcess(handle, ObAccessModify, &process);
+    Status status = SysiReferenceProcess(handle, AccessTerminate, &process);
     if (status != StatusSuccess)
         return status;
     bool own = process == PsGetCurrentProcess();
@@ -146,77 +176,4 @@ Status SysTerminateProcess(Handle handle, uint32_t exitCode)
     PsTerminateProcess(process, exitCode);
     ObDereference(process);
     return StatusSuccess;
-}
-
-// ---- threads
-
-Status SysCreateThread(UserPointer parameters, UserPointer result)
-{
-    AbiCreateThread copy;
-    Status status = MmCopyFromUser(&copy, parameters, sizeof(copy));
-    if (status == StatusSuccess)
-        status = SysiProbeHandle(result);
-    if (status != StatusSuccess)
-        return status;
-    PsThread *thread;
-    status = PsCreateThread(PsGetCurrentProcess(), &copy, &thread);
-    return status == StatusSuccess ? SysiReturnHandle(thread, OB_ACCESS_ALL, result) : status;
-}
-
-Status SysExitThread(uint32_t exitCode)
-{
-    PsExitThread(exitCode);
-}
-
-Status SysGetThreadExitCode(Handle handle, UserPointer result)
-{
-    PsThread *thread;
-    Status status = SysiReferenceThread(handle, ObAccessQuery, &thread);
-    if (status != StatusSuccess)
-        return status;
-    uint32_t exitCode;
-    status = PsGetThreadExitCode(thread, &exitCode);
-    ObDereference(thread);
-    return status == StatusSuccess ? MmCopyToUser(result, &exitCode, sizeof(exitCode)) : status;
-}
-
-Status SysSetThreadPriority(Handle handle, uint32_t priority)
-{
-    if (priority < KePriorityUserLow || priority > KePriorityUserHigh)
-        return StatusInvalidParameter;
-    PsThread *thread;
-    Status status = SysiReferenceThread(handle, ObAccessModify, &thread);
-    if (status != StatusSuccess)
-        return status;
-    PsSetThreadPriority(thread, (uint8_t)priority);
-    ObDereference(thread);
-    return StatusSuccess;
-}
-
-Status SysSleep(uint32_t milliseconds)
-{
-    return KeDelay(UserWait, SysiTimeout(milliseconds));
-}
-
-// ---- handles
-
-Status SysCloseHandle(Handle handle)
-{
-    return ObCloseHandle(SysiHandles(), handle);
-}
-
-// A handle to the object with the same rights; pseudo handles become real ones.
-Status SysDuplicateHandle(Handle handle, UserPointer result)
-{
-    void *body;
-    uint32_t access = OB_ACCESS_ALL;
-    Status status = StatusSuccess;
-    if (handle == CurrentProcess || handle == CurrentThread) {
-        body =
-            handle == CurrentProcess ? (void *)PsGetCurrentProcess() : (void *)PsGetCurrentThread();
-        ObReference(body);
-    } else {
-        status = ObQueryHandle(SysiHandles(), handle, &body, &access);
-    }
-    return status == StatusSuccess ? SysiReturnHandle(body, access, result) : status;
 }

@@ -23,6 +23,7 @@ static Status StartFromFile(const SysStart *start, const SysImageFile *program, 
         .Environment = start->Environment,
         .EnvironmentSize = start->EnvironmentSize,
         .Parent = start->Parent,
+        .InheritHandles = start->InheritHandles,
     };
     for (size_t i = 0; i < 3; i++) {
         parameters.StandardObjects[i] = start->StandardObjects[i];

@@ -1,12 +1,43 @@
-// sync.c - system calls about events and waiting.
+// sync.c - system calls about events, semaphores, mutexes, timers, and waiting.
 // SPDX-License-Identifier: MIT
 #include "sysi.h"
 
+static void DeleteMutex(void *body);
+static void DeleteTimer(void *body);
+
 static ObType EventType = {
     .Name = "event",
+    .Kind = ObjectEvent,
     .Tag = MM_TAG('S', 'y', 'E', 'v'),
     .DispatcherOffset = offsetof(KEvent, Header),
 };
+static ObType SemaphoreType = {
+    .Name = "semaphore",
+    .Kind = ObjectSemaphore,
+    .Tag = MM_TAG('S', 'y', 'S', 'e'),
+    .DispatcherOffset = offsetof(KSemaphore, Header),
+};
+static ObType MutexType = {
+    .Name = "mutex",
+    .Kind = ObjectMutex,
+    .Tag = MM_TAG('S', 'y', 'M', 'u'),
+    .DispatcherOffset = offsetof(KMutant, Header),
+    .Delete = DeleteMutex,
+};
+static ObType TimerType = {
+    .Name = "timer",
+    .Kind = ObjectTimer,
+    .Tag = MM_TAG('S', 'y', 'T', 'i'),
+    .DispatcherOffset = offsetof(KTimer, Header),
+    .Delete = DeleteTimer,
+};
+
+static Status ReferenceForChange(Handle handle, ObType *type, void **body)
+{
+    return ObReferenceByHandle(SysiHandles(), handle, type, AccessModify, body);
+}
+
+// ---- events
 
 Status SysCreateEvent(uint32_t manualReset, uint32_t initiallySet, UserPointer result)
 {
@@ -15,13 +46,13 @@ Status SysCreateEvent(uint32_t manualReset, uint32_t initiallySet, UserPointer r
     if (status != StatusSuccess)
         return status;
     KeInitializeEvent(event, manualReset != 0, initiallySet != 0);
-    return SysiReturnHandle(event, OB_ACCESS_ALL, result);
+    return SysiReturnHandle(event, AccessAll, result);
 }
 
 static Status ChangeEvent(Handle handle, void (*change)(KEvent *event))
 {
     void *event;
-    Status status = ObReferenceByHandle(SysiHandles(), handle, &EventType, ObAccessModify, &event);
+    Status status = ReferenceForChange(handle, &EventType, &event);
     if (status != StatusSuccess)
         return status;
     change(event);
@@ -39,21 +70,122 @@ Status SysResetEvent(Handle handle)
     return ChangeEvent(handle, KeResetEvent);
 }
 
+// ---- semaphores
+
+Status SysCreateSemaphore(uint32_t count, uint32_t maximum, UserPointer result)
+{
+    if (maximum == 0 || maximum > INT32_MAX || count > maximum)
+        return StatusInvalidParameter;
+    void *semaphore;
+    Status status = ObCreateObject(&SemaphoreType, sizeof(KSemaphore), &semaphore);
+    if (status != StatusSuccess)
+        return status;
+    KeInitializeSemaphore(semaphore, (int32_t)count, (int32_t)maximum);
+    return SysiReturnHandle(semaphore, AccessAll, result);
+}
+
+Status SysReleaseSemaphore(Handle handle, uint32_t count, UserPointer result)
+{
+    if (count == 0 || count > INT32_MAX)
+        return StatusInvalidParameter;
+    if (result != 0 && MmCheckUserRange(result, sizeof(int32_t)) != StatusSuccess)
+        return StatusInvalidAddress;
+    void *semaphore;
+    Status status = ReferenceForChange(handle, &SemaphoreType, &semaphore);
+    if (status != StatusSuccess)
+        return status;
+    int32_t previous;
+    status = KeReleaseSemaphore(semaphore, (int32_t)count, &previous);
+    ObDereference(semaphore);
+    if (status != StatusSuccess || result == 0)
+        return status;
+    return MmCopyToUser(result, &previous, sizeof(previous));
+}
+
+// ---- mutexes
+
+Status SysCreateMutex(uint32_t owned, UserPointer result)
+{
+    void *mutex;
+    Status status = ObCreateObject(&MutexType, sizeof(KMutant), &mutex);
+    if (status != StatusSuccess)
+        return status;
+    KeInitializeMutant(mutex, owned != 0);
+    return SysiReturnHandle(mutex, AccessAll, result);
+}
+
+Status SysReleaseMutex(Handle handle)
+{
+    void *mutex;
+    Status status = ReferenceForChange(handle, &MutexType, &mutex);
+    if (status != StatusSuccess)
+        return status;
+    status = KeReleaseMutant(mutex);
+    ObDereference(mutex);
+    return status;
+}
+
+static void DeleteMutex(void *body)
+{
+    KeRetireMutant(body);
+}
+
+// ---- timers
+
+Status SysCreateTimer(uint32_t manualReset, UserPointer result)
+{
+    void *timer;
+    Status status = ObCreateObject(&TimerType, sizeof(KTimer), &timer);
+    if (status != StatusSuccess)
+        return status;
+    KeInitializeTimer(timer, manualReset != 0);
+    return SysiReturnHandle(timer, AccessAll, result);
+}
+
+Status SysSetTimer(Handle handle, uint64_t delay, uint64_t period)
+{
+    void *timer;
+    Status status = ReferenceForChange(handle, &TimerType, &timer);
+    if (status != StatusSuccess)
+        return status;
+    KeSetTimer(timer, delay, period, nullptr);
+    ObDereference(timer);
+    return StatusSuccess;
+}
+
+Status SysCancelTimer(Handle handle)
+{
+    void *timer;
+    Status status = ReferenceForChange(handle, &TimerType, &timer);
+    if (status != StatusSuccess)
+        return status;
+    KeCancelTimer(timer);
+    ObDereference(timer);
+    return StatusSuccess;
+}
+
+static void DeleteTimer(void *body)
+{
+    KeCancelTimer(body);
+}
+
+// ---- waiting
+
 // The object a handle or pseudo handle names, referenced, and what to wait for in it.
 static Status ReferenceWaitable(Handle handle, void **body, void **dispatcher)
 {
-    uint32_t access = OB_ACCESS_ALL;
+    uint32_t access = AccessAll;
     Status status;
     if (handle == CurrentProcess)
-        status = SysiReferenceProcess(handle, ObAccessWait, (PsProcess **)body);
+        status = SysiReferenceProcess(handle, AccessWait, (PsProcess **)body);
     else if (handle == CurrentThread)
-        status = SysiReferenceThread(handle, ObAccessWait, (PsThread **)body);
+        status = SysiReferenceThread(handle, AccessWait, (PsThread **)body);
     else
         status = ObQueryHandle(SysiHandles(), handle, body, &access);
     if (status != StatusSuccess)
         return status;
     *dispatcher = ObGetDispatcher(*body);
-    if (*dispatcher != nullptr && (access & ObAccessWait) != 0)
+    if (*dispatcher != nullptr && (access & AccessWait) != 0)
         return StatusSuccess;
     status = *dispatcher == nullptr ? StatusWrongType : StatusAccessDenied;
     ObDereference(*body);
@@ -91,10 +223,11 @@ Status SysWaitForMultipleObjects(uint64_t count, UserPointer objects, uint32_t w
                                           SysiTimeout(timeout), &index);
     while (held != 0)
         ObDereference(bodies[--held]);
-    if (status != StatusSuccess || result == 0)
+    if ((status != StatusSuccess && status != StatusAbandoned) || result == 0)
         return status;
     uint64_t position = waitAll != 0 ? 0 : index;
-    return MmCopyToUser(result, &position, sizeof(position));
+    Status written = MmCopyToUser(result, &position, sizeof(position));
+    return written == StatusSuccess ? status : written;
 }
 
 // ---- waiting on a word

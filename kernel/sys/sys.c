@@ -12,8 +12,8 @@
 // the kernel allocate. Every wait on a program's behalf is a UserWait, which the end of the process
 // interrupts.
 //
-// Access: handles to processes, threads, events and windows carry all rights but can be narrowed;
-// files carry what they were opened for. Each call names the right it needs.
+// Access: a handle that comes with a new object carries all rights, one to a file those it was
+// opened for; duplicates and names can have fewer. Each call names the right it needs.
 //
 // The table's entries all have one function type. A call with fewer or narrower parameters takes
 // what it declares from the registers, which the Microsoft x64 convention makes safe; that is also
@@ -103,4 +103,18 @@ Status SysiReturnHandle(void *body, uint32_t access, UserPointer result)
     if (status != StatusSuccess)
         (void)!ObCloseHandle(SysiHandles(), handle); // another thread may have closed it already
     return status;
+}
+
+bool SysiListItem(SysList *list, const void *item, size_t size)
+{
+    if (list->Count < list->Capacity)
+        list->Status = MmCopyToUser(list->Items + list->Count * size, item, size);
+    list->Count++;
+    return list->Status == StatusSuccess;
+}
+
+Status SysiEndList(const SysList *list, UserPointer count)
+{
+    return list->Status == StatusSuccess ? MmCopyToUser(count, &list->Count, sizeof(list->Count))
+                                         : list->Status;
 }

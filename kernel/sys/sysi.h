@@ -50,6 +50,15 @@ Status SysiReturnHandle(void *body, uint32_t access, UserPointer result);
 // starts.
 Status SysiProbeHandle(UserPointer result);
 
+// A list of structures for the caller: items are written as long as there is room, all are counted.
+typedef struct SysList {
+    UserPointer Items;
+    uint64_t Capacity, Count;
+    Status Status;
+} SysList;
+bool SysiListItem(SysList *list, const void *item, size_t size); // whether to go on
+Status SysiEndList(const SysList *list, UserPointer count);
+
 // ---- images by path (image.c)
 typedef enum SysImageKind { SysImageProgram, SysImageLibrary } SysImageKind;
 typedef struct SysImageFile {
@@ -70,6 +79,7 @@ typedef struct SysStart { // kernel memory; objects are the caller's references
     void *StandardObjects[3];
     uint32_t StandardAccess[3];
     PsProcess *Parent;
+    bool InheritHandles;
 } SysStart;
 Status SysiStartProcess(const SysStart *start, PsProcess **process);
 

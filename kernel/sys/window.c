@@ -52,7 +52,7 @@ Status SysAllocWindow(UserPointer user, UserPointer result, UserPointer buffer)
     if (status != StatusSuccess)
         return status;
     Handle handle;
-    status = ObOpenHandle(SysiHandles(), window, OB_ACCESS_ALL, &handle);
+    status = ObOpenHandle(SysiHandles(), window, AccessAll, &handle);
     if (status != StatusSuccess) {
         ObDereference(window);
         return status;
@@ -75,7 +75,7 @@ Status SysPaintWindow(Handle handle, UserPointer area)
     if (status != StatusSuccess)
         return status;
     WinWindow *window;
-    status = ReferenceWindow(handle, ObAccessModify, &window);
+    status = ReferenceWindow(handle, AccessModify, &window);
     if (status != StatusSuccess)
         return status;
     status = WinPaint(window, area == 0 ? nullptr : &rect);
@@ -86,7 +86,7 @@ Status SysPaintWindow(Handle handle, UserPointer area)
 Status SysMoveWindow(Handle handle, int32_t x, int32_t y)
 {
     WinWindow *window;
-    Status status = ReferenceWindow(handle, ObAccessModify, &window);
+    Status status = ReferenceWindow(handle, AccessModify, &window);
     if (status != StatusSuccess)
         return status;
     status = WinMove(window, x, y);
@@ -97,7 +97,7 @@ Status SysMoveWindow(Handle handle, int32_t x, int32_t y)
 Status SysGetWindowRect(Handle handle, UserPointer result)
 {
     WinWindow *window;
-    Status status = ReferenceWindow(handle, ObAccessQuery, &window);
+    Status status = ReferenceWindow(handle, AccessQuery, &window);
     if (status != StatusSuccess)
         return status;
     Rect rect;
@@ -113,7 +113,7 @@ Status SysSetWindowTitle(Handle handle, UserPointer title)
     if (status != StatusSuccess)
         return status;
     WinWindow *window;
-    status = ReferenceWindow(handle, ObAccessModify, &window);
+    status = ReferenceWindow(handle, AccessModify, &window);
     if (status != StatusSuccess)
         return status;
     status = WinSetTitle(window, copy);
@@ -126,7 +126,7 @@ Status SysSetWindowFlags(Handle handle, uint32_t flags)
     if ((flags & ~ALL_WINDOW_FLAGS) != 0)
         return StatusInvalidParameter;
     WinWindow *window;
-    Status status = ReferenceWindow(handle, ObAccessModify, &window);
+    Status status = ReferenceWindow(handle, AccessModify, &window);
     if (status != StatusSuccess)
         return status;
     status = WinSetFlags(window, flags);
@@ -137,7 +137,7 @@ Status SysSetWindowFlags(Handle handle, uint32_t flags)
 Status SysActivateWindow(Handle handle)
 {
     WinWindow *window;
-    Status status = ReferenceWindow(handle, ObAccessModify, &window);
+    Status status = ReferenceWindow(handle, AccessModify, &window);
     if (status != StatusSuccess)
         return status;
     status = WinActivate(window);

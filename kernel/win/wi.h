@@ -6,22 +6,24 @@
 #include "win.h"
 
 struct WinWindow {
-    WiWindow View;      // [m]
-    PsProcess *Process; // [m] referenced; nullptr once the window is closed
-    Handle Handle;      // [m]
-    MmSection *Section; // fixed
-    uint64_t UserBase;  // fixed
-    size_t Bytes;       // fixed; of the section
+    WiWindow View;          // [m]
+    PsProcess *Process;     // [m] referenced; nullptr once the window is closed
+    Handle Handle;          // [m]
+    struct WinQueue *Queue; // fixed, referenced
+    MmSection *Section;     // fixed
+    uint64_t UserBase;      // fixed
+    size_t Bytes;           // fixed; of the section
 };
 // Legend: m WiMutex.
 
-// The messages of a process, in its window data slot. Lives from the first use to the exit
-// callback.
+// The messages of a process, in its window data slot. Made at its first use; the process, up to its
+// exit callback, and each window hold it.
 typedef struct WinQueue {
     KSpinLock Lock; // guards Messages
-    KEvent Event;   // manual: set while there are messages
+    KEvent Event;   // manual: set while there are messages, and for good once the process is gone
     WiQueue Messages;
     uint32_t WindowCount; // [m]
+    uint32_t References;  // [m]
 } WinQueue;
 
 extern KMutex WiMutex;

@@ -38,12 +38,15 @@ static uint64_t BufferLimit;     // fixed
 static uint64_t MessagesDropped; // [m] by queues that are gone
 
 static void DeleteWindow(void *body);
+static KDispatcherHeader *FindDispatcher(void *body);
 static void CloseWindowHandle(void *body, uint32_t openHandles);
 
 ObType WinWindowType = {
     .Name = "window",
+    .Kind = ObjectWindow,
     .Tag = MM_TAG('W', 'i', 'n', 'd'),
     .DispatcherOffset = OB_NOT_WAITABLE,
+    .FindDispatcher = FindDispatcher,
     .Delete = DeleteWindow,
     .CloseHandle = CloseWindowHandle,
 };
@@ -66,8 +69,22 @@ static WinQueue *GetQueue(PsProcess *process)
         return nullptr;
     KeInitializeSpinLock(&queue->Lock, QueueRank, "window messages");
     KeInitializeEvent(&queue->Event, true, false);
+    queue->References = 1;
     PsSetWindowData(process, queue);
     return queue;
+}
+
+// WiMutex held.
+static void DereferenceQueue(WinQueue *queue)
+{
+    if (queue != nullptr && --queue->References == 0)
+        MmFreeHeap(queue);
+}
+
+// A window can be waited for: it is signalled while its process has messages.
+static KDispatcherHeader *FindDispatcher(void *body)
+{
+    return &((WinWindow *)body)->Queue->Event.Header;
 }
 
 void WiPostMessage(WiWindow *view, const Message *message, bool relative)
@@ -82,8 +99,8 @@ void WiPostMessage(WiWindow *view, const Message *message, bool relative)
         copy.Time = KeQueryTime();
     KIrql old = KeAcquireSpinLock(&queue->Lock);
     WiQueuePush(&queue->Messages, &copy, relative);
-    KeReleaseSpinLock(&queue->Lock, old);
     KeSetEvent(&queue->Event);
+    KeReleaseSpinLock(&queue->Lock, old);
 }
 
 static bool TakeMessage(WinQueue *queue, Message *message)
@@ -202,16 +219,22 @@ Status WinCreateWindow(PsProcess *process, const WindowParameters *parameters, c
     KeAcquireMutex(&WiMutex);
     WinQueue *queue = GetQueue(process);
     bool full = WiDesktop.WindowCount >= WI_MAXIMUM_WINDOWS;
+    if (queue != nullptr)
+        queue->References++;
     KeReleaseMutex(&WiMutex);
     if (queue == nullptr)
         return StatusNoMemory;
-    if (full)
-        return StatusLimitReached;
-    void *body;
-    Status status = ObCreateObject(&WinWindowType, sizeof(WinWindow), &body);
-    if (status != StatusSuccess)
+    void *body = nullptr;
+    Status status =
+        full ? StatusLimitReached : ObCreateObject(&WinWindowType, sizeof(WinWindow), &body);
+    if (status != StatusSuccess) {
+        KeAcquireMutex(&WiMutex);
+        DereferenceQueue(queue);
+        KeReleaseMutex(&WiMutex);
         return status;
+    }
     WinWindow *made = body;
+    made->Queue = queue;
     status = CreateBuffer(made, process, parameters->Width, parameters->Height);
     if (status != StatusSuccess) {
         ObDereference(made);
@@ -253,13 +276,16 @@ static bool Withdraw(WinWindow *window)
             queue->WindowCount--;
             KIrql old = KeAcquireSpinLock(&queue->Lock);
             WiQueuePurge(&queue->Messages, window->Handle);
+            if (queue->Messages.Count == 0)
+                KeResetEvent(&queue->Event);
             KeReleaseSpinLock(&queue->Lock, old);
         }
     }
     return true;
 }
 
-// Closes a window of a living process.
+// Closes a window of a process that lives, or is about to end: then its address space goes with
+// everything in it, before or after.
 static void CloseWindow(WinWindow *window)
 {
     KeAcquireMutex(&WiMutex);
@@ -270,7 +296,9 @@ static void CloseWindow(WinWindow *window)
     KeReleaseMutex(&WiMutex);
     if (process == nullptr)
         return;
-    Status status = MmUnmapSection(PsGetAddressSpace(process), window->UserBase);
+    MmAddressSpace *space = PsLockAddressSpace(process);
+    Status status = space == nullptr ? StatusSuccess : MmUnmapSection(space, window->UserBase);
+    PsUnlockAddressSpace(process);
     if (status != StatusSuccess)
         KeLog(LogError, "win: a window's buffer could not be unmapped: %d", (int)status);
     ObDereference(process);
@@ -291,6 +319,7 @@ static void DeleteWindow(void *body)
     if (window->Section != nullptr)
         MmDereferenceSection(window->Section);
     KeAcquireMutex(&WiMutex);
+    DereferenceQueue(window->Queue);
     BufferBytes -= window->Bytes;
     KeReleaseMutex(&WiMutex);
 }
@@ -316,8 +345,10 @@ static void ProcessExited(PsProcess *process)
     if (queue != nullptr)
         MessagesDropped += queue->Messages.Dropped;
     PsSetWindowData(process, nullptr);
+    if (queue != nullptr)
+        KeSetEvent(&queue->Event); // nobody waits for messages that cannot come
+    DereferenceQueue(queue);
     KeReleaseMutex(&WiMutex);
-    MmFreeHeap(queue);
     for (; closed > 0; closed--)
         ObDereference(process);
 }

@@ -19,7 +19,7 @@
 //   * Strings are UTF-8. Paths run from the root of the boot volume, parts joined by '/' ('\' is
 //     accepted); a path without a leading '/' starts at the process's current directory.
 //   * A Handle belongs to the process. CloseHandle gives it back; the end of the process closes
-//   all.
+//     all. Each handle has access rights, which every call checks (see "handles").
 //   * Time-outs are in milliseconds; InfiniteTimeout waits for ever, 0 only looks.
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -45,10 +45,11 @@ extern "C" {
 // Names an open object of the process. 0 is never a valid handle.
 typedef uint32_t Handle;
 
-#define InvalidHandle   ((Handle)0)
-#define CurrentProcess  ((Handle)0xFFFFFFFFu) // pseudo handle: the calling process
-#define CurrentThread   ((Handle)0xFFFFFFFEu) // pseudo handle: the calling thread
-#define InfiniteTimeout 0xFFFFFFFFu
+#define InvalidHandle     ((Handle)0)
+#define CurrentProcess    ((Handle)0xFFFFFFFFu) // pseudo handle: the calling process
+#define CurrentThread     ((Handle)0xFFFFFFFEu) // pseudo handle: the calling thread
+#define InfiniteTimeout   0xFFFFFFFFu
+#define MaximumObjectName 256 // bytes of an object's name with its final NUL
 #define MaximumPath                                                                                \
     1024 // bytes of a whole path with its final NUL; each part at most 255 UTF-16 units
 
@@ -105,11 +106,22 @@ typedef struct ProcessInfo {
     uint64_t KernelTime;      // nanoseconds of processor time
     uint64_t UserTime;
     uint64_t CreateTime; // nanoseconds since 1970
-    char Name[64];       // file name of the program
+    uint64_t SystemCalls;
+    uint64_t PageFaults; // of its threads in its own memory
+    uint64_t ContextSwitches;
+    uint64_t ReadCount, WriteCount; // ReadFile and WriteFile calls that moved something
+    uint64_t ReadBytes, WriteBytes; // what they moved
+    char Name[64];                  // file name of the program
 } ProcessInfo;
 
 // Information about a process: CurrentProcess or a handle, which may be of one that has ended.
+// Right: AccessQuery.
 METALOS_API Status GetProcessInfo(Handle process, ProcessInfo *info);
+// Fills list with the processes there are, ids ascending, up to capacity of them; *count (may be
+// larger) is how many there are. list may be NULL with capacity 0.
+METALOS_API Status ListProcesses(ProcessInfo *list, size_t capacity, size_t *count);
+// A handle to the running process with that id. access: Access... rights. StatusNotFound.
+METALOS_API Status OpenProcess(uint32_t processId, uint32_t access, Handle *process);
 
 typedef struct CreateProcessParameters {
     const char *CommandLine; // program and arguments; see "command lines" in docs/system-calls.md
@@ -118,8 +130,12 @@ typedef struct CreateProcessParameters {
     Handle StandardInput;           // 0: none. Each is duplicated into the new process
     Handle StandardOutput;
     Handle StandardError;
-    uint32_t Flags; // 0
+    uint32_t Flags; // Process...
 } CreateProcessParameters;
+
+// The new process also gets every handle of the caller that is marked HandleInherit, with the same
+// value, rights and mark.
+enum { ProcessInheritHandles = 1 };
 
 // Starts a program. Its first word is looked up as a path, or, when it has no '/', in the current
 // directory, then /apps, then /system; ".exe" is added when missing. *process is a handle that is
@@ -132,6 +148,8 @@ METALOS_API Status CreateProcess(const CreateProcessParameters *parameters, Hand
 // libraries and flushes streams before.
 METALOS_API void ExitProcess(uint32_t exitCode) __attribute__((noreturn));
 // Ends another process (or, with CurrentProcess, the caller). One that has ended stays as it is.
+// Returns at once; the handle is signalled when everything the process had is given back.
+// Right: AccessTerminate.
 METALOS_API Status TerminateProcess(Handle process, uint32_t exitCode);
 
 typedef uint32_t (*ThreadEntry)(void *argument);
@@ -141,32 +159,159 @@ METALOS_API Status CreateThread(ThreadEntry entry, void *argument, size_t stackS
                                 Handle *thread);
 // Ends the calling thread; the process ends with its last thread, as by `exit`.
 METALOS_API void ExitThread(uint32_t exitCode) __attribute__((noreturn));
-// StatusWouldBlock while the thread still runs.
+// Ends a thread, wherever it is in its program, or, with CurrentThread, the caller. It runs none of
+// the program's code any more: what it has locked in user memory stays locked, mutexes it owns are
+// abandoned, its stack is freed, and no library is told. For a thread that cannot be asked. A
+// process whose last thread ends so ends with that exit code, without `exit`. Returns at once.
+// Right: AccessTerminate.
+METALOS_API Status TerminateThread(Handle thread, uint32_t exitCode);
+// StatusWouldBlock while the thread still runs. Right: AccessQuery.
 METALOS_API Status GetThreadExitCode(Handle thread, uint32_t *exitCode);
+
+typedef enum ThreadState {
+    ThreadIsReady = 1, // waits for a processor
+    ThreadIsRunning = 2,
+    ThreadIsWaiting = 3,
+    ThreadHasEnded = 4,
+} ThreadState;
+typedef struct ThreadInfo {
+    uint32_t ThreadId;
+    uint32_t ProcessId;
+    uint32_t State;      // ThreadState
+    uint32_t Priority;   // as set
+    uint32_t ExitCode;   // valid when it has ended
+    uint32_t Processor;  // where it runs or last ran
+    uint64_t KernelTime; // nanoseconds of processor time
+    uint64_t UserTime;
+    uint64_t SystemCalls;
+    uint64_t ContextSwitches; // times it was given a processor
+} ThreadInfo;
+
+// Right: AccessQuery.
+METALOS_API Status GetThreadInfo(Handle thread, ThreadInfo *info);
+// The threads of a process that have not ended, as ListProcesses does. Right: AccessQuery.
+METALOS_API Status ListThreads(Handle process, ThreadInfo *list, size_t capacity, size_t *count);
+// A handle to the thread with that id, of any process. StatusNotFound.
+METALOS_API Status OpenThread(uint32_t threadId, uint32_t access, Handle *thread);
 METALOS_API uint32_t GetCurrentThreadId(void);
 METALOS_API uint32_t GetCurrentProcessId(void);
-// priority: 1 (lowest) to 15; 8 is normal. Of a thread of this process: CurrentThread or a handle.
+// priority: 1 (lowest) to 15; 8 is normal. Right: AccessModify.
 METALOS_API Status SetThreadPriority(Handle thread, uint32_t priority);
 // Sleeps at least that long; 0 gives up the processor to threads of the same priority.
 METALOS_API void Sleep(uint32_t milliseconds);
 
-// -------------------------------------------------------------------------------- waiting, events
+// --------------------------------------------------------------------------------------- handles
+
+// Rights of a handle; each call names what it needs beyond none. The low 16 bits belong to the kind
+// of object (files: FileRead, FileWrite, FileAppend). What a program creates it has all rights to;
+// files have those they were opened with.
+enum {
+    AccessWait = 1 << 16,      // wait for it
+    AccessQuery = 1 << 17,     // ask about it
+    AccessModify = 1 << 18,    // change it: set, release, move, paint
+    AccessTerminate = 1 << 19, // processes, threads: end it
+    AccessDuplicate = 1 << 20, // processes: take handles out of it and put handles into it
+};
+#define AccessAll 0xFFFFFFFFu
+
+enum {
+    HandleInherit = 1, // child processes started with ProcessInheritHandles get it
+};
+
+typedef enum ObjectKind {
+    ObjectEvent = 1,
+    ObjectSemaphore = 2,
+    ObjectMutex = 3,
+    ObjectTimer = 4,
+    ObjectFile = 5, // disk file, directory, pipe end, device
+    ObjectSection = 6,
+    ObjectProcess = 7,
+    ObjectThread = 8,
+    ObjectWindow = 9,
+} ObjectKind;
+
+typedef struct HandleInfo {
+    uint32_t Kind;                // ObjectKind
+    uint32_t Access;              // Access... and the kind's own rights
+    uint32_t Flags;               // Handle...
+    uint32_t HandleCount;         // open handles to the object, in all processes
+    char Name[MaximumObjectName]; // given by NameObject; empty: none
+} HandleInfo;
 
 // The object goes when its last handle is closed and nobody uses it any more. Not for pseudo
 // handles.
 METALOS_API Status CloseHandle(Handle handle);
-// A second handle to the same object, in the calling process. Of a pseudo handle: a real one.
-METALOS_API Status DuplicateHandle(Handle handle, Handle *duplicate);
+enum {
+    DuplicateSameAccess = 1,  // the duplicate has the rights of the source; access is ignored
+    DuplicateCloseSource = 2, // the source is closed, whatever else fails
+    DuplicateInherit = 4,     // the duplicate is marked HandleInherit
+};
+// Opens a further handle to the object that `source` names in sourceProcess: in targetProcess, with
+// the rights `access`, of which the source must have all (StatusAccessDenied). Either process may
+// be CurrentProcess or a handle with AccessDuplicate; *duplicate is valid in targetProcess. The
+// pseudo handles CurrentProcess and CurrentThread as a source give real ones, of the caller.
+// flags: Duplicate... StatusTerminating: one of the processes has ended or is about to.
+METALOS_API Status DuplicateHandle(Handle sourceProcess, Handle source, Handle targetProcess,
+                                   Handle *duplicate, uint32_t access, uint32_t flags);
+// What is known about a handle of the caller. No right is needed.
+METALOS_API Status GetHandleInfo(Handle handle, HandleInfo *info);
+// Replaces the handle's flags: Handle...
+METALOS_API Status SetHandleFlags(Handle handle, uint32_t flags);
+// Gives the object a name under which every process can open it, with at most the rights of this
+// handle. Names are up to 255 bytes of UTF-8, compared byte by byte, in one space for all kinds of
+// objects; the name goes with the object's last handle. To create or open whoever comes first:
+// create, name, and when that says StatusAlreadyExists close and open, again while that says
+// StatusNotFound. StatusAlreadyExists: the name is taken; StatusConflict: the object has a name;
+// StatusInvalidName: empty or with a control character; StatusNameTooLong.
+METALOS_API Status NameObject(Handle object, const char *name);
+// A handle to the object of that name. kind: ObjectKind, 0: any. access: Access... and the kind's
+// own rights, 0: all that the name grants. StatusNotFound, StatusWrongType, StatusAccessDenied.
+METALOS_API Status OpenObject(const char *name, ObjectKind kind, uint32_t access, Handle *object);
+
+// ------------------------------------------------------------------------------ waiting, signals
+//
+// What can be waited for, and when it is signalled:
+//   event      from SetEvent on: until ResetEvent, or (auto-reset) until one wait took it
+//   semaphore  while its count is above 0; a wait lowers it by one
+//   mutex      while no thread owns it; a wait makes its thread the owner
+//   timer      from its due time on: until SetTimer, or (auto-reset) until one wait took it
+//   process    once it has ended and everything it had is given back
+//   thread     once it has ended
+//   pipe end   read: while there are bytes, or no writer is left; write: while there is room, or no
+//              reader is left
+//   window     while its process has messages; for good once that process has ended
+// Disk files, directories, devices and sections: StatusWrongType. Right: AccessWait.
+
 // An auto-reset event lets one waiter through per SetEvent, a manual-reset one all until
 // ResetEvent.
 METALOS_API Status CreateEvent(bool manualReset, bool initiallySet, Handle *event);
-METALOS_API Status SetEvent(Handle event);
-METALOS_API Status ResetEvent(Handle event);
-// Waits for an event, process or thread. StatusTimeout; StatusWrongType for what is never
-// signalled.
+METALOS_API Status SetEvent(Handle event);   // right: AccessModify
+METALOS_API Status ResetEvent(Handle event); // right: AccessModify
+// 0 <= count <= maximum, 1 <= maximum <= INT32_MAX.
+METALOS_API Status CreateSemaphore(uint32_t count, uint32_t maximum, Handle *semaphore);
+// Raises the count; *previous (may be NULL) is what it was. StatusLimitReached, with nothing
+// changed: it would exceed the maximum. Right: AccessModify.
+METALOS_API Status ReleaseSemaphore(Handle semaphore, uint32_t count, uint32_t *previous);
+// A mutex can be taken again by its owner and must be released as often. owned: by the caller from
+// the start. When its owner ends, for whatever reason, the mutex is abandoned: the next wait takes
+// it and says StatusAbandoned instead of StatusSuccess, since what it guards may be half done.
+METALOS_API Status CreateMutex(bool owned, Handle *mutex);
+// StatusNotOwner. Right: AccessModify.
+METALOS_API Status ReleaseMutex(Handle mutex);
+// A timer, not armed and not signalled.
+METALOS_API Status CreateTimer(bool manualReset, Handle *timer);
+// Arms it, not signalled: due after `delay` nanoseconds, and with period != 0 every `period`
+// nanoseconds from then on. What falls due while it is still signalled is not made up for: the next
+// time is the first of the rhythm after the wait that took the signal. Right: AccessModify.
+METALOS_API Status SetTimer(Handle timer, uint64_t delay, uint64_t period);
+// Disarms it; a signal that was there stays. Right: AccessModify.
+METALOS_API Status CancelTimer(Handle timer);
+// Waits until the object is signalled. StatusTimeout; StatusAbandoned: taken, see CreateMutex;
+// StatusWrongType for what is never signalled.
 METALOS_API Status WaitForSingleObject(Handle object, uint32_t timeout);
 // Waits until one (*index says which) or, with waitAll, every one of count <= 64 objects is
-// signalled; then auto-reset events are taken all at once. index may be NULL. StatusTimeout.
+// signalled; then all are taken at once, and none before. index may be NULL. StatusTimeout;
+// StatusAbandoned: taken, and the mutex *index, or with waitAll one of them, was abandoned.
 METALOS_API Status WaitForMultipleObjects(size_t count, const Handle *objects, bool waitAll,
                                           uint32_t timeout, size_t *index);
 // Sleeps while *address == expected, until WakeByAddress or the time-out (StatusTimeout).
@@ -176,6 +321,52 @@ METALOS_API Status WaitOnAddress(const volatile uint32_t *address, uint32_t expe
                                  uint32_t timeout);
 // Wakes up to count threads of this process that wait on address.
 METALOS_API Status WakeByAddress(const volatile uint32_t *address, uint32_t count);
+
+// ----------------------------------------------------------------------------------------- locks
+//
+// For the threads of one process. Each is plain memory, zero-initialised ({}), needs no clean-up
+// and must not be moved or copied while in use. Taking or releasing one that nobody else wants is a
+// few instructions and no system call; who has to wait sleeps in WaitOnAddress. Nothing is checked:
+// releasing what is not held is a bug of the program, and a thread that ends without releasing
+// leaves the lock held.
+
+// One exclusive owner, or any number of shared ones; not recursive. Who waits to own it exclusively
+// goes before sharers that come later.
+typedef struct SrwLock {
+    volatile uint32_t State;
+    volatile uint32_t Wakeups;
+} SrwLock;
+METALOS_API void AcquireSrwLockExclusive(SrwLock *lock);
+METALOS_API bool TryAcquireSrwLockExclusive(SrwLock *lock);
+METALOS_API void ReleaseSrwLockExclusive(SrwLock *lock);
+METALOS_API void AcquireSrwLockShared(SrwLock *lock);
+METALOS_API bool TryAcquireSrwLockShared(SrwLock *lock);
+METALOS_API void ReleaseSrwLockShared(SrwLock *lock);
+
+// Owned by a thread, which may enter it again and must leave as often.
+typedef struct CriticalSection {
+    volatile uint32_t State;
+    volatile uint32_t Owner; // thread id
+    uint32_t Depth;
+} CriticalSection;
+METALOS_API void EnterCriticalSection(CriticalSection *section);
+METALOS_API bool TryEnterCriticalSection(CriticalSection *section);
+METALOS_API void LeaveCriticalSection(CriticalSection *section);
+
+// Sleeping gives the lock up, waits for a wake-up and takes the lock again. Wake-ups may be
+// spurious: the caller looks at its condition in a loop. StatusTimeout, the lock held again all the
+// same. A critical section must be held exactly once.
+typedef struct ConditionVariable {
+    volatile uint32_t Sequence;
+    volatile uint32_t Waiters;
+} ConditionVariable;
+METALOS_API Status SleepConditionVariable(ConditionVariable *condition, CriticalSection *section,
+                                          uint32_t timeout);
+// shared: how the lock is held.
+METALOS_API Status SleepConditionVariableSrw(ConditionVariable *condition, SrwLock *lock,
+                                             bool shared, uint32_t timeout);
+METALOS_API void WakeConditionVariable(ConditionVariable *condition);
+METALOS_API void WakeAllConditionVariable(ConditionVariable *condition);
 
 // ---------------------------------------------------------------------------------------- memory
 
@@ -273,7 +464,7 @@ METALOS_API Status SetCurrentDirectory(const char *path);
 // buffer receives the absolute path. StatusBufferTooSmall.
 METALOS_API Status GetCurrentDirectory(char *buffer, size_t size);
 METALOS_API Status GetVolumeInfo(VolumeInfo *info);
-// A byte pipe of 64 KiB.
+// A byte pipe of 64 KiB. Both ends can be waited for.
 METALOS_API Status CreatePipe(Handle *readEnd, Handle *writeEnd);
 
 typedef enum StandardHandle {

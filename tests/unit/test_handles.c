@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: MIT
 #define METALOS_BUILD_KERNEL
 #include "../../kernel/ob/handle.c"
+#include "../../kernel/ob/name.c"
 #include "../../kernel/ob/object.c"
 #include "unit.h"
 
@@ -76,8 +77,11 @@ static void OnClose(void *body, uint32_t left)
     Closed++;
     LastLeft = left;
 }
-static ObType Apple = {
-    .Name = "apple", .DispatcherOffset = 8, .Delete = OnDelete, .CloseHandle = OnClose};
+static ObType Apple = {.Name = "apple",
+                       .Kind = ObjectEvent,
+                       .DispatcherOffset = 8,
+                       .Delete = OnDelete,
+                       .CloseHandle = OnClose};
 static ObType Pear = {.Name = "pear", .DispatcherOffset = OB_NOT_WAITABLE};
 
 static void *New(ObType *type)
@@ -150,7 +154,7 @@ static void TestHandles(void)
     for (size_t i = 0; i < RTL_COUNT_OF(bad); i++)
         CHECK_EQUAL(ObReferenceByHandle(table, bad[i], nullptr, 0, &found), StatusInvalidHandle);
 
-    CHECK_EQUAL(ObDuplicateHandle(table, first, table, &copy), StatusSuccess);
+    CHECK_EQUAL(ObOpenHandleWithFlags(table, apple, 3, HandleInherit, &copy), StatusSuccess);
     uint32_t access;
     CHECK_EQUAL(ObQueryHandle(table, copy, &found, &access), StatusSuccess);
     CHECK_EQUAL(access, 3);
@@ -234,6 +238,93 @@ static void TestNoMemory(void)
     CHECK_EQUAL(Blocks, 0);
 }
 
+// A child gets what is marked, under the same handles, and can fill the rest of its table.
+static void TestInheritance(void)
+{
+    enum { Count = 1000 };
+    static Handle handles[Count];
+    ObHandleTable *parent = NewTable(), *child = NewTable(), *orphan = NewTable();
+    void *apple = New(&Apple), *found;
+    HandleInfo info;
+    for (uint32_t i = 0; i < Count; i++)
+        CHECK_EQUAL(ObOpenHandleWithFlags(parent, apple, i + 1, i % 7 == 0 ? HandleInherit : 0,
+                                          &handles[i]),
+                    StatusSuccess);
+    CHECK_EQUAL(ObCloseHandle(parent, handles[5]), StatusSuccess); // moves its generation on
+    CHECK_EQUAL(ObSetHandleFlags(parent, handles[8], HandleInherit), StatusSuccess);
+    CHECK_EQUAL(ObSetHandleFlags(parent, handles[7], 0), StatusSuccess);
+    CHECK_EQUAL(ObSetHandleFlags(parent, handles[5], 0), StatusInvalidHandle);
+    CHECK_EQUAL(ObInheritHandles(parent, child), StatusSuccess);
+    for (uint32_t i = 0; i < Count; i++) {
+        bool expected = (i % 7 == 0 && i != 7) || i == 8;
+        Status status = ObReferenceByHandle(child, handles[i], &Apple, i + 1, &found);
+        CHECK_EQUAL(status, expected ? StatusSuccess : StatusInvalidHandle);
+        if (status == StatusSuccess)
+            ObDereference(found);
+    }
+    CHECK_EQUAL(ObGetHandleInfo(child, handles[0], &info), StatusSuccess);
+    CHECK_EQUAL(info.Flags, HandleInherit);
+    CHECK_EQUAL(info.Kind, ObjectEvent);
+    CHECK_EQUAL(info.HandleCount, Count - 1 + ObGetHandleCount(child));
+    uint32_t inherited = ObGetHandleCount(child);
+    Handle handle;
+    for (uint32_t i = inherited; i < 65536; i++)
+        if (ObOpenHandle(child, apple, 0, &handle) != StatusSuccess)
+            CHECK(false);
+    CHECK_EQUAL(ObOpenHandle(child, apple, 0, &handle), StatusTooManyHandles);
+    AllocationsLeft = 2;
+    CHECK_EQUAL(ObInheritHandles(parent, orphan), StatusNoMemory);
+    AllocationsLeft = -1;
+    ObDereference(apple);
+    ObDestroyHandleTable(orphan);
+    ObDestroyHandleTable(child);
+    ObDestroyHandleTable(parent);
+    CHECK_EQUAL(ObGetTotalHandleCount(), 0);
+    CHECK_EQUAL(Blocks, 0);
+}
+
+static void TestNames(void)
+{
+    ObHandleTable *table = NewTable();
+    void *apple = New(&Apple), *pear = New(&Pear);
+    Handle first, second, opened, again;
+    uint32_t access;
+    HandleInfo info;
+    CHECK_EQUAL(ObNameObject(apple, "fruit", 3), StatusInvalidHandle); // no handle to it yet
+    CHECK_EQUAL(ObOpenHandle(table, apple, 7, &first), StatusSuccess);
+    CHECK_EQUAL(ObOpenHandle(table, pear, 7, &second), StatusSuccess);
+    CHECK_EQUAL(ObNameObject(apple, "fruit", 3), StatusSuccess);
+    CHECK_EQUAL(ObNameObject(apple, "other", 3), StatusConflict);
+    CHECK_EQUAL(ObNameObject(pear, "fruit", 3), StatusAlreadyExists);
+    CHECK_EQUAL(ObOpenByName(table, "Fruit", 0, 0, &opened), StatusNotFound);
+    CHECK_EQUAL(ObOpenByName(table, "fruit", ObjectWindow, 0, &opened), StatusWrongType);
+    CHECK_EQUAL(ObOpenByName(table, "fruit", ObjectEvent, 4, &opened), StatusAccessDenied);
+    CHECK_EQUAL(ObOpenByName(table, "fruit", ObjectEvent, 1, &opened), StatusSuccess);
+    CHECK_EQUAL(ObOpenByName(table, "fruit", 0, 0, &again), StatusSuccess);
+    void *found;
+    CHECK_EQUAL(ObQueryHandle(table, again, &found, &access), StatusSuccess);
+    ObDereference(found);
+    CHECK_EQUAL(access, 3);
+    CHECK_EQUAL(ObGetHandleInfo(table, opened, &info), StatusSuccess);
+    CHECK(strcmp(info.Name, "fruit") == 0);
+    CHECK_EQUAL(info.HandleCount, 3);
+    // The name lives as long as any handle, and is free after the last one.
+    CHECK_EQUAL(ObCloseHandle(table, first), StatusSuccess);
+    CHECK_EQUAL(ObCloseHandle(table, again), StatusSuccess);
+    CHECK_EQUAL(ObNameObject(pear, "fruit", 1), StatusAlreadyExists);
+    CHECK_EQUAL(ObCloseHandle(table, opened), StatusSuccess);
+    CHECK_EQUAL(ObOpenByName(table, "fruit", 0, 0, &opened), StatusNotFound);
+    CHECK_EQUAL(ObNameObject(pear, "fruit", 1), StatusSuccess);
+    AllocationsLeft = 0;
+    CHECK_EQUAL(ObNameObject(apple, "more", 1), StatusNoMemory);
+    AllocationsLeft = -1;
+    ObDereference(apple);
+    ObDereference(pear);
+    ObDestroyHandleTable(table);
+    CHECK_EQUAL(ObGetTotalHandleCount(), 0);
+    CHECK_EQUAL(Blocks, 0);
+}
+
 // Random opens, closes, duplicates and look-ups against a plain list.
 static void TestRandom(void)
 {
@@ -271,6 +362,7 @@ int main(void)
         {"objects", TestObjects},          {"deferred deletion", TestDeferredDeletion},
         {"handles", TestHandles},          {"stale handles", TestStaleHandles},
         {"65536 handles", TestLimit},      {"no memory", TestNoMemory},
+        {"inheritance", TestInheritance},  {"names", TestNames},
         {"random operations", TestRandom},
     };
     return UnitRun(tests, RTL_COUNT_OF(tests));
