@@ -6,6 +6,8 @@
 
 #define STRESS_FOLDER "/stress"
 
-// The child: threads that make random system calls until each has made `calls`, or time is up. Does
-// not return.
-void RunCalls(uint64_t seed, uint32_t calls) __attribute__((noreturn));
+// The child: threads that make random system calls until each has made `calls`, or so many
+// milliseconds are over. Writes a byte to its standard output for each REPORT_CALLS calls. Does not
+// return.
+#define REPORT_CALLS 250u
+void RunCalls(uint64_t seed, uint32_t calls, uint32_t time) __attribute__((noreturn));
