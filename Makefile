@@ -6,7 +6,7 @@ jobs := $(shell nproc)
 # Meson asks for lld-link, and clang for its tools, under names without a version.
 export PATH := $(PATH):/usr/lib/llvm-19/bin
 
-.PHONY: all image sdk run test bench format tidy debug clean help setup
+.PHONY: all image sdk run test bench soak format tidy debug clean help setup
 .NOTPARALLEL:
 
 all: setup out/build/build.ninja
@@ -34,6 +34,10 @@ test: setup-test all
 bench: setup-bench all
 	@ninja -C out/build -j $(jobs) image
 	@tools/bench
+
+soak: setup-test all
+	@ninja -C out/build -j $(jobs) image kernel-ubsan
+	@tools/test --soak
 
 debug: setup-debug all
 	@ninja -C out/build -j $(jobs) image
@@ -63,6 +67,7 @@ help:
 	@echo 'make run      build, then boot the desktop in QEMU: in a window, or as a web page without a display'
 	@echo 'make test     build, then run every test; ends with "N passed, N failed"'
 	@echo 'make bench    build, then run one benchmark on MetalOS and on Linux; prints both in instructions'
+	@echo 'make soak     build, then run the long tests: an hour or more of abuse'
 	@echo 'make image    build, then write out/metalos.img (raw) and out/metalos.vhdx (Hyper-V)'
 	@echo 'make sdk      build, then write out/sdk: what compiling programs for MetalOS takes'
 	@echo 'make debug    build, then boot with the processor stopped and a debugger attached'

@@ -45,6 +45,14 @@ static Status StartMemory(const LoaderParams *loader)
     return StatusSuccess;
 }
 
+// From here on a stop can be read on the screen.
+static Status StartDisplay(const LoaderParams *loader)
+{
+    Status status = WinOpenDisplay(loader);
+    KdRegisterScreen(WinPanicText); // prints nothing where there is no display
+    return status;
+}
+
 static Status StartInterrupts(const LoaderParams *loader)
 {
     return HalInitializeInterrupts(loader->AcpiRsdp);
@@ -64,6 +72,7 @@ static Status StartClock(const LoaderParams *loader)
 
 static const StartupStep EarlySteps[] = {
     {"memory management", StartMemory, true},
+    {"the display", StartDisplay, false},
     {"interrupts", StartInterrupts, true, "a local APIC and an ACPI MADT are needed"},
     {"the clock", StartClock, true, "no time source answers"},
     {"the debugger", KdStartDebugger, false, "boot option `debug` needs a COM2"},
@@ -105,8 +114,8 @@ static Status AllocateStartMemory(HalStartMemory *memory)
     Status status = MmAllocateContiguous(PageTable, 1, PAGE_SIZE, 1u << 20, &memory->Code);
     if (status != StatusSuccess)
         return status;
-    status = MmAllocateContiguous(PageTable, HAL_START_TABLES, PAGE_SIZE, 1ull << 32,
-                                  &memory->Tables);
+    status =
+        MmAllocateContiguous(PageTable, HAL_START_TABLES, PAGE_SIZE, 1ull << 32, &memory->Tables);
     if (status != StatusSuccess)
         MmFreeContiguous(memory->Code, 1);
     return status;
@@ -177,9 +186,7 @@ static Status StartDevices(const LoaderParams *loader)
 
 static Status StartWindows(const LoaderParams *loader)
 {
-    Status status = WinInitialize(loader);
-    KdRegisterScreen(WinPanicText); // prints nothing where there is no display
-    return status;
+    return WinInitialize();
 }
 
 static void OverrunHeapBlock(void)
@@ -243,7 +250,7 @@ static const StartupStep Steps[] = {
     {"the process manager", StartProcesses, true},
     {"devices", StartDevices, true},
     {"ACPI", StartAcpi, false},
-    {"the boot volume", FsInitialize, true},
+    {"the boot volume", FsInitialize, true, "a disk on an AHCI controller is needed"},
     {"the window system", StartWindows, false},
     {"system calls", StartSystemCalls, true},
     {"a deliberate crash", CrashIfAsked, false},

@@ -3,6 +3,8 @@
 //   abuse.exe [pointers] [races] [failures]    these parts; `failures` needs a test kernel
 //   abuse.exe programs STEP LINE...            runs each command line with every STEP-th of its
 //                                              allocations failing
+//   abuse.exe repeat N LINE...                 runs each command line N times
+//   abuse.exe windows N                        opens and closes N windows
 //
 // Prints a line for each check that fails and ends with `abuse: N passed, N failed`; the exit code
 // is the number of failures, at most 100.
@@ -131,6 +133,49 @@ uint32_t RunSelf(const char *words, uint32_t milliseconds)
     return code;
 }
 
+// ---- the same again and again leaves the same counters
+static void RepeatPrograms(char *const *lines, int count, uint32_t times)
+{
+    constexpr uint32_t Warm = 3, Time = 600000; // milliseconds
+    Counters before;
+    for (int i = 0; i < count; i++) {
+        Handle process;
+        for (uint32_t round = 0; round < times + Warm; round++) {
+            if (round == Warm)
+                CountAll(&before);
+            Status status = StartProgram(lines[i], &process);
+            if (!Check(status == StatusSuccess, "%s: %s", lines[i], GetStatusText(status)))
+                return;
+            bool killed;
+            (void)WaitForProgram(process, Time, &killed);
+            Check(!killed, "%s does not end", lines[i]);
+        }
+        CompareCounters(&before, lines[i]);
+    }
+}
+
+static void RepeatWindows(uint32_t times)
+{
+    constexpr uint32_t Warm = 3;
+    Counters before;
+    for (uint32_t round = 0; round < times + Warm; round++) {
+        WindowParameters parameters = {"abuse", (int32_t)(round * 37 % 1000), 100, 200,
+                                       100,     round % 2 ? WindowFrame : 0};
+        WindowBuffer buffer;
+        Message message;
+        Handle window;
+        if (round == Warm)
+            CountAll(&before);
+        OK(AllocWindow(&parameters, &window, &buffer));
+        buffer.Pixels[0] = round;
+        OK(PaintWindow(window, nullptr));
+        while (PeekMessage(&message) == StatusSuccess)
+            continue;
+        OK(CloseHandle(window));
+    }
+    CompareCounters(&before, "windows");
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -142,6 +187,10 @@ int main(int argc, char **argv)
     Settle();
     if (argc > 3 && !strcmp(argv[1], "programs"))
         TestFailingPrograms(argv + 3, argc - 3, strtoull(argv[2], nullptr, 10));
+    else if (argc > 3 && !strcmp(argv[1], "repeat"))
+        RepeatPrograms(argv + 3, argc - 3, (uint32_t)strtoul(argv[2], nullptr, 10));
+    else if (argc == 3 && !strcmp(argv[1], "windows"))
+        RepeatWindows((uint32_t)strtoul(argv[2], nullptr, 10));
     else
         for (int i = 1; i < argc; i++)
             for (size_t k = 0; k < COUNT_OF(parts); k++)

@@ -8,9 +8,11 @@
 typedef struct WinWindow WinWindow; // an ob object of WinWindowType
 extern ObType WinWindowType;
 
-// Takes the frame buffer; from here on programs can have windows. Without a display the system runs
-// on and AllocWindow says StatusNoSuchDevice.
-Status WinInitialize(const LoaderParams *loader);
+// Takes the frame buffer; from here on WinPanicText shows something. Once memory can be mapped.
+// Without a display it succeeds, and the system runs on.
+Status WinOpenDisplay(const LoaderParams *loader);
+// From here on programs can have windows. Without a display AllocWindow says StatusNoSuchDevice.
+Status WinInitialize(void);
 // Starts the launcher's and the window thread, which paints the desktop and takes input. After the
 // first program: drawing the wallpaper takes longer than everything before it.
 Status WinStart(void);

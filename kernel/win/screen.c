@@ -35,11 +35,13 @@ static bool DisplayUsable(const LoaderDisplay *display)
            (display->Format == LoaderPixelBgrx || display->Format == LoaderPixelRgbx);
 }
 
-Status WiOpenScreen(const LoaderParams *loader)
+Status WinOpenDisplay(const LoaderParams *loader)
 {
     const LoaderDisplay *display = &loader->Display;
-    if (!DisplayUsable(display))
-        return StatusNoSuchDevice;
+    if (!DisplayUsable(display)) {
+        KeLog(LogWarning, "win: no display");
+        return StatusSuccess;
+    }
     size_t bytes = (size_t)display->Stride * display->Height * sizeof(uint32_t);
     void *mapping;
     Status status = MmMapDevice(display->Physical, bytes, CachingWriteCombining, &mapping);

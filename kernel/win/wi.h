@@ -42,6 +42,5 @@ WiIcon WiFindIcon(const char *program);
 // thread.c
 Status WiStartThread(void);
 // screen.c
-Status WiOpenScreen(const LoaderParams *loader);
 // Pixel memory that lives as long as the system. nullptr: none left.
 uint32_t *WiAllocatePixels(size_t count);

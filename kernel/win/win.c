@@ -460,7 +460,7 @@ void WinQueryCounters(WinCounters *counters)
 
 // ---- start
 
-Status WinInitialize(const LoaderParams *loader)
+Status WinInitialize(void)
 {
     static const WiOperations operations = {.Post = WiPostMessage,
                                             .Start = WiRequestStart,
@@ -473,11 +473,8 @@ Status WinInitialize(const LoaderParams *loader)
     MmCounters memory;
     MmQueryCounters(&memory);
     BufferLimit = memory.PagesTotal * PAGE_SIZE / 4;
-    Status status = WiOpenScreen(loader);
-    if (status != StatusSuccess) {
-        KeLog(LogWarning, "win: no display");
-        return status == StatusNoSuchDevice ? StatusSuccess : status;
-    }
+    if (WiDesktop.Output.Pixels == nullptr)
+        return StatusSuccess;
     WiDesktop.Operations = &operations;
     WiDeskStart(&WiDesktop);
     WiDeskSetTime(&WiDesktop, KeQuerySystemTime());

@@ -3,6 +3,7 @@
 import os
 import re
 
+import matrix
 import metal
 
 KERNEL, PDB, CONFIGURATION = "/system/moskrnl.exe", "/system/moskrnl.pdb", "/metalos.cfg"
@@ -126,6 +127,12 @@ def test_much_memory():
 def test_plain_processor():
     """No 1 GiB pages, SMEP, SMAP, RDRAND or XSAVE."""
     boots(extra=["-cpu", "qemu64"])
+
+
+@metal.limit(400)
+def test_other_machines():
+    for case in matrix.SHORT:
+        matrix.check(case)
 
 
 def test_random_bases():

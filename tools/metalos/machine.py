@@ -23,6 +23,17 @@ REPORT_BEGIN, REPORT_END = "*** BUGCHECK", "*** END OF REPORT"
 SHUTDOWN_LINE = "shutdown: exit code "
 PR_SET_PDEATHSIG = 1
 
+# QEMU arguments that attach the drive `disk`, by machine and by what it is attached to.
+DISKS = {
+    ("q35", "ahci"): ["-device", "ide-hd,drive=disk,bus=ide.0"],
+    ("pc", "ahci"): ["-device", "ahci,id=ahci", "-device", "ide-hd,drive=disk,bus=ahci.0"],
+    ("pc", "ide"): ["-device", "ide-hd,drive=disk,bus=ide.0"],
+    ("q35", "nvme"): ["-device", "nvme,drive=disk,serial=1"],
+    ("q35", "virtio"): ["-device", "virtio-blk-pci,drive=disk"],
+    ("q35", "usb"): ["-device", "qemu-xhci", "-device", "usb-storage,drive=disk"],
+    ("q35", "none"): [],
+}
+
 
 class MachineError(Exception):
     """The machine cannot be made or used; the text says why."""
@@ -88,12 +99,15 @@ class Machine:
 
     image: a raw disk image; snapshot: run on a throw-away copy of it. disk_errors: rules of QEMU's blkdebug
     by which the disk fails. com2: the path of a Unix socket that COM2 listens
-    on, True: one in the machine's folder. on_output(bytes) gets programs'
+    on, True: one in the machine's folder. machine: "q35" or "pc", with QEMU's
+    options after a comma; disk_on: what the disk is attached to, a name of DISKS; video: QEMU's name of the display
+    adapter. on_output(bytes) gets programs'
     output as it comes, on_log(bytes) the kernel's log, both on the reading thread.
     """
 
     def __init__(self, image, *, snapshot=True, memory=512, cpus=1, machine="q35", accelerator="tcg",
-                 display="none", disk_errors="", com2=None, extra=(), on_output=None, on_log=None):
+                 display="none", disk_errors="", disk_on="ahci", video="std", com2=None, extra=(),
+                 on_output=None, on_log=None):
         if not os.path.exists(image):
             raise MachineError(f"{image} does not exist; 'make image' makes it")
         self._qemu = find_qemu()
@@ -104,7 +118,8 @@ class Machine:
             self.image = os.path.join(self.folder, "disk.img")
             disk.copy_sparse(image, self.image)
         self.disk = disk.Disk(self.image)
-        self._arguments = self._command_line(machine, accelerator, memory, cpus, display, disk_errors) + list(extra)
+        self._arguments = self._command_line(machine, accelerator, memory, cpus, display, disk_errors)
+        self._arguments += ["-vga", video, *DISKS[machine.partition(",")[0], disk_on], *extra]
         self.com2 = os.path.join(self.folder, "com2") if com2 is True else com2
         self._on_output, self._on_log = on_output, on_log
         self._process = None
@@ -116,8 +131,6 @@ class Machine:
         self.qmp = None
 
     def _command_line(self, machine, accelerator, memory, cpus, display, disk_errors):
-        if machine != "q35":
-            raise MachineError(f"there is no machine '{machine}'; q35 is the one")
         processor = "max" if accelerator.startswith("tcg") else "host"
         drive = self.image
         if disk_errors:
@@ -126,12 +139,11 @@ class Machine:
                 file.write(disk_errors)
             drive = f"blkdebug:{rules}:{drive}"
         drive = drive.replace(",", ",,")
-        return [self._qemu, "-name", "MetalOS", "-machine", "q35", "-accel", accelerator, "-cpu",
+        return [self._qemu, "-name", "MetalOS", "-machine", machine, "-accel", accelerator, "-cpu",
                 processor, "-m", str(memory), "-smp", str(cpus), "-bios", FIRMWARE, "-nodefaults",
-                "-no-user-config", "-display", display, "-vga", "std", "-net", "none",
+                "-no-user-config", "-display", display, "-net", "none",
                 "-action", "reboot=shutdown,shutdown=pause",
-                "-drive", f"file={drive},if=none,id=disk,format=raw,cache=unsafe,discard=unmap",
-                "-device", "ide-hd,drive=disk,bus=ide.0"]
+                "-drive", f"file={drive},if=none,id=disk,format=raw,cache=unsafe,discard=unmap"]
 
     def __enter__(self):
         return self

@@ -1,0 +1,57 @@
+"""Long abuse: random calls, failing allocations, sanitized kernels, the same thing a thousand times."""
+# SPDX-License-Identifier: MIT
+import metal
+import test_api
+
+GROUPS = ("system memory files directories pipes handles waits threads windows libraries tls fpu stdio strings stdlib math "
+          "time posix setjmp heap pthreads processes exitcodes lessons").split()
+HOUR = 3600
+
+
+def check(result):
+    assert result.code == 0, result.output[-4000:]
+
+
+@metal.limit(2 * HOUR)
+def test_random_calls():
+    """A million on four processors, from 20 seeds and more."""
+    check(metal.run("/tests/stress.exe -rounds 20 -calls 20000 -time 120000 -total 1000000", cpus=4, timeout=2 * HOUR))
+
+
+@metal.limit(HOUR)
+def test_random_calls_sanitized():
+    for kernel in ("ubsan", "kasan"):
+        check(metal.run("/tests/stress.exe -seed 1000 -rounds 20 -calls 5000 -time 60000", cpus=4, kernel=kernel,
+                        timeout=HOUR // 2))
+
+
+@metal.limit(HOUR)
+def test_interface_sanitized():
+    """Everything apitest knows, and every bad argument, on the sanitized kernels."""
+    for kernel in ("ubsan", "kasan"):
+        for cpus in (1, 4):
+            test_api.check(metal.run("/tests/apitest.exe", timeout=HOUR // 4, kernel=kernel, cpus=cpus))
+        check(metal.run("/tests/abuse.exe pointers races failures", kernel=kernel, cpus=4, timeout=HOUR // 4))
+
+
+@metal.limit(4 * HOUR)
+def test_failing_programs():
+    """Each group of apitest with its allocations failing one after another: all of them where there are few, else spread."""
+    lines = " ".join(f'"/tests/apitest.exe {group}"' for group in GROUPS)
+    check(metal.run(f"/tests/abuse.exe programs 13 {lines}", kernel="ubsan", timeout=3 * HOUR))
+
+
+@metal.limit(HOUR)
+def test_thousand_programs():
+    check(metal.run('/tests/abuse.exe repeat 1000 "/tests/apitest.exe --child nothing"', cpus=2, timeout=HOUR))
+
+
+@metal.limit(HOUR)
+def test_thousand_windows():
+    check(metal.run("/tests/abuse.exe windows 1000", cpus=2, timeout=HOUR))
+
+
+@metal.limit(2 * HOUR)
+def test_doom_runs():
+    check(metal.run('/tests/abuse.exe repeat 20 "doom.exe -iwad freedoom1.wad -timedemo demo1 -nosound -nomusic -nosfx -nogui"',
+                    timeout=2 * HOUR))
