@@ -11,9 +11,9 @@
 
 #include <string.h>
 
-#define THREADS    4u
-#define POOL_SIZE  64u
-#define ARGUMENTS  5u
+#define THREADS   4u
+#define POOL_SIZE 64u
+#define ARGUMENTS 5u
 
 static uint8_t area[1 << 16] __attribute__((aligned(4096)));
 static volatile Handle pool[POOL_SIZE];
@@ -224,8 +224,7 @@ void RunCalls(uint64_t seed, uint32_t calls, uint32_t time)
         if (CreateThread(MakeCalls, (void *)i, 0, &thread) != StatusSuccess)
             ExitProcess(1);
     }
-    for (uint64_t start = GetTickCount();
-         finished < THREADS && GetTickCount() - start < time;)
+    for (uint64_t start = GetTickCount(); finished < THREADS && GetTickCount() - start < time;)
         Sleep(10);
     ExitProcess(finished == THREADS ? 0 : 2);
 }
