@@ -218,7 +218,8 @@ void RunCalls(uint64_t seed, uint32_t calls, uint32_t time)
     callsPerThread = calls;
     (void)!SetCurrentDirectory(STRESS_FOLDER); // somewhere else is as good
     for (int i = 0; i < 8; i++)
-        (void)!DuplicateHandle(GetStandardHandle(StandardOutput), &reports);
+        (void)!DuplicateHandle(CurrentProcess, GetStandardHandle(StandardOutput), CurrentProcess,
+                               &reports, 0, DuplicateSameAccess);
     for (size_t i = 0; i < THREADS; i++) {
         Handle thread;
         if (CreateThread(MakeCalls, (void *)i, 0, &thread) != StatusSuccess)
