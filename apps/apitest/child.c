@@ -219,6 +219,12 @@ int ChildMain(int argc, char **argv)
         Sleep(20);
         ExitThread(14);
     }
+    if (!strcmp(what, "object"))
+        return ObjectChild(argc - 1, argv + 1);
+    if (!strcmp(what, "endthread")) {
+        (void)TerminateThread(CurrentThread, 78);
+        return 1;
+    }
     if (!strcmp(what, "lastthread"))
         ExitThread(13);            // and with it the process
     if (!strcmp(what, "window")) { // dies with a window, its buffer and messages

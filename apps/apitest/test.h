@@ -32,7 +32,8 @@ typedef void TestGroup(void);
 TestGroup TestSystem, TestMemory, TestFiles, TestDirectories, TestPipes, TestWaits, TestThreads,
     TestProcesses, TestExitCodes, TestLeaks, TestHandles, TestWindows, TestLibraries, TestTls,
     TestFpu, TestStdio, TestStrings, TestStdlib, TestMath, TestTime, TestPosix, TestSetjmp,
-    TestHeap, TestPthreads, TestConsole, TestLessons;
+    TestHeap, TestPthreads, TestConsole, TestLessons, TestObjects, TestSharing, TestLocks,
+    TestLists;
 
 // Starts this program as `apitest.exe --child WORDS`, with handles that may be InvalidHandle.
 Status StartChild(const char *words, Handle input, Handle output, Handle error, Handle *process);
@@ -41,6 +42,7 @@ int RunChild(const char *words);
 // The end of a child: waits up to 20 seconds, closes the handle; exit code or -1.
 int EndChild(Handle process);
 int ChildMain(int argc, char **argv);
+int ObjectChild(int argc, char **argv); // --child object ...
 
 // A kernel address, one no page table can map, and one in the never mapped first 64 KiB.
 #define KERNEL_ADDRESS        ((void *)0xFFFFF80000000000ull)

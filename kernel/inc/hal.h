@@ -64,6 +64,9 @@ typedef struct HalProcessor {
     uint8_t SmapEnabled;          // 0x23
     uint32_t Number;              // 0x24
     uint64_t UserGsBase;          // 0x28 [i] what IA32_KERNEL_GS_BASE holds
+    // What the running thread did since it was switched to.
+    uint64_t SystemCalls; // 0x30 [i]
+    uint64_t UserTicks;   // 0x38 [i] time stamps in user mode; there, less the stamp of its entry
     uint32_t ApicId;
     uint32_t Padding;
     uint64_t Gdt[10];
@@ -72,7 +75,7 @@ typedef struct HalProcessor {
     // Each ends in 16 bytes that hold Self, so that the entry code finds gs whatever gs is.
     uint8_t IstStacks[HalIstCount][HAL_IST_STACK_SIZE] __attribute__((aligned(16)));
 } HalProcessor;
-static_assert(offsetof(HalProcessor, UserGsBase) == 0x28, "entry.c");
+static_assert(offsetof(HalProcessor, UserTicks) == 0x38, "entry.c");
 
 static inline struct KThread *HalGetCurrentThread(void)
 {
@@ -142,7 +145,8 @@ Status HalInitializeClock(PhysicalAddress rsdp);
 const void *HalFindAcpiTable(const char signature[4], size_t index, size_t *length);
 
 // ---- time
-uint64_t HalQueryNanoseconds(void); // monotonic, since HalInitializeClock
+uint64_t HalQueryNanoseconds(void);             // monotonic, since HalInitializeClock
+uint64_t HalTicksToNanoseconds(uint64_t ticks); // of the time stamp counter
 // Time begins so much later: for a debugger's stop. The machine is this processor's alone.
 void HalSetClockBack(uint64_t time);
 void HalArmTimer(

@@ -200,9 +200,8 @@ enum {
 
 // The scheduler's view of a process; ps embeds it.
 typedef struct KProcess {
-    KDispatcherHeader Header;               // signalled once ended
-    uint64_t PageTableRoot;                 // CR3
-    volatile uint64_t KernelTime, UserTime; // nanoseconds of ended and running threads
+    KDispatcherHeader Header;                                           // signalled once ended
+    uint64_t PageTableRoot;                                             // CR3
     volatile uint64_t Allocations, FailingAllocation, InheritedFailure; // test kernels: failure.c
 } KProcess;
 
@@ -247,6 +246,7 @@ typedef struct KThreadTimes {
     uint8_t Priority;              // as set
     uint32_t Processor;            // where it runs or last ran
     uint64_t KernelTime, UserTime; // nanoseconds
+    uint64_t SystemCalls, PageFaults, ContextSwitches;
 } KThreadTimes;
 void KeQueryThread(KThread *thread, KThreadTimes *times);
 // Called with interrupts enabled at PassiveLevel before a thread that has been asked to end would
@@ -294,7 +294,7 @@ void KeRunIdle(void) __attribute__((noreturn));
 // In checked builds: tries the scheduler, waits and timers; stops the machine when one of them is
 // wrong.
 void KeRunSelfTests(void);
-KPrcb *KeGetCurrentPrcb(void); // stable only while the thread cannot be preempted
+KPrcb *KeGetCurrentPrcb(void);      // stable only while the thread cannot be preempted
 uint32_t KeGetProcessorCount(void); // that run; numbered from 0
 uint32_t KeGetCurrentProcessorNumber(void);
 // Starts processor KeGetProcessorCount(); PassiveLevel, one at a time, after HalBeginStart. The
@@ -318,8 +318,9 @@ uint64_t KeGetAffinity(const KThread *thread);
 // returns, no processor uses what it remembers of them, nor of tables they were in. root: that the
 // entries belong to; of kernel addresses any. Level <= Dispatch.
 void KeFlushTlb(uint64_t root, uint64_t start, uint64_t end);
-void KeFlushTlbPageHere(uint64_t address); // on this processor only: for an entry that gained rights
-void KeFlushTlbAll(void);                  // KeFlushTlb for every address of every root
+void KeFlushTlbPageHere(
+    uint64_t address);    // on this processor only: for an entry that gained rights
+void KeFlushTlbAll(void); // KeFlushTlb for every address of every root
 // Before the root's own page is freed: no processor keeps it loaded. No thread runs on it any more.
 void KeForgetPageTables(uint64_t root);
 

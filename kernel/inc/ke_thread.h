@@ -47,8 +47,8 @@ struct KThread {
     uint64_t RunStart;         // [p] when it was switched to, ns
     uint64_t RunTime;          // [p] nanoseconds on a processor until RunStart
     uint64_t Switches;         // [p] times it was switched to
-    uint64_t UserTime;         // [p] nanoseconds of RunTime in user mode
-    uint64_t SystemCalls;      // [p]
+    uint64_t UserTicks;        // [p] time stamps of RunTime in user mode, until RunStart
+    uint64_t SystemCalls;      // [p] until RunStart
     uint64_t PageFaults;       // [t] in user memory
 
     // ---- waiting

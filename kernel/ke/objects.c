@@ -195,7 +195,6 @@ void KeInitializeProcess(KProcess *process, uint64_t pageTableRoot)
 {
     InitializeHeader(&process->Header, KObjectProcess, 0);
     process->PageTableRoot = pageTableRoot;
-    process->KernelTime = process->UserTime = 0;
     KiInheritFailure(process);
 }
 

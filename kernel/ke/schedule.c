@@ -126,8 +126,8 @@ static KPrcb *ChooseProcessor(const KThread *thread)
     }
     uint64_t here = 1ull << KiGetPrcb()->Hal.Number;
     uint32_t chosen = last != nullptr && (idle >> thread->Processor & 1) ? thread->Processor
-                      : (idle & here) != 0                              ? KiGetPrcb()->Hal.Number
-                                                                        : (uint32_t)__builtin_ctzll(idle);
+                      : (idle & here) != 0                               ? KiGetPrcb()->Hal.Number
+                                           : (uint32_t)__builtin_ctzll(idle);
     IdleProcessors &= ~(1ull << chosen);
     return KiProcessors[chosen];
 }
@@ -219,10 +219,14 @@ static void ChargeTime(KThread *thread, uint64_t now)
     thread->RunStart = now;
     thread->RunTime += ran;
     thread->QuantumLeft -= RTL_MIN(ran, thread->QuantumLeft);
-    if (thread->FpuArea != nullptr)
-        thread->OwnProcess->UserTime += ran;
-    else
-        thread->OwnProcess->KernelTime += ran;
+}
+
+// Takes over what the entry code counted while the thread ran. It is in the kernel now.
+static void CollectCounts(KPrcb *prcb, KThread *thread)
+{
+    thread->UserTicks += prcb->Hal.UserTicks;
+    thread->SystemCalls += prcb->Hal.SystemCalls;
+    prcb->Hal.UserTicks = prcb->Hal.SystemCalls = 0;
 }
 
 static void SwitchProcessorState(KPrcb *prcb, KThread *from, KThread *to)
@@ -249,6 +253,7 @@ static void SwitchTo(KPrcb *prcb, KThread *from, KThread *to)
 {
     uint64_t now = KeQueryTime();
     ChargeTime(from, now);
+    CollectCounts(prcb, from);
     to->RunStart = now;
     to->State = ThreadRunning;
     to->Processor = prcb->Hal.Number;

@@ -37,8 +37,7 @@ static void SetStack(KThread *thread, void *limit, size_t size)
     thread->KernelStackTop = (uint64_t)limit + size;
 }
 
-void KiInitializeIdleThread(KThread *thread, uint32_t processor, void *stackLimit,
-                            size_t stackSize)
+void KiInitializeIdleThread(KThread *thread, uint32_t processor, void *stackLimit, size_t stackSize)
 {
     InitializeFields(thread);
     SetStack(thread, stackLimit, stackSize);
@@ -140,14 +139,23 @@ void KeRequestTermination(KThread *thread)
 void KeQueryThread(KThread *thread, KThreadTimes *times)
 {
     KIrql old = KiLockDispatcher();
-    uint64_t total = thread->RunTime;
-    if (thread->State == ThreadRunning)
+    uint64_t total = thread->RunTime, userTicks = thread->UserTicks, calls = thread->SystemCalls;
+    if (thread->State == ThreadRunning) { // on another processor: as of a moment ago
+        const KPrcb *prcb = KiProcessors[thread->Processor];
         total += KeQueryTime() - thread->RunStart;
+        calls += *(volatile const uint64_t *)&prcb->Hal.SystemCalls;
+        userTicks += *(volatile const uint64_t *)&prcb->Hal.UserTicks;
+        if ((int64_t)userTicks < 0)
+            userTicks += HalReadTsc(); // it is in user mode
+    }
     *times = (KThreadTimes){
         .State = thread->State,
         .Priority = thread->BasePriority,
         .Processor = thread->Processor,
-        .UserTime = RTL_MIN(thread->UserTime, total),
+        .UserTime = RTL_MIN(HalTicksToNanoseconds(userTicks), total),
+        .SystemCalls = calls,
+        .PageFaults = thread->PageFaults,
+        .ContextSwitches = thread->Switches,
     };
     times->KernelTime = total - times->UserTime;
     KiUnlockDispatcher(old);

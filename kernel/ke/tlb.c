@@ -69,8 +69,8 @@ static void ForgetRange(uint64_t root, uint64_t start, uint64_t end)
 }
 
 // What another processor asks of this one; interrupts off. A root that the running thread does not
-// need is a left-over: of an idle processor, or of a switch that this interrupts, which has made its
-// thread the running one before it looks at PageTableRoot, and loads what it needs afterwards.
+// need is a left-over: of an idle processor, or of a switch that this interrupts, which has made
+// its thread the running one before it looks at PageTableRoot, and loads what it needs afterwards.
 static void Serve(KPrcb *prcb, const KPrcb *asker)
 {
     uint64_t root = asker->FlushRoot, system = KeSystemProcess.PageTableRoot;

@@ -336,13 +336,9 @@ void PsQueryProcess(PsProcess *process, ProcessInfo *info)
         .ProcessId = process->Id,
         .ParentProcessId = process->ParentId,
         .Exited = process->Exited,
-        .KernelTime = process->Process.KernelTime,
-        .UserTime = process->Process.UserTime,
         .CreateTime = process->CreateTime,
     };
     memcpy(info->Name, process->Name, sizeof(info->Name));
-    if (process == PsGetCurrentProcess()) // the turn that is still running
-        info->UserTime += KeQueryTime() - KeGetCurrentThread()->RunStart;
     KIrql old = KeAcquireSpinLock(&process->Lock);
     info->ThreadCount = process->ActiveThreads;
     info->ExitCode = info->Exited ? process->ExitCode : 0;
@@ -350,6 +346,8 @@ void PsQueryProcess(PsProcess *process, ProcessInfo *info)
     RTL_FOR_EACH (entry, &process->Threads)
         PsiCountThread(RTL_CONTAINER_OF(entry, PsThread, Link), &counters);
     KeReleaseSpinLock(&process->Lock, old);
+    info->KernelTime = counters.KernelTime;
+    info->UserTime = counters.UserTime;
     info->SystemCalls = counters.SystemCalls;
     info->PageFaults = counters.PageFaults;
     info->ContextSwitches = counters.ContextSwitches;

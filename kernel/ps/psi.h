@@ -24,6 +24,7 @@ enum PsExceptionCode {
 
 // What each thread counts and its process adds up.
 typedef struct PsCounters {
+    uint64_t KernelTime, UserTime; // nanoseconds
     uint64_t SystemCalls, PageFaults, ContextSwitches;
 } PsCounters;
 
@@ -85,7 +86,7 @@ Status PsiCreateUserThread(PsProcess *process, const AbiCreateThread *parameters
 Status PsiStartThread(PsThread *thread);
 // Gives back what a thread that was never started has in the address space.
 void PsiDiscardThread(PsThread *thread);
-void PsiCountThread(const PsThread *thread, PsCounters *counters); // adds its own
+void PsiCountThread(PsThread *thread, PsCounters *counters); // adds its own
 void PsiInitializeThreads(void);
 
 // ---- process.c

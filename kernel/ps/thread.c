@@ -333,11 +333,15 @@ void PsSetThreadPriority(PsThread *thread, uint8_t priority)
     KeSetPriority(&thread->Thread, priority);
 }
 
-void PsiCountThread(const PsThread *thread, PsCounters *counters)
+void PsiCountThread(PsThread *thread, PsCounters *counters)
 {
-    counters->SystemCalls += thread->Thread.SystemCalls;
-    counters->PageFaults += thread->Thread.PageFaults;
-    counters->ContextSwitches += thread->Thread.Switches;
+    KThreadTimes times;
+    KeQueryThread(&thread->Thread, &times);
+    counters->KernelTime += times.KernelTime;
+    counters->UserTime += times.UserTime;
+    counters->SystemCalls += times.SystemCalls;
+    counters->PageFaults += times.PageFaults;
+    counters->ContextSwitches += times.ContextSwitches;
 }
 
 void PsQueryThread(PsThread *thread, ThreadInfo *info)
@@ -356,8 +360,8 @@ void PsQueryThread(PsThread *thread, ThreadInfo *info)
         .ExitCode = times.State == ThreadTerminated ? thread->Thread.ExitCode : 0,
         .KernelTime = times.KernelTime,
         .UserTime = times.UserTime,
-        .SystemCalls = thread->Thread.SystemCalls,
-        .ContextSwitches = thread->Thread.Switches,
+        .SystemCalls = times.SystemCalls,
+        .ContextSwitches = times.ContextSwitches,
     };
 }
 

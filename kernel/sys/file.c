@@ -323,9 +323,9 @@ Status SysCreatePipe(UserPointer readEnd, UserPointer writeEnd)
     if (status != StatusSuccess)
         return status;
     Handle first = InvalidHandle, second = InvalidHandle;
-    status = ObOpenHandle(SysiHandles(), reader, FileRead, &first);
+    status = ObOpenHandle(SysiHandles(), reader, FileRead | AccessWait, &first);
     if (status == StatusSuccess)
-        status = ObOpenHandle(SysiHandles(), writer, FileWrite, &second);
+        status = ObOpenHandle(SysiHandles(), writer, FileWrite | AccessWait, &second);
     ObDereference(reader);
     ObDereference(writer);
     if (status == StatusSuccess)

@@ -71,13 +71,13 @@ Status SysDuplicateHandle(Handle sourceProcess, Handle source, Handle targetProc
     if (status == StatusSuccess) {
         if (flags & DuplicateSameAccess)
             access = has;
+        status = (access & ~has) != 0
+                     ? StatusAccessDenied
+                     : OpenDuplicate(targetProcess, body, access,
+                                     flags & DuplicateInherit ? HandleInherit : 0, result);
+        // Last: the object must not be without a handle in between.
         if (flags & DuplicateCloseSource)
-            status = ObCloseHandle(table, source);
-        if (status == StatusSuccess && (access & ~has) != 0)
-            status = StatusAccessDenied;
-        if (status == StatusSuccess)
-            status = OpenDuplicate(targetProcess, body, access,
-                                   flags & DuplicateInherit ? HandleInherit : 0, result);
+            (void)!ObCloseHandle(table, source); // another thread may have closed it already
         ObDereference(body);
     }
     ObDereferenceHandleTable(table);

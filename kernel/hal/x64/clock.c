@@ -58,6 +58,11 @@ uint64_t HalQueryNanoseconds(void)
     return MultiplyShift32(HalReadTsc() - Origin, NanosecondsPerTick);
 }
 
+uint64_t HalTicksToNanoseconds(uint64_t ticks)
+{
+    return MultiplyShift32(ticks, NanosecondsPerTick);
+}
+
 const char *HalGetClockSource(uint64_t *frequency)
 {
     *frequency = TscFrequency;

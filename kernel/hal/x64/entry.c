@@ -36,13 +36,30 @@
 #define GS_USER_STACK   "%gs:0x18"
 #define GS_RETURN_WORK  "%gs:0x22"
 #define GS_SMAP         "%gs:0x23"
+#define GS_SYSTEM_CALLS "%gs:0x30"
+#define GS_USER_TICKS   "%gs:0x38"
 static_assert(sizeof(KTrapFrame) == FRAME_SIZE && offsetof(KTrapFrame, Cs) == FRAME_CS,
               "stack picture");
 static_assert(offsetof(HalProcessor, KernelStack) == 0x10 &&
                   offsetof(HalProcessor, UserStack) == 0x18 &&
                   offsetof(HalProcessor, ReturnWork) == 0x22 &&
-                  offsetof(HalProcessor, SmapEnabled) == 0x23,
+                  offsetof(HalProcessor, SmapEnabled) == 0x23 &&
+                  offsetof(HalProcessor, SystemCalls) == 0x30 &&
+                  offsetof(HalProcessor, UserTicks) == 0x38,
               "gs");
+
+// The time of user mode ends or begins: gs is the kernel's, interrupts are off, rax and rdx are
+// lost.
+#define READ_STAMP()                                                                               \
+    __asm__("rdtsc");                                                                              \
+    __asm__("shlq $32, %rdx");                                                                     \
+    __asm__("orq %rdx, %rax")
+#define LEAVE_USER_MODE()                                                                          \
+    READ_STAMP();                                                                                  \
+    __asm__("addq %rax, " GS_USER_TICKS)
+#define ENTER_USER_MODE()                                                                          \
+    READ_STAMP();                                                                                  \
+    __asm__("subq %rax, " GS_USER_TICKS)
 
 void HalpTrap(void);
 void HalpTrapExit(void);
@@ -124,6 +141,7 @@ __attribute__((naked)) void HalpTrap(void)
     __asm__("jz 1f");
     __asm__("swapgs");
     __asm__("lfence"); // no speculation past a wrongly predicted swapgs (CVE-2019-1125)
+    LEAVE_USER_MODE();
     __asm__("1: cmpb $0, " GS_SMAP);
     __asm__("jz 2f");
     __asm__("clac");
@@ -135,7 +153,9 @@ __attribute__((naked)) void HalpTrap(void)
     __asm__("jz 5f");
     __asm__("callq KiReturnToUser");
     __asm__("jmp 3b");
-    __asm__("5: swapgs");
+    __asm__("5:");
+    ENTER_USER_MODE();
+    __asm__("swapgs");
     __asm__("4: addq $0x20, %rsp");
     POP_ALL();
     __asm__("addq $16, %rsp");
@@ -159,6 +179,7 @@ __attribute__((naked)) void HalpParanoidTrap(void)
     __asm__("jz 1f");
     __asm__("swapgs");
     __asm__("lfence");
+    LEAVE_USER_MODE();
     __asm__("movq " GS_KERNEL_STACK ", %rdi");
     __asm__("subq $0xD0, %rdi"); // FRAME_SIZE + 0x20
     __asm__("movq %rsp, %rsi");
@@ -172,7 +193,9 @@ __attribute__((naked)) void HalpParanoidTrap(void)
     __asm__("jz 5f");
     __asm__("callq KiReturnToUser");
     __asm__("jmp 4b");
-    __asm__("5: swapgs");
+    __asm__("5:");
+    ENTER_USER_MODE();
+    __asm__("swapgs");
     __asm__("jmp 3f");
 
     __asm__("1: movl $0xC0000101, %ecx");
@@ -215,12 +238,17 @@ __attribute__((naked)) void HalpSystemCallEntry(void)
     __asm__("movq " GS_KERNEL_STACK ", %rsp");
     __asm__("pushq $0x2B");
     __asm__("pushq " GS_USER_STACK);
-    __asm__("sti"); // rsp is the thread's own and the user's is saved: it may be preempted
     __asm__("pushq %r11");
     __asm__("pushq $0x33");
     __asm__("pushq %rcx");
     __asm__("subq $0x38, %rsp");
-    __asm__("movl %eax, %eax");
+    __asm__("movl %eax, %r11d");
+    __asm__("movq %rdx, %rcx");
+    LEAVE_USER_MODE();
+    __asm__("incq " GS_SYSTEM_CALLS);
+    __asm__("sti"); // rsp is the thread's own and the user's is saved: it may be preempted
+    __asm__("movq %rcx, %rdx");
+    __asm__("movl %r11d, %eax");
     __asm__("cmpq KiSystemCallLimit(%rip), %rax");
     __asm__("jae 2f");
     __asm__("movq %r10, %rcx");
@@ -229,6 +257,9 @@ __attribute__((naked)) void HalpSystemCallEntry(void)
     __asm__("1: cli");
     __asm__("cmpb $0, " GS_RETURN_WORK);
     __asm__("jne 3f");
+    __asm__("movl %eax, %r8d");
+    ENTER_USER_MODE();
+    __asm__("movl %r8d, %eax");
     __asm__("movq 0x38(%rsp), %rcx");
     __asm__("movq %rcx, %rdx");
     __asm__("shrq $47, %rdx");
@@ -367,8 +398,10 @@ __attribute__((naked)) void HalEnterUserMode(uint64_t rip, uint64_t rsp, uint64_
                                              uint64_t argument2)
 {
     __asm__("cli");
+    __asm__("movq %rdx, %r10");
+    ENTER_USER_MODE();
     __asm__("pushq $0x2B");
-    __asm__("pushq %rdx");
+    __asm__("pushq %r10");
     __asm__("pushq $0x202");
     __asm__("pushq $0x33");
     __asm__("pushq %rcx");
