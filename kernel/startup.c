@@ -135,15 +135,22 @@ static Status AllocateProcessor(KProcessorMemory *memory)
     return StatusNoMemory;
 }
 
+static size_t NumberOf(const char *value)
+{
+    size_t number = 0;
+    for (const char *digit = value; *digit >= '0' && *digit <= '9'; digit++)
+        number = number * 10 + (size_t)(*digit - '0');
+    return number;
+}
+
 // Boot option `processors = N` leaves the others asleep.
 static size_t CountWantedProcessors(const LoaderParams *loader)
 {
     char value[8];
-    size_t count = HalGetProcessorLimit(), wanted = 0;
+    size_t count = HalGetProcessorLimit();
     if (!RtlFindOption(loader->Options, "processors", 0, value, sizeof(value)))
         return count;
-    for (const char *digit = value; *digit >= '0' && *digit <= '9'; digit++)
-        wanted = wanted * 10 + (size_t)(*digit - '0');
+    size_t wanted = NumberOf(value);
     return wanted == 0 ? count : RTL_MIN(wanted, count);
 }
 
@@ -325,6 +332,8 @@ static void ApplyOptions(const LoaderParams *loader)
         for (size_t i = 0; i < RTL_COUNT_OF(levels); i++)
             if (RtlCompareNoCase(value, levels[i].Name) == 0)
                 KeSetLogLevel(levels[i].Level);
+    if (RtlFindOption(loader->Options, "watchdog", 0, value, sizeof(value)))
+        KeSetWatchdog((uint32_t)NumberOf(value));
     if (RtlFindOption(loader->Options, "bugcheck", 0, value, sizeof(value)))
         KeSetBugCheckAction(RtlCompareNoCase(value, "exit") == 0);
 }

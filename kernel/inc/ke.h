@@ -291,6 +291,9 @@ typedef struct KPrcb KPrcb; // complete in ke_prcb.h
 void KeInitialize(void);
 void KeStartSystemThreads(void); // worker and reaper
 void KeRunIdle(void) __attribute__((noreturn));
+// How long a processor may be stuck before the machine is stopped (watchdog.c); before the system
+// threads start; 0: for ever.
+void KeSetWatchdog(uint32_t seconds);
 // In checked builds: tries the scheduler, waits and timers; stops the machine when one of them is
 // wrong.
 void KeRunSelfTests(void);
@@ -308,6 +311,14 @@ typedef struct KProcessorMemory {
 } KProcessorMemory;
 bool KeStartProcessor(const KProcessorMemory *memory);
 size_t KeProcessorDataSize(void); // of a KPrcb
+
+typedef struct KProcessorLoad {
+    uint64_t IdleTime; // nanoseconds
+    uint64_t ContextSwitches, Interrupts, Dpcs, Steals, Flushes;
+} KProcessorLoad;
+void KeQueryProcessor(uint32_t processor, KProcessorLoad *load); // one that runs
+// Processor time of a process's threads, the turns that are under way included.
+void KeQueryProcessTimes(const KProcess *process, uint64_t *kernelTime, uint64_t *userTime);
 
 // Processors that may run the thread, bit n: number n; those that do not exist are ignored.
 // StatusInvalidParameter: none is left.
@@ -390,6 +401,8 @@ typedef enum KBugCheckCode
         BugCheckUndefinedBehaviour = 0x4D4F0004, // operands, line; only test kernels
         BugCheckBadAccess = 0x4D4F0005,          // address, size, caller, shadow; only test kernels
         BugCheckCriticalProcess = 0xEF,
+        BugCheckClockWatchdog = 0x101,    // processor, nanoseconds
+        BugCheckDispatchWatchdog = 0x133, // processor, nanoseconds
     } KBugCheckCode;
 
 typedef struct KBugCheck {

@@ -47,6 +47,13 @@ struct KPrcb {
     const KSpinLock *HeldLocks[KE_MAXIMUM_HELD_LOCKS]; // [o] checked builds
     uint32_t HeldLockCount;
 
+    // ---- watchdog.c [i]
+    volatile uint32_t Alive;   // counts returns to PassiveLevel with work done
+    volatile uint32_t Watches; // counts periods; read by the neighbour
+    uint32_t AliveSeen, AliveMissed, NeighbourSeen, NeighbourMissed;
+    const KPrcb *Neighbour; // of NeighbourSeen
+    uint64_t WatchDue;      // the clock comes no later than that; KE_INFINITE: no watch
+
     // ---- TLB flushes asked of others (tlb.c)
     volatile uint64_t FlushFrom; // atomic; bit n: processor n asks for its FlushRoot ... FlushEnd
     uint64_t FlushRoot, FlushStart, FlushEnd; // [o] constant while FlushesLeft is not 0

@@ -137,6 +137,23 @@ CRASH CrashLocked(void)
     KeReleaseSpinLock(&lock, old);
 }
 
+// Stuck, which only the watchdog ends.
+CRASH CrashStuckDispatch(void)
+{
+    KIrql old = KeRaiseIrql(DispatchLevel);
+    CrashSpin();
+    KeLowerIrql(old);
+}
+
+// On the last processor: another one has to notice.
+CRASH CrashStuckInterrupts(void)
+{
+    (void)!KeSetAffinity(KeGetCurrentThread(), 1ull << (KeGetProcessorCount() - 1));
+    HalDisableInterrupts();
+    CrashSpin();
+    HalEnableInterrupts();
+}
+
 // ---- while a program runs: a periodic DPC waits for it to be where it should.
 static bool inSystemCall;
 
@@ -191,6 +208,8 @@ static const Crash crashes[] = {
     {"queued-dpc", CrashQueuedDpc},
     {"interrupt", CrashInInterrupt},
     {"locked", CrashLocked},
+    {"stuck-dispatch", CrashStuckDispatch},
+    {"stuck-interrupts", CrashStuckInterrupts},
     {"program", CrashInProgram},
     {"system-call", CrashInSystemCall},
 };

@@ -56,6 +56,8 @@ static const char *NameOf(KBugCheckCode code)
         {BugCheckUndefinedBehaviour, "UNDEFINED_BEHAVIOUR"},
         {BugCheckBadAccess, "BAD_ACCESS"},
         {BugCheckCriticalProcess, "CRITICAL_PROCESS"},
+        {BugCheckClockWatchdog, "CLOCK_WATCHDOG"},
+        {BugCheckDispatchWatchdog, "DISPATCH_WATCHDOG"},
     };
     for (size_t i = 0; i < RTL_COUNT_OF(names); i++)
         if (names[i].Code == code)

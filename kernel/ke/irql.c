@@ -50,6 +50,7 @@ void KiDispatchPendingWork(void)
     while (KiIsWorkPending()) {
         KPrcb *prcb = KiGetPrcb();
         prcb->Hal.PendingWork = 0;
+        prcb->Alive++;
         KiSetIrql(DispatchLevel);
         HalEnableInterrupts();
         if (prcb->TimerExpired)

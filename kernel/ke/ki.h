@@ -147,6 +147,11 @@ bool KiIsFreezing(void);
 // ---- freeze.c
 bool KiAnswerFreeze(KTrapFrame *frame); // an NMI came; false: it is not a request to stand still
 
+// ---- watchdog.c
+void KiStartWatch(KPrcb *prcb);
+void KiWatch(KPrcb *prcb, uint64_t now); // in the clock interrupt, once WatchDue has come
+void KiKeepWatch(KPrcb *prcb);           // interrupts off
+
 // ---- log.c
 void KiSetDebugPrint(void (*print)(const char *text, size_t length));
 void KiBreakLogLock(void); // for stops: whoever held it will not come back

@@ -16,7 +16,7 @@ static void InitializePrcb(KPrcb *prcb, uint32_t number)
 {
     prcb->Hal.Number = number;
     prcb->Hal.Irql = PassiveLevel;
-    prcb->ArmedDeadline = prcb->QuantumEnd = KE_INFINITE;
+    prcb->ArmedDeadline = prcb->QuantumEnd = prcb->WatchDue = KE_INFINITE;
     RtlInitializeList(&prcb->DpcQueue);
     KiInitializeReadyQueue(&prcb->Ready);
     prcb->StarvationCheck.Expire = KiCheckStarvation;
@@ -47,6 +47,8 @@ static void RunProcessor(void *context)
     HalSetKernelStack(prcb->IdleThread->KernelStackTop);
     HalJoinProcessors();
     KiJoinScheduling(prcb);
+    KiStartWatch(prcb);
+    KiProgramClock(prcb);
     KeRunIdle();
 }
 

@@ -383,6 +383,39 @@ uint64_t KeGetAffinity(const KThread *thread)
     return thread->Affinity;
 }
 
+void KeQueryProcessor(uint32_t processor, KProcessorLoad *load)
+{
+    KE_ASSERT(processor < KiProcessorCount);
+    const KPrcb *prcb = KiProcessors[processor];
+    const KThread *idle = prcb->IdleThread;
+    KIrql old = KiLockDispatcher();
+    uint64_t now = KeQueryTime();
+    load->IdleTime = idle->RunTime;
+    if (prcb->Hal.Thread == idle && now > idle->RunStart)
+        load->IdleTime += now - idle->RunStart;
+    KiUnlockDispatcher(old);
+    const KProcessorCounters *counters = &prcb->Counters;
+    load->ContextSwitches = counters->ContextSwitches;
+    load->Interrupts = counters->Interrupts;
+    load->Dpcs = counters->Dpcs;
+    load->Steals = counters->Steals;
+    load->Flushes = counters->Flushes;
+}
+
+void KeQueryProcessTimes(const KProcess *process, uint64_t *kernelTime, uint64_t *userTime)
+{
+    KIrql old = KiLockDispatcher();
+    *kernelTime = process->KernelTime;
+    *userTime = process->UserTime;
+    uint64_t now = KeQueryTime();
+    for (uint32_t i = 0; i < KiProcessorCount; i++) {
+        const KThread *running = KiProcessors[i]->Hal.Thread;
+        if (running->OwnProcess == process && now > running->RunStart)
+            *(running->FpuArea != nullptr ? userTime : kernelTime) += now - running->RunStart;
+    }
+    KiUnlockDispatcher(old);
+}
+
 // Behind its equals; what the thread had been lifted by for answering is given up too.
 void KeYield(void)
 {

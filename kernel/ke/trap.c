@@ -184,7 +184,9 @@ static void HandleInterrupt(KTrapFrame *frame)
     if (!HalHandleInterrupt((uint8_t)frame->Vector))
         prcb->Counters.UnexpectedInterrupts++;
     prcb->Hal.Irql = old;
-    if (old == PassiveLevel && prcb->Hal.PendingWork)
+    if (old != PassiveLevel)
+        KiKeepWatch(prcb);
+    else if (prcb->Hal.PendingWork)
         KiDispatchPendingWork();
 }
 

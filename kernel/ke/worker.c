@@ -92,6 +92,7 @@ static void Start(Server *server, const char *name, void (*entry)(void *))
 
 void KeStartSystemThreads(void)
 {
+    KiStartWatch(KiGetPrcb());
     Start(&Worker, "worker", Work);
     Start(&Reaper, "reaper", Reap);
 }
