@@ -80,6 +80,18 @@
                 (Handle file, int64_t offset, uint32_t origin, USER(uint64_t) position))           \
     SYSTEM_CALL(SetFileSize, 2, (Handle file, uint64_t size))                                      \
     SYSTEM_CALL(FlushFile, 1, (Handle file))                                                       \
+    SYSTEM_CALL(ReadFileAt, 5,                                                                     \
+                (Handle file, uint64_t offset, USER(void) buffer, uint64_t size,                   \
+                 USER(uint64_t) transferred))                                                      \
+    SYSTEM_CALL(WriteFileAt, 5,                                                                    \
+                (Handle file, uint64_t offset, USER(const void) buffer, uint64_t size,             \
+                 USER(uint64_t) transferred))                                                      \
+    SYSTEM_CALL(SetFileTime, 2, (Handle file, uint64_t modifyTime))                                \
+    SYSTEM_CALL(LockFile, 5,                                                                       \
+                (Handle file, uint64_t offset, uint64_t length, uint32_t mode, uint32_t timeout))  \
+    SYSTEM_CALL(QueryFileLock, 5,                                                                  \
+                (Handle file, uint64_t offset, uint64_t length, uint32_t mode,                     \
+                 USER(FileLock) conflict))                                                         \
     SYSTEM_CALL(GetFileInfo, 2, (Handle file, USER(FileInfo) info))                                \
     SYSTEM_CALL(GetPathInfo, 2, (USER(const char) path, USER(FileInfo) info))                      \
     SYSTEM_CALL(DeleteFile, 1, (USER(const char) path))                                            \

@@ -244,6 +244,33 @@ Status FlushFile(Handle file)
 {
     return SysFlushFile(file);
 }
+Status ReadFileAt(Handle file, uint64_t offset, void *buffer, size_t size, size_t *transferred)
+{
+    return SysReadFileAt(file, offset, buffer, size, (uint64_t *)transferred);
+}
+
+Status WriteFileAt(Handle file, uint64_t offset, const void *buffer, size_t size,
+                   size_t *transferred)
+{
+    return SysWriteFileAt(file, offset, buffer, size, (uint64_t *)transferred);
+}
+
+Status SetFileTime(Handle file, uint64_t modifyTime)
+{
+    return SysSetFileTime(file, modifyTime);
+}
+
+Status LockFile(Handle file, uint64_t offset, uint64_t length, FileLockMode mode, uint32_t timeout)
+{
+    return SysLockFile(file, offset, length, mode, timeout);
+}
+
+Status QueryFileLock(Handle file, uint64_t offset, uint64_t length, FileLockMode mode,
+                     FileLock *conflict)
+{
+    return SysQueryFileLock(file, offset, length, mode, conflict);
+}
+
 Status GetFileInfo(Handle file, FileInfo *info)
 {
     return SysGetFileInfo(file, info);

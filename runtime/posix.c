@@ -257,6 +257,7 @@ CALL(GetParentPid)
 
 CALL(ExitGroup)
 {
+    PxCloseAll();
     ExitProcess((uint32_t)a);
 }
 
@@ -351,6 +352,11 @@ CALL(OpenHere)
 {
     return PxOpenAt(AT_FDCWD, a, b, c, 0, 0);
 }
+// FAT has no links.
+CALL(RefuseLink)
+{
+    return -EPERM;
+}
 CALL(SyncAll)
 {
     return 0;
@@ -431,6 +437,25 @@ static PosixCall *const calls[] = {
     [SYS_prlimit64] = GetLimits,
     [SYS_madvise] = Zero,
     [SYS_fadvise] = Zero,
+    [SYS_fallocate] = PxAllocate,
+    [SYS_utimensat] = PxSetTimes,
+    [SYS_chown] = PxChangeMode,
+    [SYS_lchown] = PxChangeMode,
+    [SYS_fchown] = PxChangeOwner,
+    [SYS_fchownat] = PxChangeModeAt,
+    [SYS_link] = RefuseLink,
+    [SYS_linkat] = RefuseLink,
+    [SYS_symlink] = RefuseLink,
+    [SYS_symlinkat] = RefuseLink,
+    [SYS_wait4] = PxWaitChild,
+    [SYS_poll] = PxPoll,
+    [SYS_mmap] = PxMap,
+    [SYS_munmap] = PxUnmap,
+    [SYS_mprotect] = PxProtect,
+    [SYS_msync] = PxSynchronize,
+    [SYS_mremap] = PxRemap,
+    [SYS_mlock] = Zero,
+    [SYS_munlock] = Zero,
 };
 
 long long __metalos_syscall(long long number, long long a, long long b, long long c, long long d,

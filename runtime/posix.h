@@ -13,10 +13,17 @@ typedef long long PosixCall(long long a, long long b, long long c, long long d, 
 // for the *at calls, fchdir and inode numbers.
 PosixCall PxRead, PxWrite, PxOpen, PxOpenAt, PxClose, PxSeek, PxReadVector, PxWriteVector, PxReadAt,
     PxWriteAt, PxReadVectorAt, PxWriteVectorAt, PxPipe, PxDup, PxDup2, PxFcntl, PxFlush,
-    PxResizeFile, PxIoctl, PxReadDirectory, PxStatFile;
+    PxResizeFile, PxIoctl, PxReadDirectory, PxStatFile, PxSetTimes, PxAllocate, PxPoll, PxChangeOwner;
 
 // Native handle of an open descriptor, or a negative errno value.
 long long PxGetHandle(long long descriptor, Handle *handle);
+// The same of a disk file, with its inode number.
+long long PxGetFile(long long descriptor, Handle *handle, uint64_t *inode);
+// unlink of a file that this process has open: the name goes when it is closed. False: it is not
+// open here.
+bool PxDeleteWhenClosed(const char *path);
+// Before the process ends: deletes what PxDeleteWhenClosed left, writes shared mappings back.
+void PxCloseAll(void);
 // The absolute or current-directory path that `path` relative to a directory descriptor means.
 // Returns 0 or a negative errno value.
 long long PxResolveAt(long long directory, const char *path, char out[MaximumPath]);
@@ -28,7 +35,14 @@ PosixCall PxStat, PxStatAt, PxAccess, PxAccessAt, PxResizePath, PxGetDirectory, 
     PxVolume, PxVolumeFile;
 struct kstat;
 void PxFillStat(const FileInfo *info, uint64_t inode, struct kstat *stat);
-uint64_t PxHashPath(const char *path); // an inode number
+uint64_t PxGetInode(const char *path); // the inode number of what has that name
+
+// ---- process.c
+PosixCall PxWaitChild;
+
+// ---- posix_map.c
+PosixCall PxMap, PxUnmap, PxProtect, PxSynchronize, PxRemap;
+void PxWriteBackMappings(void);
 
 // -errno of a status.
 static inline long long PxResult(Status status)

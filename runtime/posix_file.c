@@ -4,7 +4,8 @@
 // remember for us: whether it may be read or written, the path of a directory or file. Descriptors
 // 0 to 2 start out as the process's standard handles; a process without them gets descriptors that
 // read end of file and swallow what is written. Duplicates share the file position through
-// DuplicateHandle. The table's lock guards taking and giving back entries only: closing a
+// DuplicateHandle. A file that is unlinked while it is open here keeps its name until its last
+// descriptor is closed, as the file system has no nameless files. The table's lock guards taking and giving back entries only: closing a
 // descriptor that another thread is using is the program's mistake, as everywhere.
 // SPDX-License-Identifier: MIT
 #include "posix.h"
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,12 +41,12 @@ typedef struct Descriptor {
     Handle Handle;
     uint64_t Inode;
     int64_t Entries; // directories: how many have been read
-    char *Path;      // directories only
+    char *Path;      // of directories, and of files to be deleted when closed
+    bool Delete;     // unlinked while open
 } Descriptor;
 
 static Descriptor descriptors[DescriptorCount];
 static RtLock tableLock;
-static RtLock positionLock; // pread and pwrite move the position and move it back
 
 static Descriptor *Find(long long number)
 {
@@ -70,10 +72,20 @@ static long long Install(const Descriptor *entry, long long lowest)
     return number;
 }
 
+static bool IsOpen(uint64_t inode)
+{
+    for (size_t i = 0; i < DescriptorCount; i++)
+        if (descriptors[i].Type == DescriptorFile && descriptors[i].Inode == inode)
+            return true;
+    return false;
+}
+
 static void Discard(Descriptor *entry)
 {
     if (entry->Handle != InvalidHandle)
         (void)SysCloseHandle(entry->Handle);
+    if (entry->Delete && !IsOpen(entry->Inode))
+        (void)SysDeleteFile(entry->Path);
     free(entry->Path);
 }
 
@@ -101,6 +113,18 @@ long long PxGetHandle(long long number, Handle *handle)
     if (entry->Type == DescriptorNull)
         return -EINVAL;
     *handle = entry->Handle;
+    return 0;
+}
+
+long long PxGetFile(long long number, Handle *handle, uint64_t *inode)
+{
+    const Descriptor *entry = Find(number);
+    if (!entry)
+        return -EBADF;
+    if (entry->Type != DescriptorFile || entry->Kind != 0)
+        return entry->Type == DescriptorDirectory ? -EACCES : -ENODEV;
+    *handle = entry->Handle;
+    *inode = entry->Inode;
     return 0;
 }
 
@@ -144,7 +168,7 @@ static long long OpenDirectoryAt(const char *path, int flags)
 {
     if ((flags & O_ACCMODE) != O_RDONLY)
         return -EISDIR;
-    Descriptor entry = {.Type = DescriptorDirectory, .Flags = flags, .Inode = PxHashPath(path)};
+    Descriptor entry = {.Type = DescriptorDirectory, .Flags = flags, .Inode = PxGetInode(path)};
     Status status = SysOpenDirectory(path, &entry.Handle);
     if (status != StatusSuccess)
         return PxResult(status);
@@ -210,11 +234,40 @@ long long PxOpenAt(long long directory, long long b, long long c, long long d, l
         return OpenDirectoryAt(path, flags);
     if (status != StatusSuccess)
         return PxResult(status);
-    entry.Inode = PxHashPath(path);
+    entry.Inode = PxGetInode(path);
     result = Install(&entry, 0);
     if (result < 0)
         Discard(&entry);
     return result;
+}
+
+bool PxDeleteWhenClosed(const char *path)
+{
+    uint64_t inode = PxGetInode(path);
+    bool found = false;
+    char *full = MakeAbsolute(path);
+    if (!full)
+        return false;
+    RtAcquire(&tableLock);
+    for (size_t i = 0; i < DescriptorCount; i++) {
+        Descriptor *entry = &descriptors[i];
+        if (entry->Type != DescriptorFile || entry->Inode != inode)
+            continue;
+        found = true;
+        if (!entry->Path && (entry->Path = strdup(full)))
+            entry->Delete = true;
+    }
+    RtRelease(&tableLock);
+    free(full);
+    return found;
+}
+
+void PxCloseAll(void)
+{
+    PxWriteBackMappings();
+    for (size_t i = 0; i < DescriptorCount; i++)
+        if (descriptors[i].Delete)
+            (void)PxClose((long long)i, 0, 0, 0, 0, 0);
 }
 
 long long PxClose(long long a, long long b, long long c, long long d, long long e, long long f)
@@ -308,6 +361,59 @@ long long PxPipe(long long a, long long b, long long c, long long d, long long e
     return 0;
 }
 
+// The bytes a struct flock means, from the start of the file; false when it means none.
+static bool GetRange(const Descriptor *entry, const struct flock *lock, uint64_t *start,
+                     uint64_t *length)
+{
+    uint64_t base = 0;
+    FileInfo info = {};
+    if (lock->l_whence == SEEK_CUR)
+        (void)SysSetFilePointer(entry->Handle, 0, FileCurrent, &base);
+    else if (lock->l_whence == SEEK_END && SysGetFileInfo(entry->Handle, &info) == StatusSuccess)
+        base = info.Size;
+    else if (lock->l_whence != SEEK_SET)
+        return false;
+    int64_t first = (int64_t)base + lock->l_start, size = lock->l_len;
+    if (size < 0) { // the bytes before
+        first += size;
+        size = -size;
+    }
+    *start = (uint64_t)first;
+    *length = (uint64_t)size;
+    return first >= 0;
+}
+
+// Locks of byte ranges; they belong to the process.
+static long long LockPart(const Descriptor *entry, long long command, struct flock *lock)
+{
+    static const FileLockMode modes[] = {
+        [F_RDLCK] = FileLockShared, [F_WRLCK] = FileLockExclusive, [F_UNLCK] = FileLockNone};
+    uint64_t start, length;
+    if (entry->Type != DescriptorFile || entry->Kind != 0 || lock->l_type < 0 ||
+        (size_t)lock->l_type >= RT_COUNT_OF(modes) || !GetRange(entry, lock, &start, &length))
+        return -EINVAL;
+    FileLockMode mode = modes[lock->l_type];
+    if (command != F_GETLK) {
+        uint32_t timeout = command == F_SETLKW ? InfiniteTimeout : 0;
+        Status status = SysLockFile(entry->Handle, start, length, mode, timeout);
+        return status == StatusAccessDenied ? -EBADF : PxResult(status);
+    }
+    FileLock other;
+    Status status = SysQueryFileLock(entry->Handle, start, length, mode, &other);
+    if (status != StatusSuccess)
+        return PxResult(status);
+    if (other.Mode == FileLockNone) {
+        lock->l_type = F_UNLCK;
+        return 0;
+    }
+    *lock = (struct flock){.l_type = other.Mode == FileLockShared ? F_RDLCK : F_WRLCK,
+                           .l_whence = SEEK_SET,
+                           .l_start = (off_t)other.Offset,
+                           .l_len = (off_t)other.Length,
+                           .l_pid = (pid_t)other.ProcessId};
+    return 0;
+}
+
 long long PxFcntl(long long a, long long command, long long argument, long long d, long long e,
                   long long f)
 {
@@ -324,9 +430,11 @@ long long PxFcntl(long long a, long long command, long long argument, long long 
         return FD_CLOEXEC;
     case F_SETFD:
     case F_SETFL:
+        return 0;
+    case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
-        return 0;
+        return LockPart(entry, command, (struct flock *)argument);
     }
     return -EINVAL;
 }
@@ -411,49 +519,64 @@ long long PxWriteVector(long long a, long long b, long long c, long long d, long
     return Scatter(a, b, c, true);
 }
 
-// Runs `act` at another position and comes back.
-static long long AtPosition(long long a, long long position, PosixCall *act, long long b,
-                            long long c)
+// One piece at a place in the file; the file position is not looked at.
+static long long TransferAt(const Descriptor *entry, uint64_t position, void *buffer, size_t size,
+                            bool write)
+{
+    uint64_t transferred = 0;
+    size = size > INT_MAX ? INT_MAX : size;
+    Status status =
+        write ? SysWriteFileAt(entry->Handle, position, buffer, size, &transferred)
+              : SysReadFileAt(entry->Handle, position, buffer, size, &transferred);
+    if (transferred)
+        return (long long)transferred;
+    return status == StatusAccessDenied ? -EBADF : PxResult(status);
+}
+
+static long long ScatterAt(long long a, const struct iovec *pieces, long long count,
+                           long long position, bool write)
 {
     const Descriptor *entry = Find(a);
-    uint64_t before;
+    long long total = 0;
     if (!entry)
         return -EBADF;
     if (entry->Type != DescriptorFile || entry->Kind != 0)
-        return -ESPIPE;
-    if (position < 0)
+        return entry->Type == DescriptorDirectory ? -EISDIR : -ESPIPE;
+    if (position < 0 || count < 0 || count > IOV_MAX)
         return -EINVAL;
-    RtAcquire(&positionLock);
-    Status status = SysSetFilePointer(entry->Handle, 0, FileCurrent, &before);
-    if (status == StatusSuccess)
-        status = SysSetFilePointer(entry->Handle, position, FileBegin, nullptr);
-    long long result = status == StatusSuccess ? act(a, b, c, 0, 0, 0) : PxResult(status);
-    if (status == StatusSuccess)
-        (void)SysSetFilePointer(entry->Handle, (int64_t)before, FileBegin, nullptr);
-    RtRelease(&positionLock);
-    return result;
+    for (long long i = 0; i < count; i++) {
+        size_t length = pieces[i].iov_len;
+        long long result =
+            TransferAt(entry, (uint64_t)(position + total), pieces[i].iov_base, length, write);
+        if (result < 0)
+            return total ? total : result;
+        total += result;
+        if ((size_t)result < length)
+            break;
+    }
+    return total;
 }
 
 long long PxReadAt(long long a, long long b, long long c, long long d, long long e, long long f)
 {
-    return AtPosition(a, d, PxRead, b, c);
+    return ScatterAt(a, &(struct iovec){(void *)b, (size_t)c}, 1, d, false);
 }
 long long PxWriteAt(long long a, long long b, long long c, long long d, long long e, long long f)
 {
-    return AtPosition(a, d, PxWrite, b, c);
+    return ScatterAt(a, &(struct iovec){(void *)b, (size_t)c}, 1, d, true);
 }
 
 // preadv and pwritev pass the position in two halves.
 long long PxReadVectorAt(long long a, long long b, long long c, long long d, long long e,
                          long long f)
 {
-    return AtPosition(a, (d & 0xFFFFFFFF) | e << 32, PxReadVector, b, c);
+    return ScatterAt(a, (const struct iovec *)b, c, (d & 0xFFFFFFFF) | e << 32, false);
 }
 
 long long PxWriteVectorAt(long long a, long long b, long long c, long long d, long long e,
                           long long f)
 {
-    return AtPosition(a, (d & 0xFFFFFFFF) | e << 32, PxWriteVector, b, c);
+    return ScatterAt(a, (const struct iovec *)b, c, (d & 0xFFFFFFFF) | e << 32, true);
 }
 
 // rewinddir and seekdir: a directory is read from its start again, up to the entry asked for.
@@ -566,6 +689,7 @@ long long PxReadDirectory(long long a, long long b, long long size, long long d,
         return -ENOTDIR;
     long long used = 0;
     DirectoryEntry native;
+    char path[2 * MaximumPath];
     while (size - used >= (long long)sizeof(struct dirent)) {
         Status status = SysReadDirectory(entry->Handle, &native);
         if (status == StatusNoMoreEntries)
@@ -574,7 +698,8 @@ long long PxReadDirectory(long long a, long long b, long long size, long long d,
             return used ? used : PxResult(status);
         struct dirent *out = (struct dirent *)(b + used);
         size_t length = strlen(native.Name);
-        out->d_ino = PxHashPath(native.Name);
+        snprintf(path, sizeof path, "%s/%s", entry->Path, native.Name);
+        out->d_ino = PxGetInode(path);
         out->d_off = ++entry->Entries;
         out->d_type = native.Info.Attributes & FileAttributeDirectory ? DT_DIR : DT_REG;
         memcpy(out->d_name, native.Name, length + 1);
@@ -583,4 +708,86 @@ long long PxReadDirectory(long long a, long long b, long long size, long long d,
         used += out->d_reclen;
     }
     return used;
+}
+
+// utimensat: directory, path or nullptr, access and change time, flags. FAT keeps the latter.
+long long PxSetTimes(long long a, long long b, long long c, long long d, long long e, long long f)
+{
+    const struct timespec *times = (const struct timespec *)c, *change = times ? &times[1] : nullptr;
+    uint64_t monotonic, now = 0;
+    (void)SysQueryTime(&monotonic, &now);
+    if (change && change->tv_nsec == UTIME_OMIT)
+        return 0;
+    if (change && change->tv_nsec != UTIME_NOW) {
+        if (change->tv_sec < 0 || change->tv_nsec < 0 || change->tv_nsec > 999999999)
+            return -EINVAL;
+        now = (uint64_t)change->tv_sec * 1000000000 + (uint64_t)change->tv_nsec;
+    }
+    if (!b) {
+        Handle handle;
+        uint64_t inode;
+        long long result = PxGetFile(a, &handle, &inode);
+        return result ? result : PxResult(SysSetFileTime(handle, now));
+    }
+    char path[MaximumPath];
+    long long result = PxResolveAt(a, (const char *)b, path);
+    if (result)
+        return result;
+    Handle file;
+    Status status = SysCreateFile(path, FileWrite, FileOpenExisting, &file);
+    if (status == StatusIsADirectory)
+        return 0;
+    if (status != StatusSuccess)
+        return PxResult(status);
+    status = SysSetFileTime(file, now);
+    (void)SysCloseHandle(file);
+    return PxResult(status);
+}
+
+// fallocate: descriptor, mode, offset, length.
+long long PxAllocate(long long a, long long mode, long long offset, long long length, long long e,
+                     long long f)
+{
+    Handle handle;
+    uint64_t inode;
+    FileInfo info;
+    long long result = PxGetFile(a, &handle, &inode);
+    if (result)
+        return result;
+    if (mode)
+        return -EOPNOTSUPP;
+    if (offset < 0 || length <= 0)
+        return -EINVAL;
+    Status status = SysGetFileInfo(handle, &info);
+    uint64_t end = (uint64_t)offset + (uint64_t)length;
+    if (status == StatusSuccess && end > info.Size)
+        status = SysSetFileSize(handle, end);
+    return PxResult(status);
+}
+
+// chown: files have no owners. Succeeds on what exists.
+long long PxChangeOwner(long long a, long long b, long long c, long long d, long long e,
+                        long long f)
+{
+    return Find(a) ? 0 : -EBADF;
+}
+
+// poll: descriptors, their number, milliseconds. Nothing here can be asked whether it would make a
+// reader wait, so everything open is ready; without descriptors it sleeps.
+long long PxPoll(long long a, long long count, long long timeout, long long d, long long e,
+                 long long f)
+{
+    struct pollfd *asked = (struct pollfd *)a;
+    long long ready = 0;
+    for (long long i = 0; i < count; i++) {
+        asked[i].revents = 0;
+        if (asked[i].fd < 0)
+            continue;
+        constexpr short Data = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+        asked[i].revents = Find(asked[i].fd) ? (short)(asked[i].events & Data) : POLLNVAL;
+        ready += asked[i].revents != 0;
+    }
+    if (!ready && timeout)
+        (void)SysSleep(timeout < 0 ? InfiniteTimeout : (uint32_t)timeout);
+    return ready;
 }

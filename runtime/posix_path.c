@@ -10,13 +10,39 @@
 
 #include "kstat.h"
 
-// FAT has no inode numbers: a hash of the name as the file system compares it. FNV-1a, never 0.
-uint64_t PxHashPath(const char *path)
+// Appends the parts of a path to an absolute one, without "." and empty ones; ".." goes back.
+static void Append(char *full, size_t size, const char *path)
 {
+    size_t length = strlen(full);
+    while (*path) {
+        size_t part = strcspn(path, "/\\");
+        if (part == 2 && path[0] == '.' && path[1] == '.') {
+            while (length && full[--length] != '/')
+                continue;
+        } else if (part && !(part == 1 && path[0] == '.') && length + part + 2 <= size) {
+            full[length++] = '/';
+            memcpy(full + length, path, part);
+            length += part;
+        }
+        full[length] = 0;
+        path += part;
+        path += *path != 0;
+    }
+}
+
+// FAT has no inode numbers: a hash of the whole name as the file system compares it. FNV-1a, never
+// 0.
+uint64_t PxGetInode(const char *path)
+{
+    char full[2 * MaximumPath] = "", current[MaximumPath];
+    if (*path != '/' && *path != '\\' &&
+        SysGetCurrentDirectory(current, sizeof current) == StatusSuccess)
+        Append(full, sizeof full, current);
+    Append(full, sizeof full, path);
     uint64_t hash = 0xCBF29CE484222325ull;
-    for (; *path; path++) {
-        unsigned char c = (unsigned char)*path;
-        c = c == '\\' ? '/' : c >= 'A' && c <= 'Z' ? (unsigned char)(c + 'a' - 'A') : c;
+    for (const char *at = full; *at; at++) {
+        unsigned char c = (unsigned char)*at;
+        c = c >= 'A' && c <= 'Z' ? (unsigned char)(c + 'a' - 'A') : c;
         hash = (hash ^ c) * 0x100000001B3ull;
     }
     return hash ? hash : 1;
@@ -60,7 +86,7 @@ CALL(PxStat)
         if (status != StatusSuccess)
             return PxResult(status);
     }
-    PxFillStat(&info, PxHashPath(path), (struct kstat *)b);
+    PxFillStat(&info, PxGetInode(path), (struct kstat *)b);
     return 0;
 }
 
@@ -151,9 +177,18 @@ CALL(PxRemoveDirectory)
 {
     return PxResult(SysRemoveDirectory((const char *)a));
 }
+
+static long long Unlink(const char *path)
+{
+    Status status = SysDeleteFile(path);
+    if (status == StatusSharingViolation && PxDeleteWhenClosed(path))
+        return 0;
+    return PxResult(status);
+}
+
 CALL(PxUnlink)
 {
-    return PxResult(SysDeleteFile((const char *)a));
+    return Unlink((const char *)a);
 }
 
 CALL(PxUnlinkAt)
@@ -162,7 +197,7 @@ CALL(PxUnlinkAt)
     long long result = PxResolveAt(a, (const char *)b, path);
     if (result)
         return result;
-    return PxResult(c & AT_REMOVEDIR ? SysRemoveDirectory(path) : SysDeleteFile(path));
+    return c & AT_REMOVEDIR ? PxResult(SysRemoveDirectory(path)) : Unlink(path);
 }
 
 // There are no symbolic links: a name that exists is none.

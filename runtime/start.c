@@ -19,7 +19,7 @@
 // the heap's, which are leaves. Nothing here calls the program's code with another lock than the
 // loader lock held.
 // SPDX-License-Identifier: MIT
-#include "rt.h"
+#include "posix.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +41,7 @@ const RtProgram *RtGetProgram(void)
 
 void RtExitProcess(int code)
 {
+    PxCloseAll();
     ExitProcess((uint32_t)code);
 }
 

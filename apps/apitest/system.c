@@ -114,6 +114,7 @@ static Status CallWith(unsigned call, Handle handle)
     uint32_t code;
     uint64_t position;
     FileInfo file;
+    FileLock lock;
     DirectoryEntry entry;
     ProcessInfo process;
     Rect rect;
@@ -164,10 +165,20 @@ static Status CallWith(unsigned call, Handle handle)
                                DuplicateSameAccess);
     case 21:
         return CloseHandle(handle);
+    case 22:
+        return ReadFileAt(handle, 0, buffer, sizeof buffer, &size);
+    case 23:
+        return WriteFileAt(handle, 0, buffer, sizeof buffer, &size);
+    case 24:
+        return SetFileTime(handle, 0);
+    case 25:
+        return LockFile(handle, 0, 1, FileLockShared, 0);
+    case 26:
+        return QueryFileLock(handle, 0, 1, FileLockShared, &lock);
     }
     return StatusNotSupported;
 }
-constexpr unsigned CallsWithHandles = 22;
+constexpr unsigned CallsWithHandles = 27;
 
 static void TestBadHandles(void)
 {

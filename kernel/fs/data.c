@@ -243,9 +243,9 @@ Status FspWriteDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffe
     if (!buffer->Size)
         return StatusSuccess;
     FspLockNode(node);
-    uint64_t position = offset                      ? *offset
-                        : file->Access & FileAppend ? node->Size
-                                                    : file->Disk.Position;
+    uint64_t position = file->Access & FileAppend ? node->Size
+                        : offset                  ? *offset
+                                                  : file->Disk.Position;
     Status status = WriteAt(node, position, buffer, transferred);
     if (!offset)
         file->Disk.Position = position + *transferred;
@@ -276,6 +276,20 @@ Status FspResize(FspNode *node, uint64_t size)
             status = ResizeLocked(node, size);
             EndWrite(node);
         }
+    }
+    FspUnlockNode(node);
+    return status;
+}
+
+Status FspSetTime(FspNode *node, uint64_t modifyTime)
+{
+    FspLockNode(node);
+    Status status = BeginWrite(node);
+    if (status == StatusSuccess) {
+        EndWrite(node);
+        FspLock();
+        node->ModifyTime = modifyTime;
+        FspUnlock();
     }
     FspUnlockNode(node);
     return status;

@@ -47,6 +47,7 @@ static void FreeFile(void *body)
     switch (file->Kind) {
     case FspDisk:
         if (file->Disk.Node) {
+            FspReleaseLocks(file);
             FspLock();
             FspDereferenceNode(file->Disk.Node);
             FspUnlock();
@@ -199,25 +200,25 @@ bool FsIsDiskFile(const FsFile *file)
     return file->Kind == FspDisk;
 }
 
-Status FsReadToUser(FsFile *file, UserPointer buffer, size_t size, size_t *transferred)
+Status FsReadToUser(FsFile *file, const uint64_t *offset, UserPointer buffer, size_t size, size_t *transferred)
 {
     *transferred = 0;
     if (file->Kind != FspDisk)
         return StatusNotSupported;
     if (!(file->Access & FileRead))
         return StatusAccessDenied;
-    return FspReadDisk(file, nullptr, &(FspBuffer){(uint8_t *)buffer, size, IoUserMemory},
+    return FspReadDisk(file, offset, &(FspBuffer){(uint8_t *)buffer, size, IoUserMemory},
                        transferred);
 }
 
-Status FsWriteFromUser(FsFile *file, UserPointer buffer, size_t size, size_t *transferred)
+Status FsWriteFromUser(FsFile *file, const uint64_t *offset, UserPointer buffer, size_t size, size_t *transferred)
 {
     *transferred = 0;
     if (file->Kind != FspDisk)
         return StatusNotSupported;
     if (!(file->Access & (FileWrite | FileAppend)))
         return StatusAccessDenied;
-    return FspWriteDisk(file, nullptr, &(FspBuffer){(uint8_t *)buffer, size, IoUserMemory},
+    return FspWriteDisk(file, offset, &(FspBuffer){(uint8_t *)buffer, size, IoUserMemory},
                         transferred);
 }
 
@@ -247,6 +248,13 @@ Status FsSetSize(FsFile *file, uint64_t size)
     if (!(file->Access & FileWrite))
         return StatusAccessDenied;
     return FspResize(file->Disk.Node, size);
+}
+
+Status FsSetTime(FsFile *file, uint64_t modifyTime)
+{
+    if (file->Kind != FspDisk)
+        return StatusNotSupported;
+    return FspSetTime(file->Disk.Node, modifyTime);
 }
 
 Status FsQuery(FsFile *file, FileInfo *info)

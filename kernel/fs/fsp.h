@@ -43,6 +43,9 @@ typedef struct FspNode {
     uint64_t ModifyTime;   // Unix nanoseconds
     uint64_t Seed;         // of the stamp
     volatile uint64_t WriteCount;
+    ListEntry Locks;     // N; lock.c
+    uint32_t LockCount;  // N
+    uint64_t LockChanges; // N; counts locks that went or became weaker
 } FspNode;
 
 typedef enum FspKind : uint8_t { FspDisk, FspDirectory, FspPipe, FspConsole } FspKind;
@@ -57,6 +60,7 @@ struct FsFile {
             uint64_t Position;   // N
             uint64_t NextOffset; // N; where a sequential reader would go on
             uint64_t AheadEnd;   // N; read-ahead was started up to here
+            bool HasLocks;       // N; ever
         } Disk;
         struct {
             ListEntry Link; // V; of the open directories
@@ -172,6 +176,11 @@ Status FspReadDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer
 Status FspWriteDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer,
                     size_t *transferred);
 Status FspResize(FspNode *node, uint64_t size);
+
+Status FspSetTime(FspNode *node, uint64_t modifyTime);
+
+// ---- lock.c
+void FspReleaseLocks(FsFile *file); // those taken through it
 
 // ---- pipe.c
 Status FspReadPipe(FsFile *file, void *buffer, size_t size, size_t *transferred);

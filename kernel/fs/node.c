@@ -172,6 +172,7 @@ static void EnterNode(FspNode *node, const FIL *file)
     node->Seed =
         Mix(Mix(time | node->Size << 32) ^ file->obj.sclust ^ FspTheVolume.Generation << 40);
     RtlInitializeList(&node->ModifiedLink);
+    RtlInitializeList(&node->Locks);
     RtlInsertHead(&Nodes.ByPath[node->PathHash % BUCKETS], &node->PathLink);
     RtlInsertHead(IdentityBucket(node->Identity), &node->IdentityLink);
     RtlInsertHead(&Nodes.Closed, &node->LruLink);

@@ -24,14 +24,22 @@ Status FsOpen(const char *path, uint32_t access, FileDisposition disposition, Fs
 Status FsRead(FsFile *file, const uint64_t *offset, void *buffer, size_t size, size_t *transferred);
 Status FsWrite(FsFile *file, const uint64_t *offset, const void *buffer, size_t size,
                size_t *transferred);
-// The same at the file position for memory of the current process, without a copy in between; for
-// disk files only. StatusInvalidAddress when the memory turns out to be bad.
+// The same for memory of the current process, without a copy in between; for disk files only. StatusInvalidAddress when the memory turns out to be bad.
 bool FsIsDiskFile(const FsFile *file);
-Status FsReadToUser(FsFile *file, UserPointer buffer, size_t size, size_t *transferred);
-Status FsWriteFromUser(FsFile *file, UserPointer buffer, size_t size, size_t *transferred);
+Status FsReadToUser(FsFile *file, const uint64_t *offset, UserPointer buffer, size_t size,
+                    size_t *transferred);
+Status FsWriteFromUser(FsFile *file, const uint64_t *offset, UserPointer buffer, size_t size,
+                       size_t *transferred);
 Status FsSeek(FsFile *file, int64_t offset, FileOrigin origin, uint64_t *position);
 Status FsSetSize(FsFile *file, uint64_t size);
 Status FsFlush(FsFile *file);
+Status FsSetTime(FsFile *file, uint64_t modifyTime); // Unix nanoseconds
+// Advisory locks of byte ranges by processes; length 0: to the end. StatusWouldBlock (timeout 0),
+// StatusTimeout, StatusTerminating, StatusLimitReached.
+Status FsLockRange(FsFile *file, uint32_t owner, uint64_t offset, uint64_t length,
+                   FileLockMode mode, uint64_t timeout);
+Status FsQueryLock(FsFile *file, uint32_t owner, uint64_t offset, uint64_t length,
+                   FileLockMode mode, FileLock *conflict);
 Status FsQuery(FsFile *file, FileInfo *info);
 // Identity and stamp for the image cache: change when the file's content may have changed.
 void FsQueryIdentity(FsFile *file, uint64_t *identity, uint64_t *stamp);

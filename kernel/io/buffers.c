@@ -112,6 +112,20 @@ static IopBuffer *EvictLocked(void)
     return nullptr;
 }
 
+// The same, having looked at all of them if need be: a scan gives each buffer it sees its second
+// chance, and many may be dirty in a row. The lock is let go between scans.
+static IopBuffer *Evict(void)
+{
+    IopBuffer *buffer = nullptr;
+    uint32_t scans = 2 * (IopCache.Pages / EVICTION_SCAN + 1);
+    while (!buffer && scans-- != 0) {
+        KIrql old = KeAcquireSpinLock(&IopCache.Lock);
+        buffer = EvictLocked();
+        KeReleaseSpinLock(&IopCache.Lock, old);
+    }
+    return buffer;
+}
+
 // Bytes of the page that the disk really has (its size need not be a multiple of the page size).
 size_t IopPageBytes(const IoBlockDevice *device, uint64_t page)
 {
@@ -287,17 +301,16 @@ IopBuffer *IopTakeBuffer(void)
     } else if (IopCache.Pages < IopCache.Limit) {
         IopCache.Pages++;
         grow = true;
-    } else {
-        buffer = EvictLocked();
     }
     KeReleaseSpinLock(&IopCache.Lock, old);
-    if (!grow || (buffer = AllocateBuffer()))
+    if (buffer || (grow && (buffer = AllocateBuffer())))
         return buffer;
-    old = KeAcquireSpinLock(&IopCache.Lock);
-    IopCache.Pages--;
-    buffer = EvictLocked();
-    KeReleaseSpinLock(&IopCache.Lock, old);
-    return buffer;
+    if (grow) {
+        old = KeAcquireSpinLock(&IopCache.Lock);
+        IopCache.Pages--;
+        KeReleaseSpinLock(&IopCache.Lock, old);
+    }
+    return Evict();
 }
 
 void IopReturnBuffer(IopBuffer *buffer)

@@ -44,6 +44,7 @@ typedef struct Transfer {
     FsFile *File;
     UserPointer Buffer;
     uint64_t Size, Done;
+    const uint64_t *Offset; // nullptr: the file position
     uint8_t *Piece; // kernel buffer
     size_t PieceSize;
 } Transfer;
@@ -90,7 +91,8 @@ static Status WritePieces(Transfer *transfer)
     return status;
 }
 
-typedef Status DirectTransfer(FsFile *file, UserPointer buffer, size_t size, size_t *transferred);
+typedef Status DirectTransfer(FsFile *file, const uint64_t *offset, UserPointer buffer, size_t size,
+                              size_t *transferred);
 
 // A disk file's, without a kernel buffer.
 static Status RunDirect(Transfer *transfer, DirectTransfer *direct, UserPointer transferred)
@@ -101,7 +103,9 @@ static Status RunDirect(Transfer *transfer, DirectTransfer *direct, UserPointer 
     size_t wanted, moved;
     do {
         wanted = RTL_MIN(transfer->Size - transfer->Done, DIRECT_PIECE);
-        status = direct(transfer->File, transfer->Buffer + transfer->Done, wanted, &moved);
+        uint64_t at = transfer->Offset ? *transfer->Offset + transfer->Done : 0;
+        status = direct(transfer->File, transfer->Offset ? &at : nullptr,
+                        transfer->Buffer + transfer->Done, wanted, &moved);
         transfer->Done += moved;
         if (transfer->Done < transfer->Size && KeIsTerminating(KeGetCurrentThread()))
             status = StatusTerminating;
@@ -196,6 +200,77 @@ Status SysFlushFile(Handle handle)
     status = FsFlush(file);
     ObDereference(file);
     return status;
+}
+
+// At a place in a disk file; the offset must leave room for the size.
+static Status RunAt(Handle handle, uint64_t offset, bool write, Transfer *transfer,
+                    UserPointer transferred)
+{
+    if (offset > INT64_MAX || transfer->Size > INT64_MAX - offset)
+        return StatusInvalidParameter;
+    Status status = write ? ReferenceForWriting(handle, &transfer->File)
+                          : ReferenceFile(handle, FileRead, &transfer->File);
+    if (status != StatusSuccess)
+        return status;
+    transfer->Offset = &offset;
+    status = FsIsDiskFile(transfer->File)
+                 ? RunDirect(transfer, write ? FsWriteFromUser : FsReadToUser, transferred)
+                 : StatusNotSupported;
+    ObDereference(transfer->File);
+    return status;
+}
+
+Status SysReadFileAt(Handle handle, uint64_t offset, UserPointer buffer, uint64_t size,
+                     UserPointer transferred)
+{
+    Transfer transfer = {.Buffer = buffer, .Size = size};
+    return RunAt(handle, offset, false, &transfer, transferred);
+}
+
+Status SysWriteFileAt(Handle handle, uint64_t offset, UserPointer buffer, uint64_t size,
+                      UserPointer transferred)
+{
+    Transfer transfer = {.Buffer = buffer, .Size = size};
+    return RunAt(handle, offset, true, &transfer, transferred);
+}
+
+Status SysSetFileTime(Handle handle, uint64_t modifyTime)
+{
+    FsFile *file;
+    Status status = ReferenceForWriting(handle, &file);
+    if (status != StatusSuccess)
+        return status;
+    status = FsSetTime(file, modifyTime);
+    ObDereference(file);
+    return status;
+}
+
+// ---- locks of byte ranges
+
+Status SysLockFile(Handle handle, uint64_t offset, uint64_t length, uint32_t mode, uint32_t timeout)
+{
+    FsFile *file;
+    Status status = mode == FileLockExclusive ? ReferenceForWriting(handle, &file)
+                                              : ReferenceFile(handle, 0, &file);
+    if (status != StatusSuccess)
+        return status;
+    status = FsLockRange(file, PsGetProcessId(PsGetCurrentProcess()), offset, length, mode,
+                         SysiTimeout(timeout));
+    ObDereference(file);
+    return status;
+}
+
+Status SysQueryFileLock(Handle handle, uint64_t offset, uint64_t length, uint32_t mode,
+                        UserPointer conflict)
+{
+    FileLock found;
+    FsFile *file;
+    Status status = ReferenceFile(handle, 0, &file);
+    if (status != StatusSuccess)
+        return status;
+    status = FsQueryLock(file, PsGetProcessId(PsGetCurrentProcess()), offset, length, mode, &found);
+    ObDereference(file);
+    return status == StatusSuccess ? MmCopyToUser(conflict, &found, sizeof(found)) : status;
 }
 
 Status SysGetFileInfo(Handle handle, UserPointer result)

@@ -551,8 +551,8 @@ static void SharingAndAccess(void)
     CHECK_TEXT(text, "hello world");
     CHECK_EQUAL(FsRead(b, nullptr, text, sizeof(text), &done), StatusEndOfFile);
     CHECK_EQUAL(done, 0);
-    CHECK_EQUAL(FsReadToUser(b, (UserPointer)text, 4, &done), StatusEndOfFile);
-    CHECK_EQUAL(FsWriteFromUser(a, 16, 70000, &done),
+    CHECK_EQUAL(FsReadToUser(b, nullptr, (UserPointer)text, 4, &done), StatusEndOfFile);
+    CHECK_EQUAL(FsWriteFromUser(a, nullptr, 16, 70000, &done),
                 StatusInvalidAddress); // leaves the file as it was
     CHECK_EQUAL(done, 0);
     CHECK_EQUAL(FsSeek(b, -5, FileEnd, &position), StatusSuccess);

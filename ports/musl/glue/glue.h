@@ -46,6 +46,10 @@ int RtStartThread(void *thread, uint32_t (*entry)(void *), void *argument, size_
 void RtWaitThread(uint32_t handle);  // until it has ended; closes the handle
 void RtCloseThread(uint32_t handle);
 
+// Starts a program with three of the caller's descriptors (-1: none) as its standard handles; 0 or
+// an errno value. environment 0: the caller's. Its exit is told by SYS_wait4.
+int RtSpawn(const char *commandLine, char *const *environment, const int standard[3], int *pid);
+
 // Runs a command line and waits; the exit code, or -1 with errno set.
 int RtRunCommand(const char *command);
 

@@ -7,29 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
-
-// musl maps time zone and message files; there are none, so the time zone is UTC or what TZ spells
-// out.
-const unsigned char *__map_file(const char *path, size_t *size)
-{
-    return 0;
-}
-
-int __munmap(void *start, size_t size)
-{
-    return 0;
-}
-
-int munmap(void *start, size_t size)
-{
-    return __munmap(start, size);
-}
 
 int faccessat(int directory, const char *path, int mode, int flags)
 {
@@ -59,10 +44,79 @@ int getpwuid_r(uid_t id, struct passwd *entry, char *buffer, size_t size, struct
     return 0;
 }
 
+struct passwd *getpwnam(const char *name)
+{
+    return 0;
+}
+
+struct passwd *getpwuid(uid_t id)
+{
+    return 0;
+}
+
+struct group *getgrnam(const char *name)
+{
+    return 0;
+}
+
+struct group *getgrgid(gid_t id)
+{
+    return 0;
+}
+
+int getgroups(int count, gid_t list[])
+{
+    return 0;
+}
+
+char *getlogin(void)
+{
+    return 0;
+}
+
 int system(const char *command)
 {
     if (!command)
         return 1;
     int code = RtRunCommand(command);
     return code < 0 ? -1 : (code & 0xff) << 8; // as WEXITSTATUS takes it apart
+}
+
+// Over poll, whose answers it shares.
+int select(int count, fd_set *restrict read, fd_set *restrict write, fd_set *restrict except,
+           struct timeval *restrict timeout)
+{
+    struct pollfd asked[FD_SETSIZE];
+    nfds_t used = 0;
+    if (count < 0 || count > FD_SETSIZE) {
+        errno = EINVAL;
+        return -1;
+    }
+    for (int i = 0; i < count; i++) {
+        short events = (short)((read && FD_ISSET(i, read) ? POLLIN : 0) |
+                               (write && FD_ISSET(i, write) ? POLLOUT : 0));
+        if (events)
+            asked[used++] = (struct pollfd){.fd = i, .events = events};
+    }
+    int result = poll(asked, used, timeout ? timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000 : -1);
+    if (result < 0)
+        return -1;
+    if (read)
+        FD_ZERO(read);
+    if (write)
+        FD_ZERO(write);
+    if (except)
+        FD_ZERO(except);
+    int bits = 0;
+    for (nfds_t i = 0; i < used; i++) {
+        if (asked[i].revents & POLLNVAL) {
+            errno = EBADF;
+            return -1;
+        }
+        if (asked[i].revents & POLLIN)
+            FD_SET(asked[i].fd, read), bits++;
+        if (asked[i].revents & POLLOUT)
+            FD_SET(asked[i].fd, write), bits++;
+    }
+    return bits;
 }

@@ -20,6 +20,7 @@ typedef struct CrtThread {
     bool Native;     // not made by pthread_create
     void *(*Entry)(void *);
     void *Argument;
+    char Name[16];
     bool C11;
     void *Specific[PTHREAD_KEYS_MAX];
 } CrtThread;
@@ -214,6 +215,31 @@ int pthread_detach(pthread_t target)
     if (a_cas(&target->detach_state, DT_JOINABLE, DT_DETACHED) != DT_JOINABLE)
         return pthread_join(target, 0); // it is ending: wait those few instructions
     RtCloseThread(handle);
+    return 0;
+}
+
+// For debuggers.
+int pthread_setname_np(pthread_t target, const char *name)
+{
+    CrtThread *thread = (CrtThread *)target;
+    if (strlen(name) >= sizeof thread->Name)
+        return ERANGE;
+    strcpy(thread->Name, name);
+    return 0;
+}
+
+int pthread_getname_np(pthread_t target, char *name, size_t size)
+{
+    CrtThread *thread = (CrtThread *)target;
+    if (size < sizeof thread->Name)
+        return ERANGE;
+    strcpy(name, thread->Name);
+    return 0;
+}
+
+// There is no fork to prepare for.
+int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
     return 0;
 }
 
