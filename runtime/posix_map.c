@@ -102,7 +102,8 @@ static Status Claim(Mapping *mapping, Handle file)
 {
     Status status = SysLockFile(file, ClaimOffset, 1, FileLockExclusive, 0);
     if (status == StatusSuccess)
-        status = SysDuplicateHandle(file, &mapping->File);
+        status = SysDuplicateHandle(CurrentProcess, file, CurrentProcess, &mapping->File, 0,
+                                    DuplicateSameAccess);
     return status;
 }
 
