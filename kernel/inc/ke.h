@@ -317,8 +317,6 @@ typedef struct KProcessorLoad {
     uint64_t ContextSwitches, Interrupts, Dpcs, Steals, Flushes;
 } KProcessorLoad;
 void KeQueryProcessor(uint32_t processor, KProcessorLoad *load); // one that runs
-// Processor time of a process's threads, the turns that are under way included.
-void KeQueryProcessTimes(const KProcess *process, uint64_t *kernelTime, uint64_t *userTime);
 
 // Processors that may run the thread, bit n: number n; those that do not exist are ignored.
 // StatusInvalidParameter: none is left.

@@ -402,20 +402,6 @@ void KeQueryProcessor(uint32_t processor, KProcessorLoad *load)
     load->Flushes = counters->Flushes;
 }
 
-void KeQueryProcessTimes(const KProcess *process, uint64_t *kernelTime, uint64_t *userTime)
-{
-    KIrql old = KiLockDispatcher();
-    *kernelTime = process->KernelTime;
-    *userTime = process->UserTime;
-    uint64_t now = KeQueryTime();
-    for (uint32_t i = 0; i < KiProcessorCount; i++) {
-        const KThread *running = KiProcessors[i]->Hal.Thread;
-        if (running->OwnProcess == process && now > running->RunStart)
-            *(running->FpuArea != nullptr ? userTime : kernelTime) += now - running->RunStart;
-    }
-    KiUnlockDispatcher(old);
-}
-
 // Behind its equals; what the thread had been lifted by for answering is given up too.
 void KeYield(void)
 {
