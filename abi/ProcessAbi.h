@@ -57,6 +57,25 @@ typedef struct ThreadBlock {
 static_assert(offsetof(ThreadBlock, Self) == 0x30, "compiler convention");
 static_assert(offsetof(ThreadBlock, TlsArray) == 0x58, "compiler convention");
 
+// What the kernel leaves on the stack of a thread whose code failed, when the process has told its
+// exception entry (SetExceptionEntry). The thread goes on there, interrupts and registers as they
+// were, rsp at this structure, 16-byte aligned. Context has all but the floating-point state, which
+// the processor's registers still hold. The machine frame is for those who walk the stack.
+typedef struct AbiException {
+    uint64_t Home[4];
+    ExceptionRecord Record;
+    uint64_t Pad;
+    ThreadContext Context;
+    uint64_t Rip, Cs, Rflags, Rsp, Ss;
+} AbiException;
+
+static_assert(sizeof(ExceptionRecord) == 152, "layout the compiler knows");
+static_assert(offsetof(ThreadContext, EFlags) == 0x44 && offsetof(ThreadContext, Rax) == 0x78 &&
+                  offsetof(ThreadContext, Rip) == 0xF8 && offsetof(ThreadContext, Xmm) == 0x1A0 &&
+                  offsetof(ThreadContext, ExtendedState) == 0x300 && sizeof(ThreadContext) == 0x310,
+              "layout");
+static_assert(offsetof(AbiException, Context) % 16 == 0, "FXSAVE");
+
 // Argument of the CreateProcess system call: strings by address and length, all copied once.
 typedef struct AbiCreateProcess {
     uint64_t CommandLine;

@@ -31,6 +31,7 @@
     SYSTEM_CALL(CreateThread, 2, (USER(const AbiCreateThread) parameters, USER(Handle) thread))    \
     SYSTEM_CALL(ExitThread, 1, (uint32_t exitCode))                                                \
     SYSTEM_CALL(TerminateThread, 2, (Handle thread, uint32_t exitCode))                            \
+    SYSTEM_CALL(SetExceptionEntry, 1, (uint64_t entry))                                            \
     SYSTEM_CALL(GetThreadExitCode, 2, (Handle thread, USER(uint32_t) exitCode))                    \
     SYSTEM_CALL(GetThreadInfo, 2, (Handle thread, USER(ThreadInfo) info))                          \
     SYSTEM_CALL(ListThreads, 4,                                                                    \
@@ -70,6 +71,7 @@
     SYSTEM_CALL(VirtualQuery, 2, (uint64_t address, USER(MemoryInfo) info))                        \
     SYSTEM_CALL(MapImage, 2, (USER(const char) path, USER(AbiImageInfo) image))                    \
     SYSTEM_CALL(UnmapImage, 1, (uint64_t base))                                                    \
+    SYSTEM_CALL(GetModuleInfo, 2, (uint64_t address, USER(ModuleInfo) info))                       \
     SYSTEM_CALL(CreateFile, 4,                                                                     \
                 (USER(const char) path, uint32_t access, uint32_t disposition, USER(Handle) file)) \
     SYSTEM_CALL(ReadFile, 4,                                                                       \

@@ -311,6 +311,11 @@ Status GetCurrentDirectory(char *buffer, size_t size)
 {
     return SysGetCurrentDirectory(buffer, size);
 }
+Status GetModuleInfo(const void *address, ModuleInfo *info)
+{
+    return SysGetModuleInfo((uintptr_t)address, info);
+}
+
 Status GetVolumeInfo(VolumeInfo *info)
 {
     return SysGetVolumeInfo(info);

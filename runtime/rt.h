@@ -85,6 +85,10 @@ Status RtLoadProgram(char *missing, size_t missingSize);
 // Tells every attached image that the calling thread starts or ends (Dll...).
 void RtNotifyThread(uint32_t reason);
 
+// ---- exception/dispatch.c
+// From here on faults of the process are exceptions that programs can handle.
+void RtStartExceptions(void);
+
 // ---- posix.c, posix_file.c
 void RtInitializeFiles(void);
 int RtStatusToErrno(Status status);

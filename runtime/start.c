@@ -3,7 +3,7 @@
 // The kernel has mapped the program and this library, bound the program's imports from here and
 // runs the init library's InitProcess, which knows main and hands it over to RtStartProcess:
 //
-//   1. stack cookie of this library; which memory functions suit the processor
+//   1. stack cookie of this library; which memory functions suit the processor; where faults go
 //   2. the first thread's runtime data: errno, locale, TLS slots (thread.c)
 //   3. the C library: environment, descriptors 0-2 over the standard handles (posix_file.c)
 //   4. the program's remaining imports: other libraries, depth first, each attached before its
@@ -106,6 +106,7 @@ __attribute__((noinline, noreturn)) static void StartWithCookie(void)
 {
     CheckAbi();
     RtSelectMemoryFunctions();
+    RtStartExceptions();
     if (RtStartFirstThread() != StatusSuccess)
         RtFatal(127, "out of memory at start");
     RtInitializeFiles();

@@ -166,6 +166,8 @@ int ChildMain(int argc, char **argv)
         printf("before\n");
         return 0;
     }
+    if (!strcmp(what, "exception"))
+        return ExceptionChild(argument);
     if (!strcmp(what, "fault"))
         return Fault(argument);
     if (!strcmp(what, "overflow"))

@@ -40,6 +40,7 @@ static const struct {
     {"time", TestTime},
     {"posix", TestPosix},
     {"setjmp", TestSetjmp},
+    {"exceptions", TestExceptions},
     {"heap", TestHeap},
     {"pthreads", TestPthreads},
     {"processes", TestProcesses},

@@ -32,7 +32,7 @@ typedef void TestGroup(void);
 TestGroup TestSystem, TestMemory, TestFiles, TestDirectories, TestPipes, TestWaits, TestThreads,
     TestProcesses, TestExitCodes, TestLeaks, TestHandles, TestWindows, TestLibraries, TestTls,
     TestFpu, TestStdio, TestStrings, TestStdlib, TestMath, TestTime, TestPosix, TestSetjmp,
-    TestHeap, TestPthreads, TestConsole, TestLessons, TestObjects, TestSharing, TestLocks,
+    TestHeap, TestExceptions, TestPthreads, TestConsole, TestLessons, TestObjects, TestSharing, TestLocks,
     TestLists;
 
 // Starts this program as `apitest.exe --child WORDS`, with handles that may be InvalidHandle.
@@ -43,6 +43,7 @@ int RunChild(const char *words);
 int EndChild(Handle process);
 int ChildMain(int argc, char **argv);
 int ObjectChild(int argc, char **argv); // --child object ...
+int ExceptionChild(const char *what); // exceptions.c
 
 // A kernel address, one no page table can map, and one in the never mapped first 64 KiB.
 #define KERNEL_ADDRESS        ((void *)0xFFFFF80000000000ull)

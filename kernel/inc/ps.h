@@ -77,6 +77,9 @@ void PsCountTransfer(bool write, uint64_t bytes);
 // process ends.
 void PsSetWindowData(PsProcess *process, void *data);
 void *PsGetWindowData(PsProcess *process);
+// Where threads of the current process go on when their code fails: a user address that gets an
+// AbiException; 0: such a fault ends the process. StatusInvalidAddress: no user address.
+Status PsSetExceptionEntry(uint64_t entry);
 // Called at PassiveLevel when a process has ended, before its handles are closed.
 void PsRegisterExitCallback(void (*callback)(PsProcess *process));
 // Maps a library into the current process, or counts one more user of it. image->Base tells where.
@@ -88,6 +91,8 @@ Status PsUnmapImage(uint64_t base);
 uint64_t PsGetFirstUserStamp(void);
 // Finds the user module and offset of an address in the current process, for reports.
 bool PsFindUserModule(uint64_t address, char *name, size_t size, uint64_t *base);
+// Base, size and path of the current process's module around address. StatusNotFound: none.
+Status PsQueryModule(uint64_t address, ModuleInfo *info);
 // The image of that module as the kernel sees it; nullptr: none. For reports.
 const struct PeImage *PsFindUserImage(uint64_t address);
 // "name (id)" of the current process, for reports; false for the system's own. Takes no locks.

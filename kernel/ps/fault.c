@@ -1,6 +1,9 @@
-// fault.c - a fault in ring 3 that nobody handles ends the process, and says why in the log.
+// fault.c - a fault in ring 3 becomes an exception of the program, or ends it.
 //
-// The exit code is the exception's code as NT counts them. The report names the instruction and its
+// The record of what happened goes on the thread's own stack, and the thread goes on in the
+// runtime, which looks for a handler. Where that cannot be - no runtime yet, no stack to write to,
+// damage after which nothing of the program is to run any more - the process ends with the
+// exception's code, and the log says why. The report names the instruction and its
 // callers as module+offset, found from the images' unwind data; everything of the program's is read
 // as user memory, so a program that has wrecked its stack or its unwind data gets a short walk and
 // nothing worse.
@@ -20,7 +23,7 @@ typedef struct FaultKind {
 } FaultKind;
 
 static const FaultKind FaultKinds[] = {
-    {0, ExceptionDivideByZero, "integer division error"},
+    {0, ExceptionIntegerDivideByZero, "integer division error"},
     {1, ExceptionSingleStep, "single step"},
     {3, ExceptionBreakpoint, "breakpoint"},
     {4, ExceptionIntegerOverflow, "integer overflow"},
@@ -28,9 +31,9 @@ static const FaultKind FaultKinds[] = {
     {7, ExceptionIllegalInstruction, "illegal instruction"},
     {13, ExceptionAccessViolation, "privileged instruction or non-canonical address"},
     {14, ExceptionAccessViolation, "access violation"},
-    {16, ExceptionFloat, "floating-point error"},
-    {17, ExceptionMisalignment, "misaligned access"},
-    {19, ExceptionFloat, "floating-point error"},
+    {16, ExceptionFloatingPoint, "floating-point error"},
+    {17, ExceptionDatatypeMisalignment, "misaligned access"},
+    {19, ExceptionFloatingPoint, "floating-point error"},
     {0x29, ExceptionFastFail, "fast fail"},
 };
 #define VECTOR_PAGE_FAULT 14u
@@ -133,11 +136,91 @@ static void LogFault(const PsThread *thread, const KTrapFrame *frame, const Faul
           frame->R10, frame->R11);
 }
 
+static ExceptionRecord MakeRecord(const KTrapFrame *frame, const FaultKind *kind, uint64_t address)
+{
+    ExceptionRecord record = {.Code = kind->Code, .Address = (void *)frame->Rip};
+    if (kind->Code != ExceptionAccessViolation)
+        return record;
+    enum { AccessRead = 0, AccessWrite = 1, AccessExecute = 8 };
+    record.ParameterCount = 2;
+    record.Parameters[0] = frame->Vector != VECTOR_PAGE_FAULT      ? AccessRead
+                           : frame->ErrorCode & PageFaultFetch     ? AccessExecute
+                           : frame->ErrorCode & PageFaultWrite     ? AccessWrite
+                                                                   : AccessRead;
+    record.Parameters[1] = frame->Vector == VECTOR_PAGE_FAULT ? address : UINT64_MAX;
+    return record;
+}
+
+static ThreadContext MakeContext(const KTrapFrame *frame)
+{
+    constexpr uint32_t integerControlAndFloat = 0x10000B;
+    return (ThreadContext){
+        .Flags = integerControlAndFloat,
+        .SegCs = (uint16_t)frame->Cs,
+        .SegSs = (uint16_t)frame->Ss,
+        .EFlags = (uint32_t)frame->Rflags,
+        .Rax = frame->Rax,
+        .Rcx = frame->Rcx,
+        .Rdx = frame->Rdx,
+        .Rbx = frame->Rbx,
+        .Rsp = frame->Rsp,
+        .Rbp = frame->Rbp,
+        .Rsi = frame->Rsi,
+        .Rdi = frame->Rdi,
+        .R8 = frame->R8,
+        .R9 = frame->R9,
+        .R10 = frame->R10,
+        .R11 = frame->R11,
+        .R12 = frame->R12,
+        .R13 = frame->R13,
+        .R14 = frame->R14,
+        .R15 = frame->R15,
+        .Rip = frame->Rip,
+    };
+}
+
+// Has the thread go on in the runtime. False: it cannot.
+static bool DeliverException(const PsThread *thread, KTrapFrame *frame, const FaultKind *kind,
+                             uint64_t address)
+{
+    constexpr uint64_t tf = 0x100, df = 0x400, nt = 0x4000, ac = 0x40000;
+    uint64_t entry = thread->Process->ExceptionEntry;
+    if (entry == 0 || kind->Code == ExceptionStackOverflow || kind->Code == ExceptionFastFail)
+        return false;
+    AbiException exception = {
+        .Record = MakeRecord(frame, kind, address),
+        .Context = MakeContext(frame),
+        .Rip = frame->Rip,
+        .Cs = frame->Cs,
+        .Rflags = frame->Rflags,
+        .Rsp = frame->Rsp,
+        .Ss = frame->Ss,
+    };
+    uint64_t at = (frame->Rsp - sizeof(exception)) & ~15ull;
+    if (frame->Rsp < sizeof(exception) ||
+        MmCopyToUser(at, &exception, sizeof(exception)) != StatusSuccess)
+        return false;
+    frame->Rip = entry;
+    frame->Rsp = at;
+    frame->Rflags &= ~(tf | df | nt | ac);
+    return true;
+}
+
+Status PsSetExceptionEntry(uint64_t entry)
+{
+    Status status = entry == 0 ? StatusSuccess : MmCheckUserRange(entry, 1);
+    if (status == StatusSuccess)
+        PsGetCurrentProcess()->ExceptionEntry = entry;
+    return status;
+}
+
 static void HandleUserFault(KTrapFrame *frame, uint64_t address)
 {
     PsThread *thread = PsGetCurrentThread();
     KE_ASSERT(thread != nullptr && thread->Process != nullptr);
     FaultKind kind = Classify(thread, frame, address);
+    if (DeliverException(thread, frame, &kind, address))
+        return;
     LogFault(thread, frame, &kind, address);
     PsTerminateProcess(thread->Process, kind.Code);
 }

@@ -160,6 +160,19 @@ bool PsFindUserModule(uint64_t address, char *name, size_t size, uint64_t *base)
     return module != nullptr;
 }
 
+Status PsQueryModule(uint64_t address, ModuleInfo *info)
+{
+    PsProcess *process = PsGetCurrentProcess();
+    KIrql old = LockModules(process);
+    const LdrModule *module = FindAddress(process, address);
+    if (module != nullptr) {
+        *info = (ModuleInfo){.Base = module->Base, .Size = module->Size};
+        RtlCopyString(info->Path, sizeof(info->Path), module->Path);
+    }
+    UnlockModules(process, old);
+    return module != nullptr ? StatusSuccess : StatusNotFound;
+}
+
 const PeImage *PsFindUserImage(uint64_t address)
 {
     PsProcess *process = PsGetCurrentProcess();

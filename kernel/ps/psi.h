@@ -7,21 +7,6 @@
 #define PS_STACK_MAXIMUM (256ull << 20) // bytes of a user stack
 #define PS_TAG           MM_TAG('P', 's', ' ', ' ')
 
-// NT's exception codes (winnt.h), which programs and people know; exit codes of what ended badly.
-enum PsExceptionCode {
-    ExceptionAccessViolation = 0xC0000005,
-    ExceptionNoMemory = 0xC0000017,
-    ExceptionIllegalInstruction = 0xC000001D,
-    ExceptionFloat = 0xC000008E,
-    ExceptionDivideByZero = 0xC0000094,
-    ExceptionIntegerOverflow = 0xC0000095,
-    ExceptionStackOverflow = 0xC00000FD,
-    ExceptionFastFail = 0xC0000409,
-    ExceptionMisalignment = 0x80000002,
-    ExceptionBreakpoint = 0x80000003,
-    ExceptionSingleStep = 0x80000004,
-};
-
 // What each thread counts and its process adds up.
 typedef struct PsCounters {
     uint64_t KernelTime, UserTime; // nanoseconds
@@ -34,6 +19,7 @@ struct PsProcess {
     KProcess Process;      // signalled once everything the process had is given back
     uint32_t Id, ParentId; // [c]
     uint64_t CreateTime;   // [c] Unix nanoseconds
+    volatile uint64_t ExceptionEntry; // user address a failing thread goes on at; 0: none
     ListEntry Link;        // [g]
     char Name[64];         // [c] file name of the program
 

@@ -86,6 +86,13 @@ Status SysMapImage(UserPointer path, UserPointer result)
     return status;
 }
 
+Status SysGetModuleInfo(uint64_t address, UserPointer result)
+{
+    ModuleInfo info;
+    Status status = PsQueryModule(address, &info);
+    return status == StatusSuccess ? MmCopyToUser(result, &info, sizeof(info)) : status;
+}
+
 Status SysUnmapImage(uint64_t base)
 {
     return PsUnmapImage(base);

@@ -15,6 +15,11 @@ Status SysCreateThread(UserPointer parameters, UserPointer result)
     return status == StatusSuccess ? SysiReturnHandle(thread, AccessAll, result) : status;
 }
 
+Status SysSetExceptionEntry(uint64_t entry)
+{
+    return PsSetExceptionEntry(entry);
+}
+
 Status SysExitThread(uint32_t exitCode)
 {
     PsExitThread(exitCode);

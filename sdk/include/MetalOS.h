@@ -24,6 +24,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "MetalException.h"
 #include "MetalStatus.h"
 
 #include <stdbool.h>
@@ -367,6 +368,24 @@ METALOS_API Status SleepConditionVariableSrw(ConditionVariable *condition, SrwLo
                                              bool shared, uint32_t timeout);
 METALOS_API void WakeConditionVariable(ConditionVariable *condition);
 METALOS_API void WakeAllConditionVariable(ConditionVariable *condition);
+// ------------------------------------------------------------------------------------ exceptions
+// What they are: MetalException.h.
+
+// Raises one from here: code with ExceptionFlagNoncontinuable or 0, and up to
+// ExceptionMaximumParameters values (further ones are dropped; count 0: none, parameters unused).
+// Returns when a handler has the program continue.
+METALOS_API void RaiseException(uint32_t code, uint32_t flags, uint32_t count,
+                                const uint64_t *parameters);
+// Has handler asked before the functions on the stack: as the first of all or as the last.
+// NULL: no memory. The result names it for RemoveVectoredExceptionHandler.
+METALOS_API void *AddVectoredExceptionHandler(bool first, VectoredHandler *handler);
+// StatusNotFound: no such handler. It may still be running in another thread.
+METALOS_API Status RemoveVectoredExceptionHandler(void *handler);
+// Has filter asked about exceptions that nobody handles; NULL: nobody. Returns the one before.
+METALOS_API UnhandledExceptionFilter *
+SetUnhandledExceptionFilter(UnhandledExceptionFilter *filter);
+// The caller's own state, as it is on return.
+METALOS_API void CaptureContext(ThreadContext *context);
 
 // ---------------------------------------------------------------------------------------- memory
 
@@ -518,6 +537,13 @@ METALOS_API Status LoadLibrary(const char *name, LibraryHandle *library);
 METALOS_API Status GetProcAddress(LibraryHandle library, const char *name, void **address);
 // Unloads once every LoadLibrary has been paired and no other library imports it.
 METALOS_API Status FreeLibrary(LibraryHandle library);
+typedef struct ModuleInfo {
+    uint64_t Base, Size;    // bytes; where it is mapped
+    char Path[MaximumPath]; // absolute, of its file
+} ModuleInfo;
+// The image of the calling process - program, mosrt.dll or library - around address.
+// StatusNotFound.
+METALOS_API Status GetModuleInfo(const void *address, ModuleInfo *info);
 // A DLL may define `int DllMain(void *base, uint32_t reason, void *reserved)`: called when it is
 // loaded (0 refuses), unloaded, and by every thread that starts or ends meanwhile. It may load
 // libraries but must not wait for other threads.
