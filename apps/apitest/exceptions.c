@@ -25,8 +25,7 @@ static bool Traced(int count, const int *expected)
     traced = 0;
     return same;
 }
-#define TRACED(...)                                                                                \
-    CHECK(Traced((int)COUNT_OF(((int[]){__VA_ARGS__})), (const int[]){__VA_ARGS__}))
+#define TRACED(...) CHECK(Traced((int)COUNT_OF(((int[]){__VA_ARGS__})), (const int[]){__VA_ARGS__}))
 
 static int *volatile nowhere;
 static volatile int zero;
@@ -496,8 +495,7 @@ static void Ends(void)
         if (!ends[i].Says)
             EQUAL(size, 0);
         else if (!CHECK(strstr(said, ends[i].Says) && strstr(said, "apitest!ExceptionChild+") &&
-                  strstr(said, "exceptions.c:") &&
-                  strstr(said, "mosrt!RtStartProcess")))
+                        strstr(said, "exceptions.c:") && strstr(said, "mosrt!RtStartProcess")))
             printf("%s\n", said);
     }
 }

@@ -143,10 +143,10 @@ static ExceptionRecord MakeRecord(const KTrapFrame *frame, const FaultKind *kind
         return record;
     enum { AccessRead = 0, AccessWrite = 1, AccessExecute = 8 };
     record.ParameterCount = 2;
-    record.Parameters[0] = frame->Vector != VECTOR_PAGE_FAULT      ? AccessRead
-                           : frame->ErrorCode & PageFaultFetch     ? AccessExecute
-                           : frame->ErrorCode & PageFaultWrite     ? AccessWrite
-                                                                   : AccessRead;
+    record.Parameters[0] = frame->Vector != VECTOR_PAGE_FAULT  ? AccessRead
+                           : frame->ErrorCode & PageFaultFetch ? AccessExecute
+                           : frame->ErrorCode & PageFaultWrite ? AccessWrite
+                                                               : AccessRead;
     record.Parameters[1] = frame->Vector == VECTOR_PAGE_FAULT ? address : UINT64_MAX;
     return record;
 }

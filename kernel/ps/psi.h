@@ -16,12 +16,12 @@ typedef struct PsCounters {
 // Legend: [c] constant once started, [l] Lock, [g] the list lock of process.c, [s] Structure,
 // [o] only threads of the process and, once those are gone, whoever clears up.
 struct PsProcess {
-    KProcess Process;      // signalled once everything the process had is given back
-    uint32_t Id, ParentId; // [c]
-    uint64_t CreateTime;   // [c] Unix nanoseconds
+    KProcess Process;                 // signalled once everything the process had is given back
+    uint32_t Id, ParentId;            // [c]
+    uint64_t CreateTime;              // [c] Unix nanoseconds
     volatile uint64_t ExceptionEntry; // user address a failing thread goes on at; 0: none
-    ListEntry Link;        // [g]
-    char Name[64];         // [c] file name of the program
+    ListEntry Link;                   // [g]
+    char Name[64];                    // [c] file name of the program
 
     KSpinLock Lock;
     ListEntry Threads;      // [l] PsThread.Link; those that still run user code or system calls

@@ -48,10 +48,13 @@ static_assert(8 + 0xC0 + offsetof(ThreadContext, ExtendedState) == 0x3C8, "RtExc
 __attribute__((naked)) void CaptureContext(ThreadContext *context)
 {
     ASM(".seh_proc CaptureContext\n.seh_endprologue");
-    ASM("movq %rax, 0x78(%rcx)\nmovq %rcx, 0x80(%rcx)\nmovq %rdx, 0x88(%rcx)\nmovq %rbx, 0x90(%rcx)");
+    ASM("movq %rax, 0x78(%rcx)\nmovq %rcx, 0x80(%rcx)\nmovq %rdx, 0x88(%rcx)\nmovq %rbx, "
+        "0x90(%rcx)");
     ASM("leaq 8(%rsp), %rax\nmovq %rax, 0x98(%rcx)");
-    ASM("movq %rbp, 0xA0(%rcx)\nmovq %rsi, 0xA8(%rcx)\nmovq %rdi, 0xB0(%rcx)\nmovq %r8, 0xB8(%rcx)");
-    ASM("movq %r9, 0xC0(%rcx)\nmovq %r10, 0xC8(%rcx)\nmovq %r11, 0xD0(%rcx)\nmovq %r12, 0xD8(%rcx)");
+    ASM("movq %rbp, 0xA0(%rcx)\nmovq %rsi, 0xA8(%rcx)\nmovq %rdi, 0xB0(%rcx)\nmovq %r8, "
+        "0xB8(%rcx)");
+    ASM("movq %r9, 0xC0(%rcx)\nmovq %r10, 0xC8(%rcx)\nmovq %r11, 0xD0(%rcx)\nmovq %r12, "
+        "0xD8(%rcx)");
     ASM("movq %r13, 0xE0(%rcx)\nmovq %r14, 0xE8(%rcx)\nmovq %r15, 0xF0(%rcx)");
     ASM("movq (%rsp), %rax\nmovq %rax, 0xF8(%rcx)");
     ASM("movl $0x10000B, 0x30(%rcx)");
@@ -83,9 +86,11 @@ __attribute__((naked)) void RtRestoreContext(const ThreadContext *context)
     ASM("movq %rdx, -8(%rax)");
     ASM("movl 0x44(%rcx), %eax");
     ASM("pushq %rax");
-    ASM("movq 0x78(%rcx), %rax\nmovq 0x88(%rcx), %rdx\nmovq 0x90(%rcx), %rbx\nmovq 0xA0(%rcx), %rbp");
+    ASM("movq 0x78(%rcx), %rax\nmovq 0x88(%rcx), %rdx\nmovq 0x90(%rcx), %rbx\nmovq 0xA0(%rcx), "
+        "%rbp");
     ASM("movq 0xA8(%rcx), %rsi\nmovq 0xB0(%rcx), %rdi\nmovq 0xB8(%rcx), %r8\nmovq 0xC0(%rcx), %r9");
-    ASM("movq 0xC8(%rcx), %r10\nmovq 0xD0(%rcx), %r11\nmovq 0xD8(%rcx), %r12\nmovq 0xE0(%rcx), %r13");
+    ASM("movq 0xC8(%rcx), %r10\nmovq 0xD0(%rcx), %r11\nmovq 0xD8(%rcx), %r12\nmovq 0xE0(%rcx), "
+        "%r13");
     ASM("movq 0xE8(%rcx), %r14\nmovq 0xF0(%rcx), %r15");
     ASM("popfq");
     ASM("movq 0x98(%rcx), %rsp");
@@ -101,9 +106,9 @@ static_assert(offsetof(ThreadContext, Rax) == 0x78 && offsetof(ThreadContext, Fl
 #define CALLER(name, handler, kind)                                                                \
     ExceptionDisposition handler(ExceptionRecord *record, uint64_t establisher,                    \
                                  ThreadContext *context, DispatcherContext *dispatcher);           \
-    __attribute__((naked)) ExceptionDisposition name(                                              \
-        ExceptionRecord *record, uint64_t establisher, ThreadContext *context,                     \
-        DispatcherContext *dispatcher)                                                             \
+    __attribute__((naked)) ExceptionDisposition name(ExceptionRecord *record,                      \
+                                                     uint64_t establisher, ThreadContext *context, \
+                                                     DispatcherContext *dispatcher)                \
     {                                                                                              \
         ASM(".seh_proc " #name "\n.seh_handler " #handler ", " kind);                              \
         ASM("subq $0x28, %rsp\n.seh_stackalloc 0x28\n.seh_endprologue");                           \

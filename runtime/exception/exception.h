@@ -28,8 +28,8 @@ typedef ExceptionDisposition LanguageHandler(ExceptionRecord *record, uint64_t e
 typedef struct DispatcherContext {
     uint64_t ControlPc, ImageBase; // the instruction that failed, or the last byte of a call
     UnwindHandler Found;
-    uint64_t TargetIp;     // unwinding only
-    UnwindFrame *Frame;    // the state in the function
+    uint64_t TargetIp;  // unwinding only
+    UnwindFrame *Frame; // the state in the function
     LanguageHandler *Handler;
     const void *Data;
     uint32_t ScopeIndex; // the first scope that has not been left yet

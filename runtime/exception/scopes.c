@@ -8,10 +8,10 @@
 // SPDX-License-Identifier: MIT
 #include "exception.h"
 
-typedef struct Scope { // RVAs
+typedef struct Scope {   // RVAs
     uint32_t Begin, End; // End: clang's tables have the first byte after the scope, plus 1, so that
                          // return addresses can be looked up; here calls are (ControlPc)
-    uint32_t Handler; // filter, or __finally block; 1: a filter that always executes
+    uint32_t Handler;    // filter, or __finally block; 1: a filter that always executes
     uint32_t Target;
 } Scope;
 

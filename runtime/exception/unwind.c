@@ -70,8 +70,7 @@ bool RtLookAtFrame(UnwindFrame *frame, UnwindHandlerKind kind, DispatcherContext
         return ReturnFromNowhere(caller);
     }
     dispatcher->ImageBase = module.Base;
-    if (UnwindFindHandler(&module, Read, nullptr, frame, kind, &dispatcher->Found) !=
-        StatusSuccess)
+    if (UnwindFindHandler(&module, Read, nullptr, frame, kind, &dispatcher->Found) != StatusSuccess)
         return false;
     if (dispatcher->Found.Routine != 0) {
         dispatcher->Handler = (LanguageHandler *)(module.Base + dispatcher->Found.Routine);

@@ -34,20 +34,20 @@
 #include <stdint.h>
 
 // Codes as programs and debuggers know them.
-#define ExceptionDatatypeMisalignment    0x80000002u
-#define ExceptionBreakpoint              0x80000003u
-#define ExceptionSingleStep              0x80000004u
-#define ExceptionAccessViolation         0xC0000005u // Parameters: 0 read, 1 write, 8 execute; where
-#define ExceptionNoMemory                0xC0000017u
-#define ExceptionIllegalInstruction      0xC000001Du
-#define ExceptionNoncontinuable          0xC0000025u // went on where that is not allowed
-#define ExceptionInvalidDisposition      0xC0000026u // a handler's answer makes no sense
-#define ExceptionFloatingPoint           0xC000008Eu
-#define ExceptionIntegerDivideByZero     0xC0000094u
-#define ExceptionIntegerOverflow         0xC0000095u
-#define ExceptionPrivilegedInstruction   0xC0000096u
-#define ExceptionStackOverflow           0xC00000FDu
-#define ExceptionFastFail                0xC0000409u
+#define ExceptionDatatypeMisalignment  0x80000002u
+#define ExceptionBreakpoint            0x80000003u
+#define ExceptionSingleStep            0x80000004u
+#define ExceptionAccessViolation       0xC0000005u // Parameters: 0 read, 1 write, 8 execute; where
+#define ExceptionNoMemory              0xC0000017u
+#define ExceptionIllegalInstruction    0xC000001Du
+#define ExceptionNoncontinuable        0xC0000025u // went on where that is not allowed
+#define ExceptionInvalidDisposition    0xC0000026u // a handler's answer makes no sense
+#define ExceptionFloatingPoint         0xC000008Eu
+#define ExceptionIntegerDivideByZero   0xC0000094u
+#define ExceptionIntegerOverflow       0xC0000095u
+#define ExceptionPrivilegedInstruction 0xC0000096u
+#define ExceptionStackOverflow         0xC00000FDu
+#define ExceptionFastFail              0xC0000409u
 
 #define ExceptionMaximumParameters 15
 

@@ -382,8 +382,7 @@ METALOS_API void *AddVectoredExceptionHandler(bool first, VectoredHandler *handl
 // StatusNotFound: no such handler. It may still be running in another thread.
 METALOS_API Status RemoveVectoredExceptionHandler(void *handler);
 // Has filter asked about exceptions that nobody handles; NULL: nobody. Returns the one before.
-METALOS_API UnhandledExceptionFilter *
-SetUnhandledExceptionFilter(UnhandledExceptionFilter *filter);
+METALOS_API UnhandledExceptionFilter *SetUnhandledExceptionFilter(UnhandledExceptionFilter *filter);
 // The caller's own state, as it is on return.
 METALOS_API void CaptureContext(ThreadContext *context);
 
