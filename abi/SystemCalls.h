@@ -19,6 +19,7 @@
     SYSTEM_CALL(GetSystemInfo, 1, (USER(SystemInfo) info))                                         \
     SYSTEM_CALL(QueryTime, 2, (USER(uint64_t) monotonic, USER(uint64_t) system))                   \
     SYSTEM_CALL(DebugPrint, 2, (USER(const char) text, uint64_t length))                           \
+    SYSTEM_CALL(ReadSystemLog, 3, (USER(char) buffer, uint64_t size, USER(uint64_t) length))       \
     SYSTEM_CALL(GetRandomBytes, 2, (USER(void) buffer, uint64_t size))                             \
     SYSTEM_CALL(FailAllocation, 3, (uint64_t n, uint32_t inherit, USER(uint64_t) failures))        \
     SYSTEM_CALL(ShutdownSystem, 2, (uint32_t action, int32_t exitCode))                            \
@@ -106,6 +107,13 @@
     SYSTEM_CALL(GetCurrentDirectory, 2, (USER(char) buffer, uint64_t size))                        \
     SYSTEM_CALL(GetVolumeInfo, 1, (USER(VolumeInfo) info))                                         \
     SYSTEM_CALL(CreatePipe, 2, (USER(Handle) readEnd, USER(Handle) writeEnd))                      \
+    SYSTEM_CALL(CreateConsole, 4,                                                                  \
+                (uint32_t columns, uint32_t rows, USER(Handle) terminal, USER(Handle) console))    \
+    SYSTEM_CALL(GetConsoleInfo, 2, (Handle console, USER(ConsoleInfo) info))                       \
+    SYSTEM_CALL(SetConsoleMode, 2, (Handle console, uint32_t mode))                                \
+    SYSTEM_CALL(SetConsoleSize, 3, (Handle console, uint32_t columns, uint32_t rows))              \
+    SYSTEM_CALL(SetConsoleForeground, 3,                                                           \
+                (Handle console, uint64_t count, USER(const Handle) objects))                      \
     SYSTEM_CALL(                                                                                   \
         AllocWindow, 3,                                                                            \
         (USER(const WindowParameters) parameters, USER(Handle) window, USER(WindowBuffer) buffer)) \
@@ -117,7 +125,9 @@
     SYSTEM_CALL(ActivateWindow, 1, (Handle window))                                                \
     SYSTEM_CALL(GetScreenRect, 1, (USER(Rect) rect))                                               \
     SYSTEM_CALL(GetMessage, 2, (USER(Message) message, uint32_t timeout))                          \
-    SYSTEM_CALL(PeekMessage, 1, (USER(Message) message))
+    SYSTEM_CALL(PeekMessage, 1, (USER(Message) message))                                           \
+    SYSTEM_CALL(SetClipboard, 2, (USER(const char) text, uint64_t length))                         \
+    SYSTEM_CALL(GetClipboard, 3, (USER(char) buffer, uint64_t size, USER(uint64_t) length))
 
 typedef enum SystemCallNumber {
 #define SYSTEM_CALL_NUMBER(name, count, prototype) SystemCall##name,

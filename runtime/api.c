@@ -36,6 +36,11 @@ Status DebugPrint(const char *text)
     return SysDebugPrint(text, length);
 }
 
+Status ReadSystemLog(char *buffer, size_t size, size_t *length)
+{
+    return SysReadSystemLog(buffer, size, (uint64_t *)length);
+}
+
 Status GetRandomBytes(void *buffer, size_t size)
 {
     return SysGetRandomBytes(buffer, size);
@@ -325,6 +330,28 @@ Status CreatePipe(Handle *readEnd, Handle *writeEnd)
     return SysCreatePipe(readEnd, writeEnd);
 }
 
+// ---- consoles
+Status CreateConsole(uint32_t columns, uint32_t rows, Handle *terminal, Handle *console)
+{
+    return SysCreateConsole(columns, rows, terminal, console);
+}
+Status GetConsoleInfo(Handle console, ConsoleInfo *info)
+{
+    return SysGetConsoleInfo(console, info);
+}
+Status SetConsoleMode(Handle console, uint32_t mode)
+{
+    return SysSetConsoleMode(console, mode);
+}
+Status SetConsoleSize(Handle console, uint32_t columns, uint32_t rows)
+{
+    return SysSetConsoleSize(console, columns, rows);
+}
+Status SetConsoleForeground(Handle console, size_t count, const Handle *objects)
+{
+    return SysSetConsoleForeground(console, count, objects);
+}
+
 Handle GetStandardHandle(StandardHandle which)
 {
     const ProcessBlock *process = RtGetProcess();
@@ -373,6 +400,14 @@ Status GetMessage(Message *message, uint32_t timeout)
 Status PeekMessage(Message *message)
 {
     return SysPeekMessage(message);
+}
+Status SetClipboard(const char *text, size_t length)
+{
+    return SysSetClipboard(text, length);
+}
+Status GetClipboard(char *buffer, size_t size, size_t *length)
+{
+    return SysGetClipboard(buffer, size, (uint64_t *)length);
 }
 
 const char *GetStatusText(Status status)

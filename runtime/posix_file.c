@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <termios.h>
 
 #include "kstat.h"
 
@@ -646,17 +647,58 @@ long long PxResizeFile(long long a, long long b, long long c, long long d, long 
     return PxResult(SysSetFileSize(entry->Handle, (uint64_t)b));
 }
 
-// The only question asked is whether this is a terminal: then stdio writes line by line.
+// ---- terminals: termios over the console's mode
+constexpr uint32_t RawMode = 0;
+
+static void FillTermios(uint32_t mode, struct termios *out)
+{
+    *out = (struct termios){
+        .c_iflag = mode & ConsoleLineInput ? ICRNL : 0,
+        .c_oflag = mode & ConsoleNewLine ? OPOST | ONLCR : 0,
+        .c_cflag = CS8 | CREAD,
+        .c_lflag = (tcflag_t)((mode & ConsoleLineInput ? ICANON : 0) |
+                              (mode & ConsoleEcho ? ECHO | ECHOE : 0) |
+                              (mode & ConsoleInterrupt ? ISIG : 0)),
+    };
+    out->c_cc[VMIN] = 1;
+    out->c_cc[VINTR] = 3;
+    out->c_cc[VEOF] = 4;
+    out->c_cc[VERASE] = 127;
+}
+
+static uint32_t ReadTermios(const struct termios *in)
+{
+    return (in->c_lflag & ICANON ? ConsoleLineInput : RawMode) |
+           (in->c_lflag & ECHO ? ConsoleEcho : RawMode) |
+           (in->c_lflag & ISIG ? ConsoleInterrupt : RawMode) |
+           ((in->c_oflag & OPOST) && (in->c_oflag & ONLCR) ? ConsoleNewLine : RawMode);
+}
+
 long long PxIoctl(long long a, long long request, long long argument, long long d, long long e,
                   long long f)
 {
     const Descriptor *entry = Find(a);
+    ConsoleInfo info;
     if (!entry)
         return -EBADF;
-    if (request != TIOCGWINSZ || entry->Type != DescriptorFile || entry->Kind != KindDevice)
+    if (entry->Type != DescriptorFile || entry->Kind != KindDevice ||
+        SysGetConsoleInfo(entry->Handle, &info) != StatusSuccess)
         return -ENOTTY;
-    *(struct winsize *)argument = (struct winsize){.ws_row = 25, .ws_col = 80};
-    return 0;
+    switch (request) {
+    case TIOCGWINSZ:
+        *(struct winsize *)argument = (struct winsize){.ws_row = (unsigned short)info.Rows,
+                                                       .ws_col = (unsigned short)info.Columns};
+        return 0;
+    case TCGETS:
+        FillTermios(info.Mode, (struct termios *)argument);
+        return 0;
+    case TCSETS:
+    case TCSETS + 1: // TCSADRAIN
+    case TCSETS + 2: // TCSAFLUSH
+        return PxResult(
+            SysSetConsoleMode(entry->Handle, ReadTermios((const struct termios *)argument)));
+    }
+    return -ENOTTY;
 }
 
 long long PxStatFile(long long a, long long b, long long c, long long d, long long e, long long f)

@@ -49,8 +49,8 @@ bool IsHandleResult(uint32_t number, size_t argument)
 // ---- objects and buffers of the rows
 static uint8_t scratch[16384];
 static uint64_t base;
-static Handle event, file, readEnd, writeEnd, directory, window, handles[2], thread;
-static Handle semaphore, mutex, timer, unnamed;
+static Handle event, terminal, console, file, readEnd, writeEnd, directory, window, handles[2];
+static Handle thread, semaphore, mutex, timer, unnamed;
 static AbiCreateThread newThread;
 static AbiCreateProcess newProcess;
 static const Rect area = {0, 0, 8, 8};
@@ -97,6 +97,7 @@ void OpenObjects(void)
     OK(CreateFile(ABUSE_FOLDER "/file", FileRead | FileWrite, FileCreateAlways, &file));
     OK(WriteFile(file, scratch, sizeof scratch, &moved));
     OK(CreatePipe(&readEnd, &writeEnd));
+    OK(CreateConsole(80, 25, &terminal, &console));
     OK(OpenDirectory("/", &directory));
     newThread = (AbiCreateThread){.Start = Address((void *)EndAtOnce)};
     OK(RawCall(SystemCallCreateThread, Address(&newThread), Address(&thread), 0, 0, 0, 0));
@@ -110,8 +111,8 @@ void OpenObjects(void)
 
 void CloseObjects(void)
 {
-    const Handle all[] = {event,  file,      readEnd, writeEnd, directory, thread,
-                          window, semaphore, mutex,   timer,    unnamed};
+    const Handle all[] = {event,  terminal, console,   file,  readEnd, writeEnd, directory,
+                          thread, window,   semaphore, mutex, timer,   unnamed};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         if (all[i])
             OK(CloseHandle(all[i]));
@@ -314,6 +315,7 @@ const Call *GetCalls(size_t *count)
         CALL(QueryTime, ARGS(S, S2), .Flags = OPTIONAL(1) | OPTIONAL(2)),
         CALL(DebugPrint, ARGS(Address("abuse"), 5), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),
         CALL(GetRandomBytes, ARGS(S, 64), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),
+        CALL(ReadSystemLog, ARGS(S, 64, S2), .Flags = BYTES(1), .SizeArgument = 2),
         CALL(FailAllocation, ARGS(0, 0, S), .Flags = OPTIONAL(3)),
         CALL(GetProcessInfo, ARGS(CurrentProcess, S)),
         CALL(CreateProcess, ARGS(Address(&newProcess), S), .Undo = WaitForEnd),
@@ -382,6 +384,11 @@ const Call *GetCalls(size_t *count)
         CALL(GetCurrentDirectory, ARGS(S, 64)),
         CALL(GetVolumeInfo, ARGS(S)),
         CALL(CreatePipe, ARGS(S, S2)),
+        CALL(CreateConsole, ARGS(80, 25, S, S2)),
+        CALL(GetConsoleInfo, ARGS(console, S)),
+        CALL(SetConsoleMode, ARGS(console, ConsoleModeDefault)),
+        CALL(SetConsoleSize, ARGS(terminal, 80, 25)),
+        CALL(SetConsoleForeground, ARGS(console, 2, Address(handles))),
         CALL(AllocWindow, ARGS(Address(&newWindow), S, S2)),
         CALL(PaintWindow, ARGS(window, Address(&area)), .Flags = OPTIONAL(2)),
         CALL(MoveWindow, ARGS(window, 10, 10)),
@@ -392,6 +399,8 @@ const Call *GetCalls(size_t *count)
         CALL(GetScreenRect, ARGS(S)),
         CALL(GetMessage, ARGS(S, 0), .Other = StatusTimeout),
         CALL(PeekMessage, ARGS(S), .Other = StatusWouldBlock),
+        CALL(SetClipboard, ARGS(Address("abuse"), 5), .Flags = BYTES(1), .SizeArgument = 2),
+        CALL(GetClipboard, ARGS(S, 64, S2), .Flags = BYTES(1), .SizeArgument = 2),
     };
     // clang-format on
     static Call table[COUNT_OF(rows)];

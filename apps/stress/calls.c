@@ -173,6 +173,9 @@ static void Collect(uint64_t *state)
     case 1:
         status = CreatePipe(&handle, &second);
         break;
+    case 6:
+        status = CreateConsole(80, 25, &handle, &second);
+        break;
     case 2:
         status = OpenDirectory("/", &handle);
         break;

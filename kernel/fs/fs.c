@@ -6,7 +6,7 @@
 // (data.c); directory entries and the FAT are FatFs's (R0.14a, unmodified, compiled "tiny" so that
 // it never touches file data), which reads and writes sectors through the same cache (fatdisk.c).
 // volume.c mounts, marks the volume dirty and clean, and flushes; directory.c does what is done to
-// paths; pipe.c and the console are the files that are not on a disk.
+// paths; pipe.c and console.c are the files that are not on a disk.
 //
 // Locks, in this order: the node's lock (N: content and size of one file), the volume's mutex (V:
 // FatFs, the file table, names), the cache's own. Reading and overwriting take only N; V is held
@@ -62,6 +62,8 @@ static void FreeFile(void *body)
         FspDeletePipeEnd(file);
         break;
     case FspConsole:
+    case FspTerminal:
+        FspDeleteConsoleEnd(file);
         break;
     }
 }
@@ -69,16 +71,26 @@ static void FreeFile(void *body)
 static KDispatcherHeader *FindDispatcher(void *body)
 {
     FsFile *file = body;
-    return file->Kind == FspPipe ? FspGetPipeDispatcher(file) : nullptr;
+    switch (file->Kind) {
+    case FspPipe:
+        return FspGetPipeDispatcher(file);
+    case FspConsole:
+    case FspTerminal:
+        return FspGetConsoleDispatcher(file);
+    default:
+        return nullptr;
+    }
 }
 
-// The last handle to a pipe end is gone: the other end learns it even if a thread still waits in
-// this one.
+// The last handle to an end is gone: the other end learns it even if a thread still waits in this
+// one.
 static void HandleClosed(void *body, uint32_t openHandles)
 {
     FsFile *file = body;
     if (file->Kind == FspPipe && openHandles == 0)
         FspClosePipeEnd(file);
+    if ((file->Kind == FspConsole || file->Kind == FspTerminal) && openHandles == 0)
+        FspCloseConsoleEnd(file);
 }
 
 // ---- opening
@@ -137,8 +149,10 @@ Status FsOpen(const char *path, uint32_t access, FileDisposition disposition, Fs
         return status;
     FsFile *file = body;
     file->Access = access;
-    file->Kind = console ? FspConsole : FspDisk;
-    if (!console) {
+    file->Kind = FspDisk;
+    if (console) {
+        FspOpenMachineConsole(file);
+    } else {
         FspNode *node;
         FspLock();
         status = FindOrCreate(path, access, disposition, &node);
@@ -168,7 +182,8 @@ Status FsRead(FsFile *file, const uint64_t *offset, void *buffer, size_t size, s
     case FspPipe:
         return FspReadPipe(file, buffer, size, transferred);
     case FspConsole:
-        return size ? StatusEndOfFile : StatusSuccess;
+    case FspTerminal:
+        return FspReadConsole(file, buffer, size, transferred);
     default:
         return StatusIsADirectory;
     }
@@ -187,9 +202,8 @@ Status FsWrite(FsFile *file, const uint64_t *offset, const void *buffer, size_t 
     case FspPipe:
         return FspWritePipe(file, buffer, size, transferred);
     case FspConsole:
-        KeWriteConsole(buffer, size);
-        *transferred = size;
-        return StatusSuccess;
+    case FspTerminal:
+        return FspWriteConsole(file, buffer, size, transferred);
     default:
         return StatusIsADirectory;
     }
@@ -273,6 +287,7 @@ Status FsQuery(FsFile *file, FileInfo *info)
         info->Kind = 1;
         break;
     case FspConsole:
+    case FspTerminal:
         info->Kind = 2;
         break;
     }

@@ -48,8 +48,9 @@ typedef struct FspNode {
     uint64_t LockChanges; // N; counts locks that went or became weaker
 } FspNode;
 
-typedef enum FspKind : uint8_t { FspDisk, FspDirectory, FspPipe, FspConsole } FspKind;
+typedef enum FspKind : uint8_t { FspDisk, FspDirectory, FspPipe, FspConsole, FspTerminal } FspKind;
 typedef struct FspPipeState FspPipeState;
+typedef struct FspConsoleState FspConsoleState;
 
 struct FsFile {
     FspKind Kind;
@@ -71,6 +72,7 @@ struct FsFile {
             bool WriteEnd;
             volatile bool Closed;
         } Pipe;
+        FspConsoleState *Console; // FspConsole, FspTerminal: an end of it
     };
 };
 
@@ -188,3 +190,13 @@ Status FspWritePipe(FsFile *file, const void *buffer, size_t size, size_t *trans
 void FspClosePipeEnd(FsFile *file);
 KDispatcherHeader *FspGetPipeDispatcher(FsFile *file); // signalled while the end is ready
 void FspDeletePipeEnd(FsFile *file);
+
+// ---- console.c
+Status FspInitializeConsole(const LoaderParams *loader);
+void FspOpenMachineConsole(FsFile *file);
+Status FspReadConsole(FsFile *file, void *buffer, size_t size, size_t *transferred);
+Status FspWriteConsole(FsFile *file, const void *buffer, size_t size, size_t *transferred);
+KDispatcherHeader *
+FspGetConsoleDispatcher(FsFile *file); // signalled while there is something to read
+void FspCloseConsoleEnd(FsFile *file);
+void FspDeleteConsoleEnd(FsFile *file);

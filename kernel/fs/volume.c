@@ -256,6 +256,8 @@ Status FsInitialize(const LoaderParams *loader)
     volume->Mounted = status == StatusSuccess;
     FspUnlock();
     if (status == StatusSuccess)
+        status = FspInitializeConsole(loader);
+    if (status == StatusSuccess)
         status = PsCreateSystemThread("fs flush", KePriorityNormal, FlushLoop, nullptr);
     if (status == StatusSuccess)
         KeLog(LogInfo, "fs: %s: FAT%u, %llu MiB, %u-byte clusters", volume->Volume.Device->Name,

@@ -52,3 +52,12 @@ Status FsOpenDirectory(const char *path, FsFile **directory);
 Status FsReadDirectory(FsFile *directory, DirectoryEntry *entry);
 Status FsQueryVolume(VolumeInfo *info);
 Status FsCreatePipe(FsFile **readEnd, FsFile **writeEnd);
+
+// Consoles: StatusWrongType for other files.
+#define FS_FOREGROUND 32 // objects
+Status FsCreateConsole(uint32_t columns, uint32_t rows, FsFile **terminal, FsFile **console);
+Status FsQueryConsole(FsFile *file, ConsoleInfo *info);
+Status FsSetConsoleMode(FsFile *file, uint32_t mode);
+Status FsSetConsoleSize(FsFile *file, uint32_t columns, uint32_t rows);
+// Processes and events, count <= FS_FOREGROUND; replaces those before.
+Status FsSetConsoleForeground(FsFile *file, void *const *objects, uint32_t count);

@@ -209,6 +209,11 @@ void HalReset(void) __attribute__((noreturn));
 // Serial ports, 16550. COM1 at 3F8h when one answers (loopback probe); otherwise writes go nowhere.
 void HalInitializeSerial(void);
 void HalWriteSerial(const char *text, size_t length); // polled, bounded; for the log and for stops
+// From now on bytes that arrive on COM1 are kept (a few hundred) for HalReadSerial, and received is
+// called in the interrupt. StatusNoSuchDevice: no port.
+Status HalListenToSerial(HalInterruptHandler *received, void *context);
+// Takes up to size bytes that have arrived; one caller at a time.
+size_t HalReadSerial(char *buffer, size_t size);
 // COM2 at 2F8h, for the debugger.
 typedef struct HalSerialPort {
     uint16_t Base;

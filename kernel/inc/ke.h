@@ -362,6 +362,8 @@ void KeSetLogLevel(KLogLevel level); // of what goes to COM1; the ring takes eve
 // between SO (0x0E) and SI (0x0F) are output, the rest is log; 0x0E, 0x0F, 0x10 inside are sent as
 // 0x10, byte ^ 0x40.
 void KeWriteConsole(const void *data, size_t size);
+// Off: output is sent as it is, for a person at the other end; log lines come in between.
+void KeSetConsoleFraming(bool framed);
 // Copies out the newest bytes of the log ring; returns their number.
 size_t KeReadLog(char *buffer, size_t size);
 

@@ -34,6 +34,12 @@ Status WinGetScreenRect(Rect *rect);
 // timeout in nanoseconds; StatusTimeout (also for 0: nothing there), StatusTerminating,
 // StatusNoMemory.
 Status WinGetMessage(PsProcess *process, Message *message, uint64_t timeout);
+// The clipboard: text that programs leave for each other. Set takes over text, a heap block or
+// nullptr. Get copies its first bytes to a heap block the caller frees (nullptr: there are none)
+// and says how long it is and how much that block has.
+#define WIN_CLIPBOARD_MAXIMUM (1u << 20)
+void WinSetClipboard(char *text, size_t length);
+Status WinGetClipboard(size_t size, char **copy, size_t *copied, size_t *length);
 uint32_t WinGetWindowCount(PsProcess *process); // nullptr: all
 // The launcher asks sys to start a program through this.
 void WinRegisterStarter(Status (*start)(const char *commandLine));

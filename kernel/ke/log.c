@@ -17,6 +17,7 @@ static KSpinLock LogLock = KE_SPIN_LOCK_INIT(LockRankLog, "log");
 static char Ring[RING_SIZE]; // L: guarded by LogLock
 static uint64_t RingWritten; // L: bytes ever written
 static KLogLevel SerialLevel = LogInfo;
+static bool Framed = true; // console output
 
 static void (*DebugPrint)(const char *text, size_t length);
 
@@ -59,8 +60,29 @@ void KeLog(KLogLevel level, const char *format, ...)
         DebugPrint(line, used);
 }
 
+void KeSetConsoleFraming(bool framed)
+{
+    Framed = framed;
+}
+
+static void WriteUnframed(const char *text, size_t size)
+{
+    while (size != 0) {
+        size_t part = RTL_MIN(size, LINE_SIZE);
+        KIrql old = KeAcquireSpinLockRaiseToHigh(&LogLock);
+        HalWriteSerial(text, part);
+        KeReleaseSpinLock(&LogLock, old);
+        text += part;
+        size -= part;
+    }
+}
+
 void KeWriteConsole(const void *data, size_t size)
 {
+    if (!Framed) {
+        WriteUnframed(data, size);
+        return;
+    }
     const uint8_t *bytes = data;
     // Pieces bound the time with interrupts off; the receiver joins frames.
     while (size != 0) {

@@ -393,23 +393,10 @@ Status SysCreatePipe(UserPointer readEnd, UserPointer writeEnd)
         status = MmCheckUserRange(writeEnd, sizeof(Handle));
     if (status != StatusSuccess)
         return status;
-    FsFile *reader, *writer;
-    status = FsCreatePipe(&reader, &writer);
+    FsFile *ends[2];
+    status = FsCreatePipe(&ends[0], &ends[1]);
     if (status != StatusSuccess)
         return status;
-    Handle first = InvalidHandle, second = InvalidHandle;
-    status = ObOpenHandle(SysiHandles(), reader, FileRead | AccessWait, &first);
-    if (status == StatusSuccess)
-        status = ObOpenHandle(SysiHandles(), writer, FileWrite | AccessWait, &second);
-    ObDereference(reader);
-    ObDereference(writer);
-    if (status == StatusSuccess)
-        status = MmCopyToUser(readEnd, &first, sizeof(first));
-    if (status == StatusSuccess)
-        status = MmCopyToUser(writeEnd, &second, sizeof(second));
-    if (status != StatusSuccess) {
-        (void)!ObCloseHandle(SysiHandles(), first); // either may not be open
-        (void)!ObCloseHandle(SysiHandles(), second);
-    }
-    return status;
+    const uint32_t access[] = {FileRead | AccessWait, FileWrite | AccessWait};
+    return SysiReturnPair((void **)ends, access, readEnd, writeEnd);
 }

@@ -118,3 +118,22 @@ Status SysiEndList(const SysList *list, UserPointer count)
     return list->Status == StatusSuccess ? MmCopyToUser(count, &list->Count, sizeof(list->Count))
                                          : list->Status;
 }
+
+Status SysiReturnPair(void *bodies[2], const uint32_t access[2], UserPointer first,
+                      UserPointer second)
+{
+    Handle handles[2] = {InvalidHandle, InvalidHandle};
+    Status status = StatusSuccess;
+    for (size_t i = 0; i < 2; i++) {
+        if (status == StatusSuccess)
+            status = ObOpenHandle(SysiHandles(), bodies[i], access[i], &handles[i]);
+        ObDereference(bodies[i]);
+    }
+    if (status == StatusSuccess)
+        status = MmCopyToUser(first, &handles[0], sizeof(Handle));
+    if (status == StatusSuccess)
+        status = MmCopyToUser(second, &handles[1], sizeof(Handle));
+    for (size_t i = 0; i < 2 && status != StatusSuccess; i++)
+        (void)!ObCloseHandle(SysiHandles(), handles[i]); // either may not be open
+    return status;
+}

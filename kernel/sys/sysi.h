@@ -46,6 +46,9 @@ Status SysiCopyPath(UserPointer path, char result[MaximumPath]);
 // Opens a handle to a new object, drops the creator's reference, and writes the handle out; on
 // failure nothing is left.
 Status SysiReturnHandle(void *body, uint32_t access, UserPointer result);
+// The same for two objects that come together.
+Status SysiReturnPair(void *bodies[2], const uint32_t access[2], UserPointer first,
+                      UserPointer second);
 // Makes sure that a handle can be written there, before what cannot be undone: a thread or process
 // starts.
 Status SysiProbeHandle(UserPointer result);

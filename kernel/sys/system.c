@@ -6,6 +6,7 @@
 #define VERSION_TEXT       "MetalOS 0.1"
 #define DEBUG_TEXT_MAXIMUM 4096u
 #define DEBUG_LINE         200u // bytes of program text in one line of the log
+#define LOG_MAXIMUM        (64u * 1024u)
 #define RANDOM_MAXIMUM     (1u << 20)
 
 // Nanoseconds from loader entry to the first user instruction. The counter's rate comes from two
@@ -88,6 +89,23 @@ Status SysDebugPrint(UserPointer text, uint64_t length)
         start = end < length && (copy[end] == '\n' || copy[end] == '\0') ? end + 1 : end;
     }
     return StatusSuccess;
+}
+
+Status SysReadSystemLog(UserPointer buffer, uint64_t size, UserPointer length)
+{
+    Status status = MmCheckUserRange(length, sizeof(uint64_t));
+    size_t capacity = RTL_MIN(size, (uint64_t)LOG_MAXIMUM);
+    if (status == StatusSuccess && capacity != 0)
+        status = MmCheckUserRange(buffer, capacity);
+    if (status != StatusSuccess)
+        return status;
+    char *copy = MmAllocateHeap(RTL_MAX(capacity, 1), SYS_TAG);
+    if (copy == nullptr)
+        return StatusNoMemory;
+    uint64_t count = KeReadLog(copy, capacity);
+    status = count == 0 ? StatusSuccess : MmCopyToUser(buffer, copy, count);
+    MmFreeHeap(copy);
+    return status == StatusSuccess ? MmCopyToUser(length, &count, sizeof(count)) : status;
 }
 
 Status SysGetRandomBytes(UserPointer buffer, uint64_t size)

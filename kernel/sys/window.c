@@ -173,3 +173,40 @@ Status SysPeekMessage(UserPointer result)
     Status status = TakeMessage(result, 0);
     return status == StatusTimeout ? StatusWouldBlock : status;
 }
+
+// ---- the clipboard
+
+Status SysSetClipboard(UserPointer text, uint64_t length)
+{
+    if (length > WIN_CLIPBOARD_MAXIMUM)
+        return StatusInvalidParameter;
+    char *copy = nullptr;
+    if (length != 0) {
+        copy = MmAllocateHeap(length, SYS_TAG);
+        Status status = copy == nullptr ? StatusNoMemory : MmCopyFromUser(copy, text, length);
+        if (status != StatusSuccess) {
+            MmFreeHeap(copy);
+            return status;
+        }
+    }
+    WinSetClipboard(copy, length);
+    return StatusSuccess;
+}
+
+Status SysGetClipboard(UserPointer buffer, uint64_t size, UserPointer result)
+{
+    Status status = MmCheckUserRange(result, sizeof(uint64_t));
+    size_t capacity = RTL_MIN(size, (uint64_t)WIN_CLIPBOARD_MAXIMUM);
+    if (status == StatusSuccess && capacity != 0)
+        status = MmCheckUserRange(buffer, capacity);
+    if (status != StatusSuccess)
+        return status;
+    char *copy;
+    size_t copied, length;
+    status = WinGetClipboard(capacity, &copy, &copied, &length);
+    if (status == StatusSuccess && copied != 0)
+        status = MmCopyToUser(buffer, copy, copied);
+    MmFreeHeap(copy);
+    uint64_t whole = length;
+    return status == StatusSuccess ? MmCopyToUser(result, &whole, sizeof(whole)) : status;
+}

@@ -82,6 +82,9 @@ METALOS_API uint64_t GetMonotonicTime(void);
 METALOS_API Status GetSystemTime(uint64_t *time);
 // Writes at most 4096 bytes of text to the kernel log; no newline is added.
 METALOS_API Status DebugPrint(const char *text);
+// Copies the newest bytes of the kernel's log, at most size and 64 KiB, whole lines but for the
+// first; *length says how many.
+METALOS_API Status ReadSystemLog(char *buffer, size_t size, size_t *length);
 // Fills buffer with random bytes (size <= 1 MiB) from the kernel's generator.
 METALOS_API Status GetRandomBytes(void *buffer, size_t size);
 
@@ -280,6 +283,7 @@ METALOS_API Status OpenObject(const char *name, ObjectKind kind, uint32_t access
 //   thread     once it has ended
 //   pipe end   read: while there are bytes, or no writer is left; write: while there is room, or no
 //              reader is left
+//   console    while there is something to read, or nobody left who could write it
 //   window     while its process has messages; for good once that process has ended
 // Disk files, directories, devices and sections: StatusWrongType. Right: AccessWait.
 
@@ -454,7 +458,8 @@ typedef struct VolumeInfo {
     char Label[32];
 } VolumeInfo;
 
-// Opens or creates a file. "/device/console" is the machine's console (COM1).
+// Opens or creates a file. "/device/console" is the machine's console: what is written leaves on
+// COM1; nothing is typed there but with the boot option `console = com1`.
 // StatusAlreadyExists, StatusIsADirectory, StatusAccessDenied (read-only file), StatusDiskFull,
 // StatusSharingViolation.
 METALOS_API Status CreateFile(const char *path, uint32_t access, FileDisposition disposition,
@@ -515,6 +520,44 @@ METALOS_API Status GetCurrentDirectory(char *buffer, size_t size);
 METALOS_API Status GetVolumeInfo(VolumeInfo *info);
 // A byte pipe of 64 KiB. Both ends can be waited for.
 METALOS_API Status CreatePipe(Handle *readEnd, Handle *writeEnd);
+
+// -------------------------------------------------------------------------------------- consoles
+// A console is how a program talks to a person. It has two ends, both used with ReadFile and
+// WriteFile: programs have the console's end as their standard handles; a terminal - the program
+// that shows the console in a window - has the terminal's end, from which it reads what programs
+// write and into which it writes what is typed. docs/console.md.
+
+enum {
+    // A read waits for a whole line, which can be edited until Enter is pressed; Control+D ends the
+    // file. Without it a read takes each byte as it is typed.
+    ConsoleLineInput = 1,
+    ConsoleEcho = 2,      // what is typed is also written
+    ConsoleInterrupt = 4, // Control+C interrupts the foreground instead of being read
+    ConsoleNewLine = 8,   // "\n" is written as "\r\n"
+};
+#define ConsoleModeDefault 15u
+#define ConsoleInterrupted 130u // exit code of a process that Control+C ended
+
+typedef struct ConsoleInfo {
+    uint32_t Columns, Rows; // of the terminal
+    uint32_t Mode;          // Console...
+    uint32_t Interrupts;    // how often Control+C was pressed
+} ConsoleInfo;
+
+// A console of that size (1..4096 each) in ConsoleModeDefault. When the terminal's last handle is
+// closed the foreground is interrupted, reads say StatusEndOfFile and writes StatusPipeBroken; when
+// the console's last handle is, reads of the terminal's end do. Writing to the terminal's end never
+// waits: StatusWouldBlock when not all of it could be taken yet.
+METALOS_API Status CreateConsole(uint32_t columns, uint32_t rows, Handle *terminal,
+                                 Handle *console);
+// Of either end. StatusWrongType: the file is no console.
+METALOS_API Status GetConsoleInfo(Handle console, ConsoleInfo *info);
+METALOS_API Status SetConsoleMode(Handle console, uint32_t mode);
+// Tells programs that ask how large the terminal is now.
+METALOS_API Status SetConsoleSize(Handle console, uint32_t columns, uint32_t rows);
+// What Control+C is for, until the next call: processes, which it ends with exit code
+// ConsoleInterrupted, and events, which it sets; count <= 32, 0: nothing. Of the console's end.
+METALOS_API Status SetConsoleForeground(Handle console, size_t count, const Handle *objects);
 
 typedef enum StandardHandle {
     StandardInput = 0,
@@ -642,6 +685,11 @@ typedef struct Message {
 METALOS_API Status GetMessage(Message *message, uint32_t timeout);
 // The same without waiting; StatusWouldBlock when there is none.
 METALOS_API Status PeekMessage(Message *message);
+
+// The clipboard is one text, UTF-8, for the whole desktop. Replaces it; length <= 1 MiB.
+METALOS_API Status SetClipboard(const char *text, size_t length);
+// Copies its first bytes, at most size; *length is how long it is.
+METALOS_API Status GetClipboard(char *buffer, size_t size, size_t *length);
 
 // "name: text" of a status, for error messages; never NULL.
 METALOS_API const char *GetStatusText(Status status);

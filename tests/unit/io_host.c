@@ -319,6 +319,20 @@ void ObDereference(void *body)
     MmFreeHeap(object);
 }
 
+ObType *ObGetType(const void *body)
+{
+    return ((const HostObject *)body)[-1].Type;
+}
+void *ObGetDispatcher(void *body)
+{
+    return (uint8_t *)body + ObGetType(body)->DispatcherOffset;
+}
+ObType PsProcessType;
+void PsTerminateProcess(PsProcess *process, uint32_t exitCode)
+{
+    Die("a process is ended");
+}
+
 void KeLog(KLogLevel level, const char *format, ...)
 {
     if (HostQuiet)
@@ -332,6 +346,15 @@ void KeLog(KLogLevel level, const char *format, ...)
 }
 
 void KeWriteConsole(const void *data, size_t size) {}
+void KeSetConsoleFraming(bool framed) {}
+Status HalListenToSerial(HalInterruptHandler *received, void *context)
+{
+    return StatusNoSuchDevice;
+}
+size_t HalReadSerial(char *buffer, size_t size)
+{
+    return 0;
+}
 void KeBugCheck(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4)
 {
     Die("bugcheck");

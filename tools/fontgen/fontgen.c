@@ -7,9 +7,8 @@
 // it.
 //
 // Usage: fontgen OUTPUT.c FOLDER-WITH-INTER-OTF
+//        fontgen OUTPUT.c FOLDER-WITH-JETBRAINS-MONO terminal      the terminal's (terminal.c)
 // SPDX-License-Identifier: MIT
-#include "fontgen.h"
-
 #include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
@@ -20,7 +19,10 @@
 #pragma clang diagnostic ignored "-Weverything"
 #define STB_TRUETYPE_IMPLEMENTATION
 #include <stb_truetype.h>
+#undef STB_TRUETYPE_IMPLEMENTATION
 #pragma clang diagnostic pop
+
+#include "fontgen.h"
 
 enum {
     Phases = 4, // sub-pixel positions, 1/4 pixel apart
@@ -87,7 +89,7 @@ static uint8_t *ReadWholeFile(const char *folder, const char *name)
     return data;
 }
 
-static void OpenFont(stbtt_fontinfo *font, const char *folder, const char *name)
+void OpenFont(stbtt_fontinfo *font, const char *folder, const char *name)
 {
     if (!stbtt_InitFont(font, ReadWholeFile(folder, name), 0))
         Fail("%s is not a font this program can read", name);
@@ -95,7 +97,7 @@ static void OpenFont(stbtt_fontinfo *font, const char *folder, const char *name)
 
 // Coverage of text at small sizes looks thin on dark grounds when blended without gamma; this lifts
 // the middle a little.
-static uint8_t Lift(uint8_t coverage)
+uint8_t Lift(uint8_t coverage)
 {
     return (uint8_t)lround(255.0 * pow(coverage / 255.0, 0.82));
 }
@@ -267,11 +269,16 @@ static void WriteShadow(FILE *out)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
-        Fail("usage: fontgen OUTPUT.c FOLDER");
+    bool terminal = argc == 4 && strcmp(argv[3], "terminal") == 0;
+    if (argc != 3 && !terminal)
+        Fail("usage: fontgen OUTPUT.c FOLDER [terminal]");
     FILE *out = fopen(argv[1], "w");
     if (out == nullptr)
         Fail("%s cannot be written", argv[1]);
+    if (terminal) {
+        WriteTerminalFont(out, argv[2]);
+        return fclose(out) == 0 ? 0 : 1;
+    }
     fputs("// Made by tools/fontgen from the Inter typeface (SIL Open Font License 1.1) and "
           "tools/fontgen/icons.c.\n"
           "#include \"draw.h\"\n\n",

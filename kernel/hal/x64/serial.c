@@ -1,5 +1,6 @@
-// serial.c - the serial ports, polled: the log and the crash report leave the machine through COM1,
-// a debugger comes in through COM2.
+// serial.c - the serial ports: the log and the crash report leave the machine through COM1, polled,
+// a debugger comes in through COM2; what arrives on COM1 is taken by an interrupt once somebody
+// listens.
 //
 // A port counts as present when its scratch register remembers and a byte comes back in loop-back
 // mode. A transmitter may stay full while the host at the other end of a virtual port is busy, so
@@ -26,6 +27,7 @@ enum {
 #define MODEM_CONTROL_READY           0x0Bu // DTR, RTS, OUT2
 #define MODEM_CONTROL_LOOPBACK        0x1Eu
 #define FIFO_ENABLE_AND_CLEAR         0xC7u
+#define COM1_IRQ                      4u
 #define INTERRUPT_RECEIVED            0x01u
 #define LINE_STATUS_DATA_READY        0x01u
 #define LINE_STATUS_TRANSMITTER_EMPTY 0x20u
@@ -36,7 +38,13 @@ enum {
 #define TRANSMIT_POLLS 4000000u
 #define LOOPBACK_POLLS 2000u
 
+#define RECEIVED_SIZE 512u // a power of two
+
 static HalSerialPort Com1;
+static char Received[RECEIVED_SIZE];     // written by the interrupt, read by HalReadSerial
+static uint32_t ReceivedIn, ReceivedOut; // free-running, atomic
+static HalInterruptHandler *ReceivedHandler;
+static void *ReceivedContext;
 
 static bool WaitForStatus(const HalSerialPort *port, uint8_t bit, uint32_t polls)
 {
@@ -110,4 +118,39 @@ bool HalReceiveSerial(const HalSerialPort *port, uint8_t *byte)
 void HalWriteSerial(const char *text, size_t length)
 {
     (void)HalSendSerial(&Com1, text, length, TRANSMIT_POLLS);
+}
+
+// Edge-triggered: the port must be left without a byte, or it never interrupts again. What there is
+// no room for is lost.
+static void TakeReceived(void *context)
+{
+    uint32_t in = ReceivedIn;
+    uint8_t byte;
+    for (uint32_t i = 0; i < RECEIVED_SIZE && HalReceiveSerial(&Com1, &byte); i++)
+        if (in - __atomic_load_n(&ReceivedOut, __ATOMIC_ACQUIRE) < RECEIVED_SIZE)
+            Received[in++ % RECEIVED_SIZE] = (char)byte;
+    __atomic_store_n(&ReceivedIn, in, __ATOMIC_RELEASE);
+    ReceivedHandler(ReceivedContext);
+}
+
+Status HalListenToSerial(HalInterruptHandler *received, void *context)
+{
+    if (!Com1.Present)
+        return StatusNoSuchDevice;
+    ReceivedHandler = received;
+    ReceivedContext = context;
+    Status status = HalConnectIsaInterrupt(COM1_IRQ, TakeReceived, nullptr);
+    if (status == StatusSuccess)
+        HalEnableSerialInterrupt(&Com1);
+    return status;
+}
+
+size_t HalReadSerial(char *buffer, size_t size)
+{
+    uint32_t out = ReceivedOut, in = __atomic_load_n(&ReceivedIn, __ATOMIC_ACQUIRE);
+    size_t count = 0;
+    while (count < size && out != in)
+        buffer[count++] = Received[out++ % RECEIVED_SIZE];
+    __atomic_store_n(&ReceivedOut, out, __ATOMIC_RELEASE);
+    return count;
 }
