@@ -17,6 +17,7 @@
 
 #define METALOS_SYSTEM_CALLS(SYSTEM_CALL, USER)                                                    \
     SYSTEM_CALL(GetSystemInfo, 1, (USER(SystemInfo) info))                                         \
+    SYSTEM_CALL(GetProcessorInfo, 2, (uint32_t processor, USER(ProcessorInfo) info))               \
     SYSTEM_CALL(QueryTime, 2, (USER(uint64_t) monotonic, USER(uint64_t) system))                   \
     SYSTEM_CALL(DebugPrint, 2, (USER(const char) text, uint64_t length))                           \
     SYSTEM_CALL(ReadSystemLog, 3, (USER(char) buffer, uint64_t size, USER(uint64_t) length))       \
@@ -39,6 +40,7 @@
                 (Handle process, USER(ThreadInfo) list, uint64_t capacity, USER(uint64_t) count))  \
     SYSTEM_CALL(OpenThread, 3, (uint32_t threadId, uint32_t access, USER(Handle) thread))          \
     SYSTEM_CALL(SetThreadPriority, 2, (Handle thread, uint32_t priority))                          \
+    SYSTEM_CALL(SetThreadAffinity, 2, (Handle thread, uint64_t processors))                        \
     SYSTEM_CALL(Sleep, 1, (uint32_t milliseconds))                                                 \
     SYSTEM_CALL(CloseHandle, 1, (Handle handle))                                                   \
     SYSTEM_CALL(DuplicateHandle, 6,                                                                \

@@ -5,6 +5,10 @@
 #include <string.h>
 
 // ---- system
+Status GetProcessorInfo(uint32_t processor, ProcessorInfo *info)
+{
+    return SysGetProcessorInfo(processor, info);
+}
 Status GetSystemInfo(SystemInfo *info)
 {
     return SysGetSystemInfo(info);
@@ -86,6 +90,10 @@ Status TerminateProcess(Handle process, uint32_t exitCode)
 Status GetThreadExitCode(Handle thread, uint32_t *exitCode)
 {
     return SysGetThreadExitCode(thread, exitCode);
+}
+Status SetThreadAffinity(Handle thread, uint64_t processors)
+{
+    return SysSetThreadAffinity(thread, processors);
 }
 Status SetThreadPriority(Handle thread, uint32_t priority)
 {

@@ -312,6 +312,7 @@ const Call *GetCalls(size_t *count)
     // clang-format off: a row a call
     const Call rows[] = {
         CALL(GetSystemInfo, ARGS(S)),
+        CALL(GetProcessorInfo, ARGS(0, S)),
         CALL(QueryTime, ARGS(S, S2), .Flags = OPTIONAL(1) | OPTIONAL(2)),
         CALL(DebugPrint, ARGS(Address("abuse"), 5), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),
         CALL(GetRandomBytes, ARGS(S, 64), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),
@@ -330,6 +331,7 @@ const Call *GetCalls(size_t *count)
         CALL(ListThreads, ARGS(CurrentProcess, S, 8, S2)),
         CALL(OpenThread, ARGS(GetCurrentThreadId(), AccessQuery, S)),
         CALL(SetThreadPriority, ARGS(CurrentThread, 8)),
+        CALL(SetThreadAffinity, ARGS(CurrentThread, ~0ull)),
         CALL(Sleep, ARGS(0)),
         CALL(CloseHandle, .Prepare = MakeEvent, .Clean = CloseNew),
         CALL(DuplicateHandle, ARGS(CurrentProcess, event, CurrentProcess, S, 0, DuplicateSameAccess)),

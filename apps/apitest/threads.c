@@ -79,6 +79,54 @@ static void TestLifeTime(void)
     CHECK(CreateThread(ReturnArgument, nullptr, 1ull << 46, &thread) != StatusSuccess);
 }
 
+// A thread runs where it may; the processors count what they do.
+static uint32_t SpinOn(void *argument)
+{
+    const volatile uint32_t *stop = argument;
+    while (*stop == 0)
+        ;
+    return 0;
+}
+
+static void TestProcessors(void)
+{
+    SystemInfo system;
+    ProcessorInfo before, after;
+    ThreadInfo thread;
+    Handle spinner;
+    static volatile uint32_t stop;
+    OK(GetSystemInfo(&system));
+    uint64_t all = system.ProcessorCount == 64 ? ~0ull : (1ull << system.ProcessorCount) - 1;
+    for (uint32_t i = 0; i < system.ProcessorCount; i++) {
+        OK(SetThreadAffinity(CurrentThread, 1ull << i));
+        OK(GetProcessorInfo(CurrentProcessor, &before));
+        EQUAL(before.Number, i);
+        OK(GetThreadInfo(CurrentThread, &thread));
+        EQUAL(thread.Affinity, 1ull << i);
+        EQUAL(thread.Processor, i);
+        Sleep(1);
+        OK(GetProcessorInfo(i, &after));
+        CHECK(after.ContextSwitches > before.ContextSwitches && after.UpTime > before.UpTime);
+        CHECK(after.IdleTime >= before.IdleTime && after.IdleTime <= after.UpTime);
+    }
+    STATUS(SetThreadAffinity(CurrentThread, 0), StatusInvalidParameter);
+    if (~all != 0)
+        STATUS(SetThreadAffinity(CurrentThread, ~all), StatusInvalidParameter);
+    STATUS(GetProcessorInfo(system.ProcessorCount, &after), StatusInvalidParameter);
+    OK(SetThreadAffinity(CurrentThread, all));
+    OK(CreateThread(SpinOn, (void *)&stop, 0, &spinner));
+    for (uint32_t i = 0; i < system.ProcessorCount; i++) { // moved while it runs or is ready
+        OK(SetThreadAffinity(spinner, 1ull << i));
+        do { // until it has a turn there
+            OK(GetThreadInfo(spinner, &thread));
+            Sleep(1);
+        } while (thread.Processor != i);
+    }
+    stop = 1;
+    OK(WaitForSingleObject(spinner, 10000));
+    OK(CloseHandle(spinner));
+}
+
 // Threads come and go without leaving memory or handles behind.
 static void TestManyThreads(void)
 {
@@ -213,6 +261,7 @@ static uint32_t AllocateMuch(void *argument)
 void TestThreads(void)
 {
     TestLifeTime();
+    TestProcessors();
     TestManyThreads();
     TestPreemption();
     RunThread(SetErrno, (void *)17, 0, 1);

@@ -33,6 +33,7 @@ uint64_t PsGetThreadId(const PsThread *thread);
 Status PsGetThreadExitCode(const PsThread *thread,
                            uint32_t *exitCode); // StatusWouldBlock: still runs
 void PsSetThreadPriority(PsThread *thread, uint8_t priority);
+Status PsSetThreadAffinity(PsThread *thread, uint64_t processors); // KeSetAffinity
 void PsQueryThread(PsThread *thread, ThreadInfo *info);
 // Tells a thread to end, or, for the caller's own, ends it. One that has ended stays as it is.
 void PsTerminateThread(PsThread *thread, uint32_t exitCode);

@@ -142,7 +142,8 @@ void KeQueryThread(KThread *thread, KThreadTimes *times)
     uint64_t total = thread->RunTime, userTicks = thread->UserTicks, calls = thread->SystemCalls;
     if (thread->State == ThreadRunning) { // on another processor: as of a moment ago
         const KPrcb *prcb = KiProcessors[thread->Processor];
-        total += KeQueryTime() - thread->RunStart;
+        uint64_t now = KeQueryTime();
+        total += now - RTL_MIN(now, thread->RunStart);
         calls += *(volatile const uint64_t *)&prcb->Hal.SystemCalls;
         userTicks += *(volatile const uint64_t *)&prcb->Hal.UserTicks;
         if ((int64_t)userTicks < 0)

@@ -333,6 +333,11 @@ void PsSetThreadPriority(PsThread *thread, uint8_t priority)
     KeSetPriority(&thread->Thread, priority);
 }
 
+Status PsSetThreadAffinity(PsThread *thread, uint64_t processors)
+{
+    return KeSetAffinity(&thread->Thread, processors);
+}
+
 void PsiCountThread(PsThread *thread, PsCounters *counters)
 {
     KThreadTimes times;
@@ -357,6 +362,7 @@ void PsQueryThread(PsThread *thread, ThreadInfo *info)
                                                  : ThreadIsReady,
         .Priority = times.Priority,
         .Processor = times.Processor,
+        .Affinity = KeGetAffinity(&thread->Thread),
         .ExitCode = times.State == ThreadTerminated ? thread->Thread.ExitCode : 0,
         .KernelTime = times.KernelTime,
         .UserTime = times.UserTime,

@@ -27,6 +27,17 @@ static uint64_t GetBootTime(void)
     return ((first - SysiFacts.LoaderEntryStamp) >> 10) * rate >> 10;
 }
 
+static uint64_t GetIdleTime(void)
+{
+    uint64_t time = 0;
+    for (uint32_t i = 0; i < KeGetProcessorCount(); i++) {
+        KProcessorLoad load;
+        KeQueryProcessor(i, &load);
+        time += load.IdleTime;
+    }
+    return time;
+}
+
 Status SysGetSystemInfo(UserPointer result)
 {
     MmCounters memory;
@@ -43,7 +54,29 @@ Status SysGetSystemInfo(UserPointer result)
         .HandleCount = (uint32_t)ObGetTotalHandleCount(),
         .WindowCount = WinGetWindowCount(nullptr),
         .BootTime = GetBootTime(),
+        .IdleTime = GetIdleTime(),
         .Version = VERSION_TEXT,
+    };
+    return MmCopyToUser(result, &info, sizeof(info));
+}
+
+Status SysGetProcessorInfo(uint32_t processor, UserPointer result)
+{
+    if (processor == CurrentProcessor)
+        processor = KeGetCurrentProcessorNumber();
+    if (processor >= KeGetProcessorCount())
+        return StatusInvalidParameter;
+    KProcessorLoad load;
+    KeQueryProcessor(processor, &load);
+    ProcessorInfo info = {
+        .Number = processor,
+        .IdleTime = load.IdleTime,
+        .UpTime = KeQueryTime(),
+        .ContextSwitches = load.ContextSwitches,
+        .Interrupts = load.Interrupts,
+        .DeferredCalls = load.Dpcs,
+        .Steals = load.Steals,
+        .Flushes = load.Flushes,
     };
     return MmCopyToUser(result, &info, sizeof(info));
 }

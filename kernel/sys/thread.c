@@ -102,6 +102,17 @@ Status SysSetThreadPriority(Handle handle, uint32_t priority)
     return StatusSuccess;
 }
 
+Status SysSetThreadAffinity(Handle handle, uint64_t processors)
+{
+    PsThread *thread;
+    Status status = SysiReferenceThread(handle, AccessModify, &thread);
+    if (status != StatusSuccess)
+        return status;
+    status = PsSetThreadAffinity(thread, processors);
+    ObDereference(thread);
+    return status;
+}
+
 Status SysSleep(uint32_t milliseconds)
 {
     return KeDelay(UserWait, SysiTimeout(milliseconds));

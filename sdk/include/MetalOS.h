@@ -68,11 +68,26 @@ typedef struct SystemInfo {
     uint32_t HandleCount; // open handles of all processes
     uint32_t WindowCount;
     uint64_t BootTime; // nanoseconds from loader entry to the first user instruction
+    uint64_t IdleTime; // nanoseconds that processors had nothing to do, of all of them together
     char Version[32];  // "MetalOS 0.1 ..."
 } SystemInfo;
 
 // Fills *info. Errors: none beyond the common ones.
 METALOS_API Status GetSystemInfo(SystemInfo *info);
+
+#define CurrentProcessor 0xFFFFFFFFu // number of the processor that runs the call
+typedef struct ProcessorInfo {
+    uint32_t Number;
+    uint32_t Reserved;
+    uint64_t UpTime;   // nanoseconds since the kernel started
+    uint64_t IdleTime; // nanoseconds with nothing to do; the rest of UpTime is its load
+    uint64_t ContextSwitches, Interrupts, DeferredCalls;
+    uint64_t Steals;  // threads taken over that waited for other processors
+    uint64_t Flushes; // address translations dropped at others' request
+} ProcessorInfo;
+
+// processor: below SystemInfo's ProcessorCount, or CurrentProcessor. StatusInvalidParameter.
+METALOS_API Status GetProcessorInfo(uint32_t processor, ProcessorInfo *info);
 
 // Milliseconds since the kernel started; never goes back.
 METALOS_API uint64_t GetTickCount(void);
@@ -189,6 +204,7 @@ typedef struct ThreadInfo {
     uint64_t UserTime;
     uint64_t SystemCalls;
     uint64_t ContextSwitches; // times it was given a processor
+    uint64_t Affinity;        // bit n: processor n may run it
 } ThreadInfo;
 
 // Right: AccessQuery.
@@ -201,6 +217,9 @@ METALOS_API uint32_t GetCurrentThreadId(void);
 METALOS_API uint32_t GetCurrentProcessId(void);
 // priority: 1 (lowest) to 15; 8 is normal. Right: AccessModify.
 METALOS_API Status SetThreadPriority(Handle thread, uint32_t priority);
+// Only processors whose bits are set run the thread; bits of processors that do not exist are
+// ignored. StatusInvalidParameter: no bit is left.
+METALOS_API Status SetThreadAffinity(Handle thread, uint64_t processors);
 // Sleeps at least that long; 0 gives up the processor to threads of the same priority.
 METALOS_API void Sleep(uint32_t milliseconds);
 

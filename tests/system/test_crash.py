@@ -31,9 +31,9 @@ CRASHES = {
 }
 
 
-def report_of(crash, **options):
+def report_of(crash, settings=(), **options):
     """The report's lines of a boot with `crash = CRASH`."""
-    with metal.boot(options=[("crash", crash), ("bugcheck", "exit")], **options) as machine:
+    with metal.boot(options=[("crash", crash), ("bugcheck", "exit"), *settings], **options) as machine:
         machine.wait_for_end(60)
         machine.stop()
         assert machine.bugcheck, f"{crash}: no report; the log ends with:\n{machine.log[-1000:]}"
