@@ -13,7 +13,7 @@
 
 #define STACK_DEFAULT       (1ull << 20)
 #define STACK_MINIMUM       (64ull << 10)
-#define THREADS_PER_PROCESS 4096u
+#define THREADS_PER_PROCESS 16384u
 #define FPU_ALIGNMENT       64u
 // What a function finds above its return address: the four register homes of the Microsoft
 // convention.

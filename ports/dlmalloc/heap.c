@@ -17,11 +17,17 @@
 
 constexpr size_t HeapPage = 4096;
 
+static size_t HeapRelease(void);
+
+// Before there is no memory, segments that hold nothing any more are given back.
 static void *HeapMap(size_t size)
 {
     uint64_t base = 0;
-    return SysVirtualAlloc(&base, size, MemoryReadWrite) == StatusSuccess ? (void *)base
-                                                                          : (void *)-1;
+    do {
+        if (SysVirtualAlloc(&base, size, MemoryReadWrite) == StatusSuccess)
+            return (void *)base;
+    } while (HeapRelease() != 0);
+    return (void *)-1;
 }
 
 static int HeapUnmap(void *start, size_t size)
@@ -85,6 +91,12 @@ static RtLock malloc_global_mutex;
 #include "malloc.c"
 #undef long
 #pragma clang diagnostic pop
+
+// Called where the allocator asks for memory: its lock is held and it is between two steps.
+static size_t HeapRelease(void)
+{
+    return release_unused_segments(gm);
+}
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
