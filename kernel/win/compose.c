@@ -23,7 +23,7 @@ typedef struct Work {
 
 static void AddLayer(WiDesk *desk, Rect area, WiLayer layer)
 {
-    if (WiOverlap(layer.Bounds, area) && desk->LayerCount < RTL_COUNT_OF(desk->Layers))
+    if (GfxOverlap(layer.Bounds, area) && desk->LayerCount < RTL_COUNT_OF(desk->Layers))
         desk->Layers[desk->LayerCount++] = layer;
 }
 
@@ -38,7 +38,7 @@ static WiLayer CardLayer(WiLayerKind kind, Rect r)
 
 static void AddOpaque(WiLayer *layer, Rect rect)
 {
-    if (!WiIsEmpty(rect))
+    if (!GfxIsEmpty(rect))
         layer->Opaque[layer->OpaqueCount++] = rect;
 }
 
@@ -82,11 +82,11 @@ static void BuildLayers(WiDesk *desk, Rect area)
         AddLayer(desk, area, WindowLayer(RTL_CONTAINER_OF(entry, WiWindow, Link)));
 }
 
-static void PaintLayer(WiDesk *desk, const WiLayer *layer, const WiSurface *to)
+static void PaintLayer(WiDesk *desk, const WiLayer *layer, const GfxSurface *to)
 {
     switch (layer->Kind) {
     case LayerPointer:
-        WiDrawImage(to, layer->Bounds.Left, layer->Bounds.Top, &WiImagePointer);
+        GfxDrawImage(to, layer->Bounds.Left, layer->Bounds.Top, &WiImagePointer);
         break;
     case LayerNotice:
         WiPaintNotice(desk, to);
@@ -107,35 +107,36 @@ static void PaintLayer(WiDesk *desk, const WiLayer *layer, const WiSurface *to)
 }
 
 // rect of `from`, which holds all of it, to the frame buffer.
-static void CopyOut(WiDesk *desk, Rect rect, const WiSurface *from)
+static void CopyOut(WiDesk *desk, Rect rect, const GfxSurface *from)
 {
-    size_t width = (size_t)WiWidth(rect);
+    size_t width = (size_t)GfxWidth(rect);
     for (int32_t y = rect.Top; y < rect.Bottom; y++) {
-        uint32_t *to = WiPixel(&desk->Output, rect.Left, y);
-        const uint32_t *row = WiPixel(from, rect.Left, y);
+        uint32_t *to = GfxPixel(&desk->Output, rect.Left, y);
+        const uint32_t *row = GfxPixel(from, rect.Left, y);
         if (desk->SwapOutput)
-            WiCopyPixelsSwapped(to, row, width);
+            GfxCopyPixelsSwapped(to, row, width);
         else
-            WiCopyPixels(to, row, width);
+            GfxCopyPixels(to, row, width);
     }
 }
 
 // Paints rect from layer `base` (LayerCount: the wallpaper) upwards.
 static void Blend(WiDesk *desk, Rect rect, size_t base)
 {
-    int32_t width = WiWidth(rect), rows = (int32_t)(desk->ScratchPixels / (size_t)width);
+    int32_t width = GfxWidth(rect), rows = (int32_t)(desk->ScratchPixels / (size_t)width);
     for (int32_t top = rect.Top; top < rect.Bottom; top += rows) {
-        WiSurface tile = {.Pixels = desk->Scratch,
-                          .Stride = (size_t)width,
-                          .Bounds = {rect.Left, top, rect.Right, RTL_MIN(rect.Bottom, top + rows)}};
+        GfxSurface tile = {
+            .Pixels = desk->Scratch,
+            .Stride = (size_t)width,
+            .Bounds = {rect.Left, top, rect.Right, RTL_MIN(rect.Bottom, top + rows)}};
         if (base == desk->LayerCount)
             WiPaintGround(desk, &tile);
         for (size_t i = RTL_MIN(base + 1, desk->LayerCount); i-- > 0;)
-            if (WiOverlap(desk->Layers[i].Bounds, tile.Bounds))
+            if (GfxOverlap(desk->Layers[i].Bounds, tile.Bounds))
                 PaintLayer(desk, &desk->Layers[i], &tile);
         CopyOut(desk, tile.Bounds, &tile);
     }
-    desk->Counters.PixelsBlended += (uint64_t)width * (uint64_t)WiHeight(rect);
+    desk->Counters.PixelsBlended += (uint64_t)width * (uint64_t)GfxHeight(rect);
 }
 
 // Layer `base` is opaque all over rect.
@@ -143,13 +144,13 @@ static void Finish(WiDesk *desk, Rect rect, size_t base)
 {
     bool plain = true;
     for (size_t i = 0; i < base && plain; i++)
-        plain = !WiOverlap(desk->Layers[i].Bounds, rect);
-    WiSurface from = desk->Wallpaper;
+        plain = !GfxOverlap(desk->Layers[i].Bounds, rect);
+    GfxSurface from = desk->Wallpaper;
     if (base < desk->LayerCount) {
         const WiWindow *window = desk->Layers[base].Window;
-        plain = plain && window != nullptr && WiContains(window->Client, rect);
+        plain = plain && window != nullptr && GfxContains(window->Client, rect);
         if (plain)
-            from = (WiSurface){
+            from = (GfxSurface){
                 .Pixels = window->Pixels, .Stride = window->Stride, .Bounds = window->Client};
     }
     if (!plain || from.Pixels == nullptr) {
@@ -157,7 +158,7 @@ static void Finish(WiDesk *desk, Rect rect, size_t base)
         return;
     }
     CopyOut(desk, rect, &from);
-    desk->Counters.PixelsCopied += (uint64_t)WiWidth(rect) * (uint64_t)WiHeight(rect);
+    desk->Counters.PixelsCopied += (uint64_t)GfxWidth(rect) * (uint64_t)GfxHeight(rect);
 }
 
 // Cuts work at the edges of `by`: false when there is nothing to cut, no room for the pieces, or
@@ -165,14 +166,14 @@ static void Finish(WiDesk *desk, Rect rect, size_t base)
 static bool Cut(Work *stack, size_t *count, Work work, Rect by)
 {
     Rect pieces[4];
-    if (WiContains(by, work.Rect) ||
-        (int64_t)WiWidth(work.Rect) * WiHeight(work.Rect) <= SmallPiece ||
+    if (GfxContains(by, work.Rect) ||
+        (int64_t)GfxWidth(work.Rect) * GfxHeight(work.Rect) <= SmallPiece ||
         *count + 5 > WorkCapacity)
         return false;
-    size_t n = WiSubtract(work.Rect, by, pieces);
+    size_t n = GfxSubtract(work.Rect, by, pieces);
     for (size_t i = 0; i < n; i++)
         stack[(*count)++] = (Work){pieces[i], work.Layer};
-    stack[(*count)++] = (Work){WiIntersect(work.Rect, by), work.Layer};
+    stack[(*count)++] = (Work){GfxIntersect(work.Rect, by), work.Layer};
     return true;
 }
 
@@ -182,12 +183,12 @@ static void Descend(WiDesk *desk, Work *stack, size_t *count, Work work)
 {
     for (; work.Layer < desk->LayerCount; work.Layer++) {
         const WiLayer *layer = &desk->Layers[work.Layer];
-        if (!WiOverlap(layer->Bounds, work.Rect))
+        if (!GfxOverlap(layer->Bounds, work.Rect))
             continue;
         for (size_t i = 0; i < layer->OpaqueCount; i++) {
-            if (!WiOverlap(layer->Opaque[i], work.Rect))
+            if (!GfxOverlap(layer->Opaque[i], work.Rect))
                 continue;
-            if (WiContains(layer->Opaque[i], work.Rect)) {
+            if (GfxContains(layer->Opaque[i], work.Rect)) {
                 Finish(desk, work.Rect, work.Layer);
                 return;
             }
@@ -222,7 +223,7 @@ void WiDeskCompose(WiDesk *desk)
     desk->Counters.Compositions++;
 }
 
-void WiDeskPaintAll(WiDesk *desk, const WiSurface *to)
+void WiDeskPaintAll(WiDesk *desk, const GfxSurface *to)
 {
     BuildLayers(desk, to->Bounds);
     WiPaintGround(desk, to);

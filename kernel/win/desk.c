@@ -5,7 +5,7 @@
 
 void WiDamage(WiDesk *desk, Rect rect)
 {
-    WiRegionAdd(&desk->Damage, WiIntersect(rect, desk->Output.Bounds));
+    GfxRegionAdd(&desk->Damage, GfxIntersect(rect, desk->Output.Bounds));
 }
 
 void WiDeskStart(WiDesk *desk)
@@ -14,13 +14,13 @@ void WiDeskStart(WiDesk *desk)
     RtlInitializeList(&desk->Tasks);
     desk->MenuSelection = -1;
     desk->Modifiers = ModifierNumLock;
-    desk->X = WiWidth(desk->Output.Bounds) / 2;
-    desk->Y = WiHeight(desk->Output.Bounds) / 2;
+    desk->X = GfxWidth(desk->Output.Bounds) / 2;
+    desk->Y = GfxHeight(desk->Output.Bounds) / 2;
     desk->PointerShown = true;
     WiDamage(desk, desk->Output.Bounds);
 }
 
-void WiDeskSetWallpaper(WiDesk *desk, const WiSurface *wallpaper)
+void WiDeskSetWallpaper(WiDesk *desk, const GfxSurface *wallpaper)
 {
     desk->Wallpaper = *wallpaper;
     WiDamage(desk, desk->Output.Bounds);
@@ -137,9 +137,9 @@ static int64_t Crowding(const WiDesk *desk, Rect rect)
 {
     int64_t sum = 0;
     RTL_FOR_EACH (entry, &desk->Windows) {
-        Rect r = WiIntersect(rect, WiOuterRect(RTL_CONTAINER_OF(entry, WiWindow, Link)));
-        if (!WiIsEmpty(r))
-            sum += (int64_t)WiWidth(r) * WiHeight(r);
+        Rect r = GfxIntersect(rect, WiOuterRect(RTL_CONTAINER_OF(entry, WiWindow, Link)));
+        if (!GfxIsEmpty(r))
+            sum += (int64_t)GfxWidth(r) * GfxHeight(r);
     }
     return sum;
 }
@@ -150,18 +150,18 @@ void WiDeskPlace(WiDesk *desk, int32_t width, int32_t height, uint32_t flags, in
                  int32_t *y)
 {
     Rect screen = desk->Output.Bounds;
-    if (!(flags & WindowFrame) && (width >= WiWidth(screen) || height >= WiHeight(screen))) {
+    if (!(flags & WindowFrame) && (width >= GfxWidth(screen) || height >= GfxHeight(screen))) {
         *x = *y = 0;
         return;
     }
     int32_t title = flags & WindowFrame ? WI_TITLE_HEIGHT : 0, margin = 24;
-    int32_t freeX = RTL_MAX(0, WiWidth(screen) - width - 2 * margin);
+    int32_t freeX = RTL_MAX(0, GfxWidth(screen) - width - 2 * margin);
     int32_t freeY = RTL_MAX(0, WiPanelRect(desk).Top - height - title - 2 * margin);
     int64_t best = INT64_MAX;
     for (int32_t i = 0; i <= 16; i++)
         for (int32_t j = 0; j <= 8; j++) {
             int32_t left = margin + freeX * i / 16, top = margin + freeY * j / 8;
-            Rect rect = WiInflate((Rect){left, top, left + width, top + title + height}, 12);
+            Rect rect = GfxInflate((Rect){left, top, left + width, top + title + height}, 12);
             int64_t away = (i - 3) * (i - 3) + (j - 3) * (j - 3) * 4;
             int64_t cost = Crowding(desk, rect) * 128 + away;
             if (cost < best) {
@@ -176,9 +176,9 @@ void WiDeskPlace(WiDesk *desk, int32_t width, int32_t height, uint32_t flags, in
 void WiKeepReachable(WiDesk *desk, WiWindow *window, int32_t *x, int32_t *y)
 {
     Rect screen = desk->Output.Bounds;
-    int32_t grip = RTL_MIN(64, WiWidth(window->Client)),
+    int32_t grip = RTL_MIN(64, GfxWidth(window->Client)),
             title = window->Flags & WindowFrame ? WI_TITLE_HEIGHT : 0;
-    *x = RTL_MAX(screen.Left + grip - WiWidth(window->Client), RTL_MIN(screen.Right - grip, *x));
+    *x = RTL_MAX(screen.Left + grip - GfxWidth(window->Client), RTL_MIN(screen.Right - grip, *x));
     int32_t lowest = WiPanelRect(desk).Top - 16 + title, highest = screen.Top + 14;
     *y = RTL_MAX(highest, RTL_MIN(lowest, *y));
 }
@@ -192,7 +192,7 @@ void WiDeskMove(WiDesk *desk, WiWindow *window, int32_t x, int32_t y)
 {
     bool panel = WiPanelShown(desk);
     Rect old = WiWindowBounds(window);
-    int32_t width = WiWidth(window->Client), height = WiHeight(window->Client);
+    int32_t width = GfxWidth(window->Client), height = GfxHeight(window->Client);
     x = ClampPosition(x);
     y = ClampPosition(y);
     window->Client = (Rect){x, y, x + width, y + height};
@@ -284,9 +284,9 @@ void WiDeskSetFlags(WiDesk *desk, WiWindow *window, uint32_t flags)
 
 void WiDeskInvalidate(WiDesk *desk, WiWindow *window, Rect area)
 {
-    Rect whole = {0, 0, WiWidth(window->Client), WiHeight(window->Client)},
-         r = WiIntersect(whole, area);
-    if (WiIsEmpty(r))
+    Rect whole = {0, 0, GfxWidth(window->Client), GfxHeight(window->Client)},
+         r = GfxIntersect(whole, area);
+    if (GfxIsEmpty(r))
         return;
     int32_t x = window->Client.Left, y = window->Client.Top;
     WiDamage(desk, (Rect){r.Left + x, r.Top + y, r.Right + x, r.Bottom + y});

@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "draw.h"
+#include "pictures.h"
 
 #define WI_TITLE_SIZE       128       // bytes of a title with its NUL
 #define WI_MAXIMUM_WINDOWS  256       // on the desktop
@@ -116,13 +116,13 @@ typedef struct WiCounters {
 
 typedef struct WiDesk {
     // Fixed at start.
-    WiSurface Output;     // the frame buffer; its bounds are the screen
+    GfxSurface Output;    // the frame buffer; its bounds are the screen
     bool SwapOutput;      // RGBX
     uint32_t *Scratch;    // for blending
     size_t ScratchPixels; // at least the screen's width
     const WiOperations *Operations;
 
-    WiSurface Wallpaper; // Pixels nullptr: a plain gradient instead; holds the panel's ground too
+    GfxSurface Wallpaper; // Pixels nullptr: a plain gradient instead; holds the panel's ground too
     ListEntry Windows, Tasks;
     uint32_t WindowCount;
     WiWindow *Focus;    // the active window, nullptr: none
@@ -154,7 +154,7 @@ typedef struct WiDesk {
     char Clock[8], Date[24];
     char Notice[128]; // shown until the next key or click; empty: none
 
-    WiRegion Damage;
+    GfxRegion Damage;
     WiLayer Layers[WI_MAXIMUM_WINDOWS + 5];
     size_t LayerCount;
     WiCounters Counters;
@@ -165,8 +165,8 @@ void WiDeskStart(WiDesk *desk);
 // The picture of the ground from now on, as WiPrepareWallpaper made it. Without one it is a
 // gradient.
 void WiPrepareWallpaper(const WiDesk *desk,
-                        const WiSurface *wallpaper); // paint.c; slow, touches only *wallpaper
-void WiDeskSetWallpaper(WiDesk *desk, const WiSurface *wallpaper);
+                        const GfxSurface *wallpaper); // paint.c; slow, touches only *wallpaper
+void WiDeskSetWallpaper(WiDesk *desk, const GfxSurface *wallpaper);
 // Chooses a place for a client area of that size.
 void WiDeskPlace(WiDesk *desk, int32_t width, int32_t height, uint32_t flags, int32_t *x,
                  int32_t *y);
@@ -187,7 +187,7 @@ void WiDeskInput(WiDesk *desk, const WiInput *input);
 // compose.c: brings the screen up to date; nothing when there is no damage.
 void WiDeskCompose(WiDesk *desk);
 // The same picture the simple way: everything painted bottom to top into `to`, for the tests.
-void WiDeskPaintAll(WiDesk *desk, const WiSurface *to);
+void WiDeskPaintAll(WiDesk *desk, const GfxSurface *to);
 
 // ---- between the files of the desktop
 void WiDamage(WiDesk *desk, Rect rect);
@@ -218,9 +218,9 @@ Rect WiPartRect(const WiDesk *desk, WiHit hit); // to repaint when its hover sta
 WiHit WiHitTest(WiDesk *desk, int32_t x, int32_t y);
 
 // paint.c: how they look; each paints what it is into `to`, clipped
-void WiPaintGround(const WiDesk *desk, const WiSurface *to);
-void WiPaintWindow(const WiDesk *desk, const WiWindow *window, const WiSurface *to);
-void WiPaintPanel(const WiDesk *desk, const WiSurface *to);
-void WiPaintMenu(const WiDesk *desk, const WiSurface *to);
-void WiPaintSwitcher(const WiDesk *desk, const WiSurface *to);
-void WiPaintNotice(const WiDesk *desk, const WiSurface *to);
+void WiPaintGround(const WiDesk *desk, const GfxSurface *to);
+void WiPaintWindow(const WiDesk *desk, const WiWindow *window, const GfxSurface *to);
+void WiPaintPanel(const WiDesk *desk, const GfxSurface *to);
+void WiPaintMenu(const WiDesk *desk, const GfxSurface *to);
+void WiPaintSwitcher(const WiDesk *desk, const GfxSurface *to);
+void WiPaintNotice(const WiDesk *desk, const GfxSurface *to);

@@ -418,8 +418,8 @@ static void InputMouse(WiDesk *desk, const WiInput *input)
                   dy = RTL_MAX(-65536, RTL_MIN(65536, input->Y));
     if (input->Kind == WiInputAbsolute) {
         Rect screen = desk->Output.Bounds;
-        x = (int32_t)((int64_t)dx * (WiWidth(screen) - 1) / 65535);
-        y = (int32_t)((int64_t)dy * (WiHeight(screen) - 1) / 65535);
+        x = (int32_t)((int64_t)dx * (GfxWidth(screen) - 1) / 65535);
+        y = (int32_t)((int64_t)dy * (GfxHeight(screen) - 1) / 65535);
         dx = x - desk->LastAbsoluteX;
         dy = y - desk->LastAbsoluteY;
         desk->LastAbsoluteX = x;

@@ -36,7 +36,7 @@ Rect WiWindowBounds(const WiWindow *window)
 Rect WiCloseRect(const WiWindow *window)
 {
     Rect r = WiOuterRect(window);
-    int32_t width = RTL_MIN(CloseWidth, WiWidth(r));
+    int32_t width = RTL_MIN(CloseWidth, GfxWidth(r));
     return (Rect){r.Right - width, r.Top, r.Right, window->Client.Top};
 }
 
@@ -45,7 +45,7 @@ bool WiPanelShown(const WiDesk *desk)
 {
     return desk->MenuOpen || desk->SwitcherOpen || desk->Focus == nullptr ||
            desk->Windows.Next != &desk->Focus->Link ||
-           !WiContains(desk->Focus->Client, desk->Output.Bounds);
+           !GfxContains(desk->Focus->Client, desk->Output.Bounds);
 }
 
 Rect WiPanelRect(const WiDesk *desk)
@@ -100,7 +100,7 @@ Rect WiMenuItemRect(const WiDesk *desk, int32_t index)
 {
     Rect menu = WiMenuRect(desk);
     if (index >= desk->ProgramCount) { // the two buttons of the footer
-        int32_t half = WiWidth(menu) / 2,
+        int32_t half = GfxWidth(menu) / 2,
                 left = index == desk->ProgramCount ? menu.Left + 8 : menu.Left + half + 4;
         return (Rect){left, menu.Bottom - 48, left + half - 12, menu.Bottom - 10};
     }
@@ -114,10 +114,10 @@ Rect WiMenuItemRect(const WiDesk *desk, int32_t index)
 Rect WiSwitcherRect(const WiDesk *desk)
 {
     Rect screen = desk->Output.Bounds;
-    int32_t most = RTL_MAX(1, (WiHeight(screen) - 120) / SwitcherItemHeight);
+    int32_t most = RTL_MAX(1, (GfxHeight(screen) - 120) / SwitcherItemHeight);
     int32_t height = 16 + SwitcherItemHeight * RTL_MIN(most, (int32_t)desk->WindowCount);
-    int32_t left = screen.Left + (WiWidth(screen) - SwitcherWidth) / 2,
-            top = screen.Top + (WiHeight(screen) - height) / 2;
+    int32_t left = screen.Left + (GfxWidth(screen) - SwitcherWidth) / 2,
+            top = screen.Top + (GfxHeight(screen) - height) / 2;
     return (Rect){left, top, left + SwitcherWidth, top + height};
 }
 
@@ -125,8 +125,8 @@ Rect WiSwitcherRect(const WiDesk *desk)
 Rect WiNoticeRect(const WiDesk *desk)
 {
     Rect panel = WiPanelRect(desk);
-    int32_t width = 60 + WiMeasureText(&WiFontText, desk->Notice, strlen(desk->Notice));
-    width = RTL_MIN(width, WiWidth(panel) - 2 * MenuMargin);
+    int32_t width = 60 + GfxMeasureText(&GfxFontText, desk->Notice, strlen(desk->Notice));
+    width = RTL_MIN(width, GfxWidth(panel) - 2 * MenuMargin);
     return (Rect){panel.Right - MenuMargin - width, panel.Top - MenuMargin - NoticeHeight,
                   panel.Right - MenuMargin, panel.Top - MenuMargin};
 }
@@ -139,7 +139,7 @@ Rect WiCardBounds(Rect card)
 static WiHit HitMenu(const WiDesk *desk, int32_t x, int32_t y)
 {
     for (int32_t i = 0; i < desk->ProgramCount + 2; i++)
-        if (WiContainsPoint(WiMenuItemRect(desk, i), x, y))
+        if (GfxContainsPoint(WiMenuItemRect(desk, i), x, y))
             return (WiHit){.Part = PartMenuItem, .Index = i};
     return (WiHit){.Part = PartMenu};
 }
@@ -151,7 +151,7 @@ static WiHit HitPanel(const WiDesk *desk, int32_t x, int32_t y)
         return (WiHit){.Part = PartLauncher};
     RTL_FOR_EACH (entry, &desk->Tasks) {
         WiWindow *window = RTL_CONTAINER_OF(entry, WiWindow, TaskLink);
-        if (WiContainsPoint(WiTaskRect(desk, window), x, y))
+        if (GfxContainsPoint(WiTaskRect(desk, window), x, y))
             return (WiHit){.Part = PartTask, .Window = window};
     }
     return (WiHit){.Part = PartPanel};
@@ -159,21 +159,21 @@ static WiHit HitPanel(const WiDesk *desk, int32_t x, int32_t y)
 
 static WiHit HitWindow(WiWindow *window, int32_t x, int32_t y)
 {
-    if (WiContainsPoint(window->Client, x, y))
+    if (GfxContainsPoint(window->Client, x, y))
         return (WiHit){.Part = PartClient, .Window = window};
-    return (WiHit){.Part = WiContainsPoint(WiCloseRect(window), x, y) ? PartClose : PartTitle,
+    return (WiHit){.Part = GfxContainsPoint(WiCloseRect(window), x, y) ? PartClose : PartTitle,
                    .Window = window};
 }
 
 WiHit WiHitTest(WiDesk *desk, int32_t x, int32_t y)
 {
-    if (desk->MenuOpen && WiContainsPoint(WiMenuRect(desk), x, y))
+    if (desk->MenuOpen && GfxContainsPoint(WiMenuRect(desk), x, y))
         return HitMenu(desk, x, y);
-    if (WiPanelShown(desk) && WiContainsPoint(WiPanelRect(desk), x, y))
+    if (WiPanelShown(desk) && GfxContainsPoint(WiPanelRect(desk), x, y))
         return HitPanel(desk, x, y);
     RTL_FOR_EACH (entry, &desk->Windows) {
         WiWindow *window = RTL_CONTAINER_OF(entry, WiWindow, Link);
-        if (WiContainsPoint(WiOuterRect(window), x, y))
+        if (GfxContainsPoint(WiOuterRect(window), x, y))
             return HitWindow(window, x, y);
     }
     return (WiHit){.Part = PartDesktop};

@@ -21,44 +21,44 @@ static bool SameHit(WiHit a, WiHit b)
     return a.Part == b.Part && a.Window == b.Window && a.Index == b.Index;
 }
 
-static void Text(const WiSurface *to, const WiFont *font, Rect box, const char *text,
+static void Text(const GfxSurface *to, const GfxFont *font, Rect box, const char *text,
                  uint32_t color)
 {
-    WiDrawText(to, font, box.Left, WiCenterBaseline(font, box.Top, box.Bottom), WiWidth(box), text,
-               strlen(text), color, 256);
+    GfxDrawText(to, font, box.Left, GfxCenterBaseline(font, box.Top, box.Bottom), GfxWidth(box),
+                text, strlen(text), color, 256);
 }
 
-static void CenteredText(const WiSurface *to, const WiFont *font, Rect box, const char *text,
+static void CenteredText(const GfxSurface *to, const GfxFont *font, Rect box, const char *text,
                          uint32_t color)
 {
-    box.Left += RTL_MAX(0, (WiWidth(box) - WiMeasureText(font, text, strlen(text))) / 2);
+    box.Left += RTL_MAX(0, (GfxWidth(box) - GfxMeasureText(font, text, strlen(text))) / 2);
     Text(to, font, box, text, color);
 }
 
-static void CenteredImage(const WiSurface *to, Rect box, const WiImage *image)
+static void CenteredImage(const GfxSurface *to, Rect box, const GfxImage *image)
 {
-    WiDrawImage(to, box.Left + (WiWidth(box) - image->Width) / 2,
-                box.Top + (WiHeight(box) - image->Height) / 2, image);
+    GfxDrawImage(to, box.Left + (GfxWidth(box) - image->Width) / 2,
+                 box.Top + (GfxHeight(box) - image->Height) / 2, image);
 }
 
 // ---- ground
 
-void WiPaintGround(const WiDesk *desk, const WiSurface *to)
+void WiPaintGround(const WiDesk *desk, const GfxSurface *to)
 {
     if (desk->Wallpaper.Pixels != nullptr)
-        WiCopy(to, to->Bounds, &desk->Wallpaper);
+        GfxCopy(to, to->Bounds, &desk->Wallpaper);
     else
-        WiFillGradient(to, desk->Output.Bounds, 0x0E1430, 0x2A2450);
+        GfxFillGradient(to, desk->Output.Bounds, 0x0E1430, 0x2A2450);
 }
 
-static void PaintPanelGround(const WiDesk *desk, const WiSurface *to)
+static void PaintPanelGround(const WiDesk *desk, const GfxSurface *to)
 {
     Rect panel = WiPanelRect(desk);
-    WiTint(to, panel, Night, 196);
-    WiTint(to, (Rect){panel.Left, panel.Top, panel.Right, panel.Top + 1}, 0xFFFFFF, 30);
+    GfxTint(to, panel, Night, 196);
+    GfxTint(to, (Rect){panel.Left, panel.Top, panel.Right, panel.Top + 1}, 0xFFFFFF, 30);
 }
 
-void WiPrepareWallpaper(const WiDesk *desk, const WiSurface *wallpaper)
+void WiPrepareWallpaper(const WiDesk *desk, const GfxSurface *wallpaper)
 {
     WiPaintWallpaper(wallpaper);
     PaintPanelGround(desk, wallpaper);
@@ -66,51 +66,52 @@ void WiPrepareWallpaper(const WiDesk *desk, const WiSurface *wallpaper)
 
 // ---- windows
 
-static void PaintTitle(const WiDesk *desk, const WiWindow *window, const WiSurface *whole)
+static void PaintTitle(const WiDesk *desk, const WiWindow *window, const GfxSurface *whole)
 {
     Rect outer = WiOuterRect(window),
          bar = {outer.Left, outer.Top, outer.Right, window->Client.Top};
-    WiSurface to = WiClip(whole, bar);
-    if (WiIsEmpty(to.Bounds))
+    GfxSurface to = GfxClip(whole, bar);
+    if (GfxIsEmpty(to.Bounds))
         return;
     bool active = window == desk->Focus;
     Rect tall = {bar.Left, bar.Top, bar.Right, bar.Bottom + WI_FRAME_RADIUS};
-    WiRoundGradient(&to, tall, WI_FRAME_RADIUS, active ? TitleTop : TitleTopBack,
-                    active ? TitleBottom : TitleBottomBack, 256);
-    WiRoundFrame(&to, tall, WI_FRAME_RADIUS, 0xFFFFFF, active ? 34 : 18);
-    WiTint(&to, (Rect){bar.Left, bar.Bottom - 1, bar.Right, bar.Bottom}, 0x000000, 90);
+    GfxRoundGradient(&to, tall, WI_FRAME_RADIUS, active ? TitleTop : TitleTopBack,
+                     active ? TitleBottom : TitleBottomBack, 256);
+    GfxRoundFrame(&to, tall, WI_FRAME_RADIUS, 0xFFFFFF, active ? 34 : 18);
+    GfxTint(&to, (Rect){bar.Left, bar.Bottom - 1, bar.Right, bar.Bottom}, 0x000000, 90);
 
     Rect close = WiCloseRect(window);
-    WiDrawImage(&to, bar.Left + 11, bar.Top + (WI_TITLE_HEIGHT - 16) / 2,
-                WiIcons[window->Icon][Icon16]);
-    WiSurface text = WiClip(&to, (Rect){bar.Left + 34, bar.Top, close.Left, bar.Bottom});
-    Text(&text, &WiFontTitle, (Rect){bar.Left + 35, bar.Top, close.Left - 6, bar.Bottom},
+    GfxDrawImage(&to, bar.Left + 11, bar.Top + (WI_TITLE_HEIGHT - 16) / 2,
+                 WiIcons[window->Icon][Icon16]);
+    GfxSurface text = GfxClip(&to, (Rect){bar.Left + 34, bar.Top, close.Left, bar.Bottom});
+    Text(&text, &GfxFontTitle, (Rect){bar.Left + 35, bar.Top, close.Left - 6, bar.Bottom},
          window->Title, active ? Bright : Muted);
 
     WiHit hit = {.Part = PartClose,
                  .Window = window == desk->Hover.Window ? desk->Hover.Window : nullptr};
     bool hover = hit.Window != nullptr && SameHit(desk->Hover, hit);
     if (hover) {
-        WiSurface button = WiClip(&to, close);
+        GfxSurface button = GfxClip(&to, close);
         Rect shape = {close.Left - WI_FRAME_RADIUS, tall.Top, close.Right, tall.Bottom};
-        WiRoundRect(&button, shape, WI_FRAME_RADIUS,
-                    SameHit(desk->Pressed, hit) ? ClosePressed : CloseHover, 256);
+        GfxRoundRect(&button, shape, WI_FRAME_RADIUS,
+                     SameHit(desk->Pressed, hit) ? ClosePressed : CloseHover, 256);
     }
-    WiDrawSymbol(&to, close.Left + (WiWidth(close) - 10) / 2,
-                 close.Top + (WI_TITLE_HEIGHT - 10) / 2, &WiImageClose,
-                 hover || active ? Bright : Muted, 256);
+    GfxDrawSymbol(&to, close.Left + (GfxWidth(close) - 10) / 2,
+                  close.Top + (WI_TITLE_HEIGHT - 10) / 2, &WiImageClose,
+                  hover || active ? Bright : Muted, 256);
 }
 
 // The client area, its lower corners cut to the frame's shape.
-static void PaintClient(const WiWindow *window, const WiSurface *to)
+static void PaintClient(const WiWindow *window, const GfxSurface *to)
 {
     Rect client = window->Client, outer = WiOuterRect(window);
-    WiSurface from = {.Pixels = window->Pixels, .Stride = window->Stride, .Bounds = client};
-    int32_t radius = window->Flags & WindowFrame
-                         ? RTL_MIN(WI_FRAME_RADIUS, RTL_MIN(WiWidth(client), WiHeight(client)) / 2)
-                         : 0;
-    WiCopy(to, (Rect){client.Left, client.Top, client.Right, client.Bottom - radius}, &from);
-    WiCopy(
+    GfxSurface from = {.Pixels = window->Pixels, .Stride = window->Stride, .Bounds = client};
+    int32_t radius =
+        window->Flags & WindowFrame
+            ? RTL_MIN(WI_FRAME_RADIUS, RTL_MIN(GfxWidth(client), GfxHeight(client)) / 2)
+            : 0;
+    GfxCopy(to, (Rect){client.Left, client.Top, client.Right, client.Bottom - radius}, &from);
+    GfxCopy(
         to,
         (Rect){client.Left + radius, client.Bottom - radius, client.Right - radius, client.Bottom},
         &from);
@@ -118,18 +119,18 @@ static void PaintClient(const WiWindow *window, const WiSurface *to)
         {client.Left, client.Bottom - radius, client.Left + radius, client.Bottom},
         {client.Right - radius, client.Bottom - radius, client.Right, client.Bottom}};
     for (int i = 0; i < 2; i++) {
-        Rect r = WiIntersect(corners[i], to->Bounds);
+        Rect r = GfxIntersect(corners[i], to->Bounds);
         for (int32_t y = r.Top; y < r.Bottom; y++)
             for (int32_t x = r.Left; x < r.Right; x++) {
                 int32_t dx = i == 0 ? x - outer.Left : outer.Right - 1 - x,
                         dy = outer.Bottom - 1 - y;
-                uint32_t inside = WiCorners[radius][dy * radius + dx], *p = WiPixel(to, x, y);
-                *p = WiMix(*p, *WiPixel(&from, x, y), inside + (inside >> 7));
+                uint32_t inside = GfxCorners[radius][dy * radius + dx], *p = GfxPixel(to, x, y);
+                *p = GfxMix(*p, *GfxPixel(&from, x, y), inside + (inside >> 7));
             }
     }
 }
 
-void WiPaintWindow(const WiDesk *desk, const WiWindow *window, const WiSurface *to)
+void WiPaintWindow(const WiDesk *desk, const WiWindow *window, const GfxSurface *to)
 {
     if (window->Flags & WindowFrame) {
         bool active = window == desk->Focus;
@@ -137,8 +138,8 @@ void WiPaintWindow(const WiDesk *desk, const WiWindow *window, const WiSurface *
         Rect box = {outer.Left + 2, outer.Top + 12, outer.Right - 2, outer.Bottom + 10};
         Rect middle = {outer.Left, outer.Top + WI_FRAME_RADIUS, outer.Right,
                        outer.Bottom - WI_FRAME_RADIUS};
-        WiShadow(to, box, middle, active ? 190 : 110);
-        WiRoundFrame(to, WiInflate(outer, 1), WI_FRAME_RADIUS + 1, 0x000000, active ? 130 : 100);
+        GfxShadow(to, box, middle, active ? 190 : 110);
+        GfxRoundFrame(to, GfxInflate(outer, 1), WI_FRAME_RADIUS + 1, 0x000000, active ? 130 : 100);
         PaintTitle(desk, window, to);
     }
     PaintClient(window, to);
@@ -146,89 +147,90 @@ void WiPaintWindow(const WiDesk *desk, const WiWindow *window, const WiSurface *
 
 // ---- panel
 
-static void PaintTask(const WiDesk *desk, WiWindow *window, const WiSurface *to)
+static void PaintTask(const WiDesk *desk, WiWindow *window, const GfxSurface *to)
 {
     Rect r = WiTaskRect(desk, window);
-    if (!WiOverlap(r, to->Bounds))
+    if (!GfxOverlap(r, to->Bounds))
         return;
     bool active = window == desk->Focus,
          hover = desk->Hover.Part == PartTask && desk->Hover.Window == window;
-    WiRoundRect(to, r, 7, 0xFFFFFF, (active ? 36u : 14u) + (hover ? 22u : 0u));
-    WiSurface inside = WiClip(to, r);
+    GfxRoundRect(to, r, 7, 0xFFFFFF, (active ? 36u : 14u) + (hover ? 22u : 0u));
+    GfxSurface inside = GfxClip(to, r);
     if (active)
-        WiRoundRect(&inside, (Rect){r.Left + 10, r.Bottom - 3, r.Left + 30, r.Bottom}, 1, Accent,
-                    256);
-    WiDrawImage(&inside, r.Left + 10, r.Top + (WiHeight(r) - 20) / 2,
-                WiIcons[window->Icon][Icon20]);
-    Text(&inside, &WiFontText, (Rect){r.Left + 38, r.Top, r.Right - 8, r.Bottom}, window->Title,
+        GfxRoundRect(&inside, (Rect){r.Left + 10, r.Bottom - 3, r.Left + 30, r.Bottom}, 1, Accent,
+                     256);
+    GfxDrawImage(&inside, r.Left + 10, r.Top + (GfxHeight(r) - 20) / 2,
+                 WiIcons[window->Icon][Icon20]);
+    Text(&inside, &GfxFontText, (Rect){r.Left + 38, r.Top, r.Right - 8, r.Bottom}, window->Title,
          active ? Bright : 0xC3CAD9);
 }
 
-void WiPaintPanel(const WiDesk *desk, const WiSurface *to)
+void WiPaintPanel(const WiDesk *desk, const GfxSurface *to)
 {
-    WiSurface panel = WiClip(to, WiPanelRect(desk));
-    if (WiIsEmpty(panel.Bounds))
+    GfxSurface panel = GfxClip(to, WiPanelRect(desk));
+    if (GfxIsEmpty(panel.Bounds))
         return;
     WiPaintGround(desk, &panel);
     if (desk->Wallpaper.Pixels == nullptr)
         PaintPanelGround(desk, &panel);
     Rect launcher = WiLauncherRect(desk), clock = WiClockRect(desk);
     if (desk->MenuOpen || desk->Hover.Part == PartLauncher)
-        WiRoundRect(&panel, launcher, 8, 0xFFFFFF, desk->MenuOpen ? 44 : 26);
+        GfxRoundRect(&panel, launcher, 8, 0xFFFFFF, desk->MenuOpen ? 44 : 26);
     CenteredImage(&panel, launcher, &WiImageMark);
     RTL_FOR_EACH (entry, &desk->Tasks)
         PaintTask(desk, RTL_CONTAINER_OF(entry, WiWindow, TaskLink), &panel);
-    CenteredText(&panel, &WiFontTitle,
+    CenteredText(&panel, &GfxFontTitle,
                  (Rect){clock.Left, clock.Top + 4, clock.Right, clock.Top + 24}, desk->Clock,
                  Bright);
-    CenteredText(&panel, &WiFontSmall,
+    CenteredText(&panel, &GfxFontSmall,
                  (Rect){clock.Left, clock.Top + 22, clock.Right, clock.Top + 38}, desk->Date,
                  0xB4BCCD);
 }
 
 // ---- menu and switcher
 
-static void PaintCard(const WiSurface *to, Rect r)
+static void PaintCard(const GfxSurface *to, Rect r)
 {
-    WiShadow(to, (Rect){r.Left, r.Top + 8, r.Right, r.Bottom + 6}, WiInflate(r, -14), 170);
-    WiRoundFrame(to, WiInflate(r, 1), 15, 0x000000, 120);
-    WiRoundRect(to, r, 14, Card, 256);
-    WiRoundFrame(to, r, 14, 0xFFFFFF, 34);
+    GfxShadow(to, (Rect){r.Left, r.Top + 8, r.Right, r.Bottom + 6}, GfxInflate(r, -14), 170);
+    GfxRoundFrame(to, GfxInflate(r, 1), 15, 0x000000, 120);
+    GfxRoundRect(to, r, 14, Card, 256);
+    GfxRoundFrame(to, r, 14, 0xFFFFFF, 34);
 }
 
-static void PaintMenuItem(const WiDesk *desk, const WiSurface *to, int32_t index)
+static void PaintMenuItem(const WiDesk *desk, const GfxSurface *to, int32_t index)
 {
     Rect r = WiMenuItemRect(desk, index);
-    if (!WiOverlap(r, to->Bounds))
+    if (!GfxOverlap(r, to->Bounds))
         return;
     bool selected = desk->MenuSelection == index, button = index >= desk->ProgramCount;
     if (button || selected)
-        WiRoundRect(to, r, 9, selected ? Accent : 0xFFFFFF, selected ? 236 : 14);
+        GfxRoundRect(to, r, 9, selected ? Accent : 0xFFFFFF, selected ? 236 : 14);
     uint32_t color = selected ? 0x1A0D06 : Bright;
     if (!button) {
         const WiProgram *program = &desk->Programs[index];
-        WiDrawImage(to, r.Left + 9, r.Top + (WiHeight(r) - 32) / 2, WiIcons[program->Icon][Icon32]);
-        Text(to, &WiFontTitle, (Rect){r.Left + 52, r.Top, r.Right - 10, r.Bottom}, program->Name,
+        GfxDrawImage(to, r.Left + 9, r.Top + (GfxHeight(r) - 32) / 2,
+                     WiIcons[program->Icon][Icon32]);
+        Text(to, &GfxFontTitle, (Rect){r.Left + 52, r.Top, r.Right - 10, r.Bottom}, program->Name,
              color);
         return;
     }
     bool restart = index == desk->ProgramCount;
-    WiDrawSymbol(to, r.Left + 16, r.Top + (WiHeight(r) - 16) / 2,
-                 restart ? &WiImageRestart : &WiImagePower, color, 256);
-    Text(to, &WiFontText, (Rect){r.Left + 42, r.Top, r.Right - 6, r.Bottom},
+    GfxDrawSymbol(to, r.Left + 16, r.Top + (GfxHeight(r) - 16) / 2,
+                  restart ? &WiImageRestart : &WiImagePower, color, 256);
+    Text(to, &GfxFontText, (Rect){r.Left + 42, r.Top, r.Right - 6, r.Bottom},
          restart ? "Restart" : "Power off", color);
 }
 
-void WiPaintMenu(const WiDesk *desk, const WiSurface *to)
+void WiPaintMenu(const WiDesk *desk, const GfxSurface *to)
 {
     Rect r = WiMenuRect(desk);
     PaintCard(to, r);
-    WiDrawImage(to, r.Left + 18, r.Top + 16, &WiImageMarkLarge);
-    Text(to, &WiFontLarge, (Rect){r.Left + 61, r.Top + 16, r.Right - 16, r.Top + 48}, "MetalOS",
+    GfxDrawImage(to, r.Left + 18, r.Top + 16, &WiImageMarkLarge);
+    Text(to, &GfxFontLarge, (Rect){r.Left + 61, r.Top + 16, r.Right - 16, r.Top + 48}, "MetalOS",
          Bright);
     int32_t visible = WiMenuVisible(desk);
     if (desk->ProgramCount == 0)
-        CenteredText(to, &WiFontText,
+        CenteredText(to, &GfxFontText,
                      (Rect){r.Left, r.Top + 64, r.Right, r.Top + 64 + MenuItemHeight},
                      "No programs in /apps", Muted);
     for (int32_t i = 0; i < desk->ProgramCount + 2; i++)
@@ -237,16 +239,16 @@ void WiPaintMenu(const WiDesk *desk, const WiSurface *to)
         int32_t top = r.Top + 66, room = visible * MenuItemHeight - 4;
         int32_t length = RTL_MAX(12, room * visible / desk->ProgramCount);
         int32_t at = top + (room - length) * desk->MenuScroll / (desk->ProgramCount - visible);
-        WiRoundRect(to, (Rect){r.Right - 6, at, r.Right - 3, at + length}, 1, 0xFFFFFF, 90);
+        GfxRoundRect(to, (Rect){r.Right - 6, at, r.Right - 3, at + length}, 1, 0xFFFFFF, 90);
     }
-    WiTint(to, (Rect){r.Left + 8, r.Bottom - 57, r.Right - 8, r.Bottom - 56}, 0xFFFFFF, 22);
+    GfxTint(to, (Rect){r.Left + 8, r.Bottom - 57, r.Right - 8, r.Bottom - 56}, 0xFFFFFF, 22);
 }
 
-void WiPaintSwitcher(const WiDesk *desk, const WiSurface *to)
+void WiPaintSwitcher(const WiDesk *desk, const GfxSurface *to)
 {
     Rect r = WiSwitcherRect(desk);
     PaintCard(to, r);
-    int32_t rows = (WiHeight(r) - 16) / SwitcherItemHeight, index = 0;
+    int32_t rows = (GfxHeight(r) - 16) / SwitcherItemHeight, index = 0;
     int32_t first = RTL_MAX(0, desk->SwitcherSelection - rows + 1);
     RTL_FOR_EACH (entry, &desk->Windows) {
         const WiWindow *window = RTL_CONTAINER_OF(entry, WiWindow, Link);
@@ -256,19 +258,20 @@ void WiPaintSwitcher(const WiDesk *desk, const WiSurface *to)
                          r.Top + 8 + (row + 1) * SwitcherItemHeight};
             bool selected = index == desk->SwitcherSelection;
             if (selected)
-                WiRoundRect(to, item, 9, Accent, 236);
-            WiDrawImage(to, item.Left + 10, item.Top + 8, WiIcons[window->Icon][Icon32]);
-            Text(to, &WiFontTitle, (Rect){item.Left + 54, item.Top, item.Right - 12, item.Bottom},
+                GfxRoundRect(to, item, 9, Accent, 236);
+            GfxDrawImage(to, item.Left + 10, item.Top + 8, WiIcons[window->Icon][Icon32]);
+            Text(to, &GfxFontTitle, (Rect){item.Left + 54, item.Top, item.Right - 12, item.Bottom},
                  window->Title, selected ? 0x1A0D06 : Bright);
         }
         index++;
     }
 }
 
-void WiPaintNotice(const WiDesk *desk, const WiSurface *to)
+void WiPaintNotice(const WiDesk *desk, const GfxSurface *to)
 {
     Rect r = WiNoticeRect(desk);
     PaintCard(to, r);
-    WiRoundRect(to, (Rect){r.Left + 16, r.Top + 16, r.Left + 20, r.Bottom - 16}, 2, Accent, 256);
-    Text(to, &WiFontText, (Rect){r.Left + 34, r.Top, r.Right - 18, r.Bottom}, desk->Notice, Bright);
+    GfxRoundRect(to, (Rect){r.Left + 16, r.Top + 16, r.Left + 20, r.Bottom - 16}, 2, Accent, 256);
+    Text(to, &GfxFontText, (Rect){r.Left + 34, r.Top, r.Right - 18, r.Bottom}, desk->Notice,
+         Bright);
 }

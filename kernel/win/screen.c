@@ -53,9 +53,9 @@ Status WinOpenDisplay(const LoaderParams *loader)
     WiDesktop.ScratchPixels = ScratchPixels;
     WiDesktop.SwapOutput = display->Format == LoaderPixelRgbx;
     WiDesktop.Output =
-        (WiSurface){.Pixels = mapping,
-                    .Stride = display->Stride,
-                    .Bounds = {0, 0, (int32_t)display->Width, (int32_t)display->Height}};
+        (GfxSurface){.Pixels = mapping,
+                     .Stride = display->Stride,
+                     .Bounds = {0, 0, (int32_t)display->Width, (int32_t)display->Height}};
     KeLog(LogInfo, "win: display %ux%u, %s", display->Width, display->Height,
           WiDesktop.SwapOutput ? "RGBX" : "BGRX");
     return StatusSuccess;
@@ -73,12 +73,12 @@ void WinShutdown(void)
     if (!WiHaveDisplay)
         return;
     KeAcquireMutex(&WiMutex);
-    WiSurface *screen = &WiDesktop.Output;
+    GfxSurface *screen = &WiDesktop.Output;
     Rect r = screen->Bounds;
-    WiFill(screen, r, OutputColor(StopGround));
-    int32_t width = WiMeasureText(&WiFontLarge, text, sizeof(text) - 1);
-    WiDrawText(screen, &WiFontLarge, (WiWidth(r) - width) / 2, WiHeight(r) / 2, width, text,
-               sizeof(text) - 1, OutputColor(StopText), 256);
+    GfxFill(screen, r, OutputColor(StopGround));
+    int32_t width = GfxMeasureText(&GfxFontLarge, text, sizeof(text) - 1);
+    GfxDrawText(screen, &GfxFontLarge, (GfxWidth(r) - width) / 2, GfxHeight(r) / 2, width, text,
+                sizeof(text) - 1, OutputColor(StopText), 256);
     screen->Bounds = (Rect){}; // nothing is composed any more
     KeReleaseMutex(&WiMutex);
 }
@@ -87,7 +87,7 @@ void WinShutdown(void)
 
 static struct {
     bool Begun;
-    WiSurface Screen;
+    GfxSurface Screen;
     int32_t X, Y;
     uint32_t Color; // of the line
 } Stop;
@@ -96,24 +96,24 @@ static void BeginStop(void)
 {
     static const char title[] = "MetalOS has stopped",
                       hint[] = "What follows was written to the serial port, too.";
-    WiSurface *screen = &Stop.Screen;
+    GfxSurface *screen = &Stop.Screen;
     Stop.Begun = true;
     *screen = WiDesktop.Output;
-    if (WiIsEmpty(screen->Bounds))
+    if (GfxIsEmpty(screen->Bounds))
         return;
-    WiFill(screen, screen->Bounds, OutputColor(StopGround));
-    WiFill(screen, (Rect){0, 0, screen->Bounds.Right, 4}, OutputColor(StopAccent));
-    WiDrawText(screen, &WiFontLarge, Margin, 46, 2000, title, sizeof(title) - 1,
-               OutputColor(0xFFFFFF), 256);
-    WiDrawText(screen, &WiFontText, Margin, 68, 2000, hint, sizeof(hint) - 1, OutputColor(0x8F9BB3),
-               256);
+    GfxFill(screen, screen->Bounds, OutputColor(StopGround));
+    GfxFill(screen, (Rect){0, 0, screen->Bounds.Right, 4}, OutputColor(StopAccent));
+    GfxDrawText(screen, &GfxFontLarge, Margin, 46, 2000, title, sizeof(title) - 1,
+                OutputColor(0xFFFFFF), 256);
+    GfxDrawText(screen, &GfxFontText, Margin, 68, 2000, hint, sizeof(hint) - 1,
+                OutputColor(0x8F9BB3), 256);
     Stop.X = Margin;
     Stop.Y = HeaderHeight;
 }
 
 static void PutCell(uint32_t c)
 {
-    const WiCellFont *font = &WiFontCell;
+    const GfxCellFont *font = &GfxFontCell;
     Rect bounds = Stop.Screen.Bounds;
     if (c < ' ' || c > '~' || Stop.X + font->Width > bounds.Right ||
         Stop.Y + font->Height > bounds.Bottom)
@@ -122,8 +122,8 @@ static void PutCell(uint32_t c)
         font->Bitmaps + (size_t)(c - ' ') * (size_t)(font->Width * font->Height);
     for (int32_t y = 0; y < font->Height; y++)
         for (int32_t x = 0; x < font->Width; x++, coverage++)
-            *WiPixel(&Stop.Screen, Stop.X + x, Stop.Y + y) =
-                OutputColor(WiMix(StopGround, Stop.Color, *coverage + (*coverage >> 7)));
+            *GfxPixel(&Stop.Screen, Stop.X + x, Stop.Y + y) =
+                OutputColor(GfxMix(StopGround, Stop.Color, *coverage + (*coverage >> 7)));
 }
 
 // Lines that are too long go on in the next; what does not fit on the screen is not shown.
@@ -136,13 +136,13 @@ void WinPanicText(const char *text, size_t length)
     for (size_t i = 0; i < length; i++) {
         if (Stop.X == Margin) // the lines that matter begin with stars
             Stop.Color = text[i] == '*' ? StopAccent : StopText;
-        if (text[i] == '\n' || Stop.X + WiFontCell.Width > Stop.Screen.Bounds.Right - Margin / 2) {
+        if (text[i] == '\n' || Stop.X + GfxFontCell.Width > Stop.Screen.Bounds.Right - Margin / 2) {
             Stop.X = Margin;
-            Stop.Y += WiFontCell.Height;
+            Stop.Y += GfxFontCell.Height;
         }
         if ((uint8_t)text[i] < ' ')
             continue;
         PutCell((uint8_t)text[i]);
-        Stop.X += WiFontCell.Width;
+        Stop.X += GfxFontCell.Width;
     }
 }

@@ -26,10 +26,10 @@ static void Convert(const IoInputEvent *event, WiInput *input)
 static void MakeWallpaper(void)
 {
     Rect screen = WiDesktop.Output.Bounds;
-    size_t width = (size_t)WiWidth(screen);
-    WiSurface wallpaper = {.Pixels = WiAllocatePixels(width * (size_t)WiHeight(screen)),
-                           .Stride = width,
-                           .Bounds = screen};
+    size_t width = (size_t)GfxWidth(screen);
+    GfxSurface wallpaper = {.Pixels = WiAllocatePixels(width * (size_t)GfxHeight(screen)),
+                            .Stride = width,
+                            .Bounds = screen};
     if (wallpaper.Pixels != nullptr)
         WiPrepareWallpaper(&WiDesktop, &wallpaper);
     KeAcquireMutex(&WiMutex);

@@ -4,7 +4,7 @@
 // sine-shaped upper edge and fades downwards. Channels are kept in 1/256 steps until an ordered
 // dither rounds them, so that no banding shows.
 // SPDX-License-Identifier: MIT
-#include "draw.h"
+#include "pictures.h"
 
 enum {
     SheetCount = 6,
@@ -159,11 +159,11 @@ static void DitherRow(const Shade shades[Samples], const uint8_t dither[8], uint
     }
 }
 
-void WiPaintWallpaper(const WiSurface *to)
+void WiPaintWallpaper(const GfxSurface *to)
 {
     Tile tile;
     Shade shades[Samples];
-    int32_t width = WiWidth(to->Bounds), height = WiHeight(to->Bounds);
+    int32_t width = GfxWidth(to->Bounds), height = GfxHeight(to->Bounds);
     PrepareFade(tile.Fade);
     for (int s = 0; s < SheetCount; s++)
         tile.Scale[s] =

@@ -24,7 +24,7 @@ static Rect RandomRect(int32_t low, int32_t high)
 
 static void Mark(uint8_t *map, Rect r, uint8_t add)
 {
-    r = WiIntersect(r, (Rect){0, 0, Side, Side});
+    r = GfxIntersect(r, (Rect){0, 0, Side, Side});
     for (int32_t y = r.Top; y < r.Bottom; y++)
         for (int32_t x = r.Left; x < r.Right; x++)
             map[y * Side + x] = (uint8_t)(map[y * Side + x] + add);
@@ -37,14 +37,14 @@ static void TestSubtract(void)
         Rect from = RandomRect(0, 40), hole = RandomRect(-10, 50), pieces[4];
         uint8_t expected[Side * Side] = {}, actual[Side * Side] = {};
         Mark(expected, from, 1);
-        Rect cut = WiIntersect(from, hole);
+        Rect cut = GfxIntersect(from, hole);
         for (int32_t y = cut.Top; y < cut.Bottom; y++)
             for (int32_t x = cut.Left; x < cut.Right; x++)
                 if (x < Side && y < Side)
                     expected[y * Side + x] = 0;
-        size_t count = WiSubtract(from, hole, pieces);
+        size_t count = GfxSubtract(from, hole, pieces);
         for (size_t j = 0; j < count; j++) {
-            CHECK(!WiIsEmpty(pieces[j]));
+            CHECK(!GfxIsEmpty(pieces[j]));
             Mark(actual, pieces[j], 1);
         }
         CHECK(memcmp(expected, actual, sizeof(expected)) == 0);
@@ -55,15 +55,15 @@ static void TestRegion(void)
 {
     seed = 2;
     for (int i = 0; i < 500; i++) {
-        WiRegion region = {};
+        GfxRegion region = {};
         uint8_t expected[Side * Side] = {}, actual[Side * Side] = {};
         int count = Random(1, 40);
         for (int j = 0; j < count; j++) {
-            Rect r = WiIntersect(RandomRect(0, Random(1, 60)), (Rect){0, 0, Side, Side});
-            WiRegionAdd(&region, r);
+            Rect r = GfxIntersect(RandomRect(0, Random(1, 60)), (Rect){0, 0, Side, Side});
+            GfxRegionAdd(&region, r);
             Mark(expected, r, 1);
         }
-        CHECK(region.Count <= WI_REGION_CAPACITY);
+        CHECK(region.Count <= GFX_REGION_CAPACITY);
         for (size_t j = 0; j < region.Count; j++)
             Mark(actual, region.Rects[j], 1);
         for (int p = 0; p < Side * Side; p++) {
@@ -75,14 +75,14 @@ static void TestRegion(void)
 
 static void TestRegionOverflow(void)
 {
-    WiRegion region = {};
+    GfxRegion region = {};
     for (int32_t i = 0; i < 1000; i++)
-        WiRegionAdd(&region, (Rect){i * 7 % 977, i * 13 % 991, i * 7 % 977 + 1, i * 13 % 991 + 1});
-    CHECK(region.Count <= WI_REGION_CAPACITY);
+        GfxRegionAdd(&region, (Rect){i * 7 % 977, i * 13 % 991, i * 7 % 977 + 1, i * 13 % 991 + 1});
+    CHECK(region.Count <= GFX_REGION_CAPACITY);
     for (int32_t i = 0; i < 1000; i++) {
         bool inside = false;
         for (size_t j = 0; j < region.Count; j++)
-            inside = inside || WiContainsPoint(region.Rects[j], i * 7 % 977, i * 13 % 991);
+            inside = inside || GfxContainsPoint(region.Rects[j], i * 7 % 977, i * 13 % 991);
         CHECK(inside);
     }
 }
@@ -92,11 +92,11 @@ static void TestRegionOverflow(void)
 // A surface whose surroundings must stay untouched: a block of `Side` rows around a smaller window.
 static uint32_t canvas[Side * Side];
 
-static WiSurface Window(void)
+static GfxSurface Window(void)
 {
     for (int i = 0; i < Side * Side; i++)
         canvas[i] = 0x5A5A5A;
-    return (WiSurface){
+    return (GfxSurface){
         .Pixels = canvas + 16 * Side + 16, .Stride = Side, .Bounds = {100, 200, 132, 232}};
 }
 
@@ -114,23 +114,24 @@ static void TestClipping(void)
     static const char text[] = "Clipped \xC3\xA4\xE2\x80\xA6 text";
     seed = 3;
     for (int i = 0; i < 4000; i++) {
-        WiSurface to = Window();
+        GfxSurface to = Window();
         Rect r = RandomRect(-60, 300);
         int32_t x = Random(-100, 300), y = Random(-100, 400);
-        WiFill(&to, r, 0x102030);
-        WiTint(&to, r, 0xFF0000, (uint32_t)Random(0, 256));
-        WiFillGradient(&to, r, 0, 0xFFFFFF);
-        WiRoundRect(&to, r, Random(0, 16), 0x00FF00, (uint32_t)Random(0, 256));
-        WiRoundFrame(&to, r, Random(0, 16), 0x00FF00, (uint32_t)Random(0, 256));
-        WiShadow(&to, r, RandomRect(-60, 300), (uint32_t)Random(0, 256));
-        WiDrawImage(&to, x, y, WiIcons[Random(0, IconCount - 1)][Random(0, 3)]);
-        WiDrawSymbol(&to, x, y, &WiImagePower, 0xFFFFFF, 256);
-        WiDrawText(&to, &WiFontLarge, x, y, Random(-5, 200), text, sizeof(text) - 1, 0xFFFFFF, 256);
+        GfxFill(&to, r, 0x102030);
+        GfxTint(&to, r, 0xFF0000, (uint32_t)Random(0, 256));
+        GfxFillGradient(&to, r, 0, 0xFFFFFF);
+        GfxRoundRect(&to, r, Random(0, 16), 0x00FF00, (uint32_t)Random(0, 256));
+        GfxRoundFrame(&to, r, Random(0, 16), 0x00FF00, (uint32_t)Random(0, 256));
+        GfxShadow(&to, r, RandomRect(-60, 300), (uint32_t)Random(0, 256));
+        GfxDrawImage(&to, x, y, WiIcons[Random(0, IconCount - 1)][Random(0, 3)]);
+        GfxDrawSymbol(&to, x, y, &WiImagePower, 0xFFFFFF, 256);
+        GfxDrawText(&to, &GfxFontLarge, x, y, Random(-5, 200), text, sizeof(text) - 1, 0xFFFFFF,
+                    256);
         uint32_t pixels[16 * 16] = {};
-        WiSurface from = {.Pixels = pixels, .Stride = 16, .Bounds = {x, y, x + 16, y + 16}};
-        WiCopy(&to, r, &from);
-        WiSurface part = WiClip(&to, r);
-        WiFill(&part, (Rect){-1000, -1000, 1000, 1000}, 1);
+        GfxSurface from = {.Pixels = pixels, .Stride = 16, .Bounds = {x, y, x + 16, y + 16}};
+        GfxCopy(&to, r, &from);
+        GfxSurface part = GfxClip(&to, r);
+        GfxFill(&part, (Rect){-1000, -1000, 1000, 1000}, 1);
         CHECK(MarginIntact());
     }
 }
@@ -141,47 +142,47 @@ static void TestMix(void)
     for (int i = 0; i < 100000; i++) {
         uint32_t a = (uint32_t)UnitRandom(&seed) & 0xFFFFFF,
                  b = (uint32_t)UnitRandom(&seed) & 0xFFFFFF;
-        uint32_t alpha = (uint32_t)Random(0, 256), mixed = WiMix(a, b, alpha);
+        uint32_t alpha = (uint32_t)Random(0, 256), mixed = GfxMix(a, b, alpha);
         for (int shift = 0; shift < 24; shift += 8) {
             int32_t ca = a >> shift & 255, cb = b >> shift & 255, c = mixed >> shift & 255;
             int32_t exact = ca + (cb - ca) * (int32_t)alpha / 256;
             CHECK(c - exact <= 1 && exact - c <= 1);
         }
     }
-    CHECK_EQUAL(WiMix(0x123456, 0xFEDCBA, 0), 0x123456);
-    CHECK_EQUAL(WiMix(0x123456, 0xFEDCBA, 256), 0xFEDCBA);
+    CHECK_EQUAL(GfxMix(0x123456, 0xFEDCBA, 0), 0x123456);
+    CHECK_EQUAL(GfxMix(0x123456, 0xFEDCBA, 256), 0xFEDCBA);
 }
 
 static void TestFillCopy(void)
 {
     seed = 5;
     for (int i = 0; i < 1000; i++) {
-        WiSurface to = Window();
-        Rect r = WiIntersect(RandomRect(90, 240), to.Bounds);
-        WiFill(&to, r, 0xABCDEF);
+        GfxSurface to = Window();
+        Rect r = GfxIntersect(RandomRect(90, 240), to.Bounds);
+        GfxFill(&to, r, 0xABCDEF);
         for (int32_t y = 200; y < 232; y++)
             for (int32_t x = 100; x < 132; x++)
-                CHECK_EQUAL(*WiPixel(&to, x, y), WiContainsPoint(r, x, y) ? 0xABCDEF : 0x5A5A5A);
+                CHECK_EQUAL(*GfxPixel(&to, x, y), GfxContainsPoint(r, x, y) ? 0xABCDEF : 0x5A5A5A);
     }
     uint32_t swapped[3], colors[3] = {0x112233, 0xFF0000, 0x0000FF};
-    WiCopyPixelsSwapped(swapped, colors, 3);
+    GfxCopyPixelsSwapped(swapped, colors, 3);
     CHECK(swapped[0] == 0x332211 && swapped[1] == 0x0000FF && swapped[2] == 0xFF0000);
 }
 
 static void TestText(void)
 {
-    CHECK_EQUAL(WiMeasureText(&WiFontText, "", 0), 0);
-    int32_t one = WiMeasureText(&WiFontText, "m", 1),
-            ten = WiMeasureText(&WiFontText, "mmmmmmmmmm", 10);
+    CHECK_EQUAL(GfxMeasureText(&GfxFontText, "", 0), 0);
+    int32_t one = GfxMeasureText(&GfxFontText, "m", 1),
+            ten = GfxMeasureText(&GfxFontText, "mmmmmmmmmm", 10);
     CHECK(one > 5 && ten > 9 * one && ten <= 10 * one);
-    CHECK(WiMeasureText(&WiFontText, "i", 1) < one);
+    CHECK(GfxMeasureText(&GfxFontText, "i", 1) < one);
     // Malformed UTF-8 and unknown characters end and show something.
-    CHECK(WiMeasureText(&WiFontText, "\xFF\xFE\xC3", 3) > 0);
-    CHECK(WiMeasureText(&WiFontText, "\xF0\x9F\x98\x80", 4) > 0);
+    CHECK(GfxMeasureText(&GfxFontText, "\xFF\xFE\xC3", 3) > 0);
+    CHECK(GfxMeasureText(&GfxFontText, "\xF0\x9F\x98\x80", 4) > 0);
     // A cut text stays inside its width.
     static uint32_t pixels[200 * 40];
-    WiSurface to = {.Pixels = pixels, .Stride = 200, .Bounds = {0, 0, 200, 40}};
-    WiDrawText(&to, &WiFontText, 0, 20, 60, "A rather long window title", 26, 0xFFFFFF, 256);
+    GfxSurface to = {.Pixels = pixels, .Stride = 200, .Bounds = {0, 0, 200, 40}};
+    GfxDrawText(&to, &GfxFontText, 0, 20, 60, "A rather long window title", 26, 0xFFFFFF, 256);
     bool left = false;
     for (int y = 0; y < 40; y++)
         for (int x = 0; x < 200; x++) {
@@ -199,7 +200,8 @@ TestWallpaper(void) // at any size, and smooth: neighbours differ little, column
         int32_t width = sizes[i][0], height = sizes[i][1];
         uint32_t *pixels = malloc((size_t)(width * height) * sizeof(uint32_t));
         memset(pixels, 0xFF, (size_t)(width * height) * sizeof(uint32_t));
-        WiSurface to = {.Pixels = pixels, .Stride = (size_t)width, .Bounds = {0, 0, width, height}};
+        GfxSurface to = {
+            .Pixels = pixels, .Stride = (size_t)width, .Bounds = {0, 0, width, height}};
         WiPaintWallpaper(&to);
         for (int32_t p = 0; p < width * height; p++) {
             CHECK(pixels[p] <= 0xFFFFFF);
@@ -330,7 +332,7 @@ static void NewDesk(bool wallpaper)
         {"DOOM", "doom", IconDoom}, {"Fire", "fire", IconFire}, {"Other", "other", IconProgram}};
     Rect screen = {0, 0, ScreenWidth, ScreenHeight};
     memset(&T, 0, sizeof(T));
-    T.Desk.Output = (WiSurface){T.Screen, ScreenWidth, screen};
+    T.Desk.Output = (GfxSurface){T.Screen, ScreenWidth, screen};
     T.Desk.Scratch = T.Scratch;
     T.Desk.ScratchPixels = RTL_COUNT_OF(T.Scratch);
     T.Desk.Operations = &operations;
@@ -338,7 +340,7 @@ static void NewDesk(bool wallpaper)
     WiDeskSetTime(&T.Desk, 1'700'000'000ull * 1'000'000'000);
     WiDeskSetPrograms(&T.Desk, programs, 3);
     if (wallpaper) {
-        WiSurface picture = {T.Wallpaper, ScreenWidth, screen};
+        GfxSurface picture = {T.Wallpaper, ScreenWidth, screen};
         WiPrepareWallpaper(&T.Desk, &picture);
         WiDeskSetWallpaper(&T.Desk, &picture);
     }
@@ -346,7 +348,7 @@ static void NewDesk(bool wallpaper)
 
 static void ScreenEqualsSimplePicture(void)
 {
-    WiSurface expected = {T.Expected, ScreenWidth, T.Desk.Output.Bounds};
+    GfxSurface expected = {T.Expected, ScreenWidth, T.Desk.Output.Bounds};
     WiDeskCompose(&T.Desk);
     CHECK_EQUAL(T.Desk.Damage.Count, 0);
     WiDeskPaintAll(&T.Desk, &expected);
@@ -437,8 +439,8 @@ static void RandomStep(void)
     case 6:
         if (window->Added) { // a program draws and shows it
             Rect area = RandomRect(-20, 160);
-            Rect inside =
-                WiIntersect(area, (Rect){0, 0, WiWidth(window->Client), WiHeight(window->Client)});
+            Rect inside = GfxIntersect(
+                area, (Rect){0, 0, GfxWidth(window->Client), GfxHeight(window->Client)});
             for (int32_t y = inside.Top; y < inside.Bottom; y++)
                 for (int32_t x = inside.Left; x < inside.Right; x++)
                     window->Pixels[(size_t)y * window->Stride + (size_t)x] =
@@ -513,7 +515,7 @@ static void TestSwappedOutput(void) // RGBX frame buffers
     T.Desk.SwapOutput = true;
     NewWindow(0, 50, 80, 100, 60, WindowFrame);
     WiDeskCompose(&T.Desk);
-    WiSurface expected = {T.Expected, ScreenWidth, T.Desk.Output.Bounds};
+    GfxSurface expected = {T.Expected, ScreenWidth, T.Desk.Output.Bounds};
     WiDeskPaintAll(&T.Desk, &expected);
     for (int i = 0; i < ScreenWidth * ScreenHeight; i++) {
         uint32_t p = T.Expected[i];
@@ -603,8 +605,8 @@ static void TestDrag(void)
         Rect title = {window->Client.Left, window->Client.Top - WI_TITLE_HEIGHT,
                       window->Client.Right, window->Client.Top};
         Rect work = {0, 0, ScreenWidth, ScreenHeight - WI_PANEL_HEIGHT},
-             seen = WiIntersect(title, work);
-        CHECK(WiWidth(seen) >= 40 && WiHeight(seen) >= 12); // enough to get it back
+             seen = GfxIntersect(title, work);
+        CHECK(GfxWidth(seen) >= 40 && GfxHeight(seen) >= 12); // enough to get it back
     }
 }
 
@@ -617,7 +619,7 @@ static void TestFarAway(void)
     for (size_t i = 0; i < RTL_COUNT_OF(far); i++)
         for (size_t j = 0; j < RTL_COUNT_OF(far); j++) {
             WiDeskMove(&T.Desk, window, far[i], far[j]);
-            CHECK_EQUAL(WiWidth(window->Client), 120);
+            CHECK_EQUAL(GfxWidth(window->Client), 120);
             WiDeskInvalidate(&T.Desk, window, (Rect){INT32_MIN, INT32_MIN, INT32_MAX, INT32_MAX});
             ScreenEqualsSimplePicture();
         }
@@ -625,8 +627,8 @@ static void TestFarAway(void)
     Mouse(task.Left + 2, task.Top + 2, 0);
     Mouse(task.Left + 2, task.Top + 2, MouseButtonLeft);
     Mouse(task.Left + 2, task.Top + 2, 0);
-    CHECK(WiOverlap(window->Client, T.Desk.Output.Bounds) ||
-          WiOverlap(WiOuterRect(window), T.Desk.Output.Bounds));
+    CHECK(GfxOverlap(window->Client, T.Desk.Output.Bounds) ||
+          GfxOverlap(WiOuterRect(window), T.Desk.Output.Bounds));
     ScreenEqualsSimplePicture();
 }
 
@@ -696,11 +698,11 @@ static void TestManyPrograms(void)
         RtlFormat(programs[i].Name, sizeof(programs[i].Name), "Program %d", i);
     Key(KeyLeftSuper, true);
     WiDeskSetPrograms(&T.Desk, programs, WI_MAXIMUM_PROGRAMS);
-    CHECK(WiContains(T.Desk.Output.Bounds, WiMenuRect(&T.Desk)));
+    CHECK(GfxContains(T.Desk.Output.Bounds, WiMenuRect(&T.Desk)));
     for (int i = 0; i < WI_MAXIMUM_PROGRAMS + 4; i++) {
         Key(KeyDown, true);
         if (T.Desk.MenuSelection < WI_MAXIMUM_PROGRAMS)
-            CHECK(!WiIsEmpty(WiMenuItemRect(&T.Desk, T.Desk.MenuSelection)));
+            CHECK(!GfxIsEmpty(WiMenuItemRect(&T.Desk, T.Desk.MenuSelection)));
         if (i % 8 == 0)
             ScreenEqualsSimplePicture();
     }
@@ -798,7 +800,7 @@ static void TestPlacing(void)
     WiDeskPlace(&T.Desk, 120, 60, WindowFrame, &x, &y);
     WiWindow *a = NewWindow(0, x, y, 120, 60, WindowFrame);
     WiDeskPlace(&T.Desk, 120, 60, WindowFrame, &x, &y);
-    CHECK(!WiOverlap(WiOuterRect(a), (Rect){x, y - WI_TITLE_HEIGHT, x + 120, y + 60}));
+    CHECK(!GfxOverlap(WiOuterRect(a), (Rect){x, y - WI_TITLE_HEIGHT, x + 120, y + 60}));
     WiDeskPlace(&T.Desk, 16384, 16384, WindowFrame, &x, &y);
     CHECK(x >= 0 && y >= WI_TITLE_HEIGHT);
     WiDeskPlace(&T.Desk, ScreenWidth, ScreenHeight, 0, &x, &y);

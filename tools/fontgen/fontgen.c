@@ -144,7 +144,7 @@ static void WriteFont(FILE *out, const char *name, const char *folder, const cha
     uint32_t points[512];
     size_t count = CollectPoints(points);
     Blob blob = {};
-    fprintf(out, "static const WiGlyph %sGlyphs[] = {\n", name);
+    fprintf(out, "static const GfxGlyph %sGlyphs[] = {\n", name);
     for (size_t i = 0; i < count; i++) {
         int glyph = stbtt_FindGlyphIndex(&font, (int)points[i]), advance, bearing;
         stbtt_GetGlyphHMetrics(&font, glyph, &advance, &bearing);
@@ -170,7 +170,7 @@ static void WriteFont(FILE *out, const char *name, const char *folder, const cha
     snprintf(symbol, sizeof(symbol), "%sBitmaps", name);
     WriteBytes(out, symbol, blob.Data, blob.Size);
     fprintf(out,
-            "const WiFont %s = {.Count = %zu, .Ascent = %d, .Descent = %d, .Points = %sPoints, "
+            "const GfxFont %s = {.Count = %zu, .Ascent = %d, .Descent = %d, .Points = %sPoints, "
             ".Glyphs = "
             "%sGlyphs, .Kerning = (const int8_t *)%sKerning, .Bitmaps = %sBitmaps};\n\n",
             name, count, (int)lroundf((float)ascent * scale), (int)lroundf(-(float)descent * scale),
@@ -220,7 +220,7 @@ static void WriteCellFont(FILE *out, const char *folder, const char *file, float
     WriteBytes(out, "cellBitmaps", cells, size);
     fprintf(
         out,
-        "const WiCellFont WiFontCell = {.Width = %d, .Height = %d, .Bitmaps = cellBitmaps};\n\n",
+        "const GfxCellFont GfxFontCell = {.Width = %d, .Height = %d, .Bitmaps = cellBitmaps};\n\n",
         cell, line);
     free(cells);
 }
@@ -246,17 +246,17 @@ static void WriteCorners(FILE *out)
         snprintf(name, sizeof(name), "corner%d", radius);
         WriteBytes(out, name, mask, (size_t)(radius * radius));
     }
-    fputs("const uint8_t *const WiCorners[] = {nullptr,", out);
+    fputs("const uint8_t *const GfxCorners[] = {nullptr,", out);
     for (int radius = 1; radius <= Largest; radius++)
         fprintf(out, "corner%d,", radius);
     fputs("};\n\n", out);
 }
 
-// The edge of a box after a Gaussian blur, from WI_SHADOW_RADIUS pixels outside to as far inside.
+// The edge of a box after a Gaussian blur, from GFX_SHADOW_RADIUS pixels outside to as far inside.
 static void WriteShadow(FILE *out)
 {
     enum { Radius = 32 };
-    fputs("const uint8_t WiShadowProfile[2 * WI_SHADOW_RADIUS] = {", out);
+    fputs("const uint8_t GfxShadowProfile[2 * GFX_SHADOW_RADIUS] = {", out);
     for (int i = 0; i < 2 * Radius; i++)
         fprintf(out, "%d,",
                 (int)lround(255 * 0.5 * (1 + erf((i + 0.5 - Radius) / (Radius * 0.42 * sqrt(2))))));
@@ -281,12 +281,12 @@ int main(int argc, char **argv)
     }
     fputs("// Made by tools/fontgen from the Inter typeface (SIL Open Font License 1.1) and "
           "tools/fontgen/icons.c.\n"
-          "#include \"draw.h\"\n\n",
+          "#include \"pictures.h\"\n\n",
           out);
-    WriteFont(out, "WiFontText", argv[2], "Inter-Medium.otf", 13);
-    WriteFont(out, "WiFontTitle", argv[2], "Inter-SemiBold.otf", 13);
-    WriteFont(out, "WiFontSmall", argv[2], "Inter-Medium.otf", 11.5f);
-    WriteFont(out, "WiFontLarge", argv[2], "InterDisplay-SemiBold.otf", 20);
+    WriteFont(out, "GfxFontText", argv[2], "Inter-Medium.otf", 13);
+    WriteFont(out, "GfxFontTitle", argv[2], "Inter-SemiBold.otf", 13);
+    WriteFont(out, "GfxFontSmall", argv[2], "Inter-Medium.otf", 11.5f);
+    WriteFont(out, "GfxFontLarge", argv[2], "InterDisplay-SemiBold.otf", 20);
     WriteCellFont(out, argv[2], "Inter-Medium.otf", 14, 8, 17);
     WriteCorners(out);
     WriteShadow(out);

@@ -335,7 +335,7 @@ static void WriteImage(FILE *out, const char *name, void (*draw)(Canvas *), int 
                 (uint32_t)lroundf(p->A * 255) << 24 | (uint32_t)lroundf(p->R * 255) << 16 |
                     (uint32_t)lroundf(p->G * 255) << 8 | (uint32_t)lroundf(p->B * 255));
     }
-    fprintf(out, "\n};\n%sconst WiImage %s = {.Width = %d, .Height = %d, .Pixels = %sPixels};\n",
+    fprintf(out, "\n};\n%sconst GfxImage %s = {.Width = %d, .Height = %d, .Pixels = %sPixels};\n",
             strncmp(name, "Wi", 2) == 0 ? "" : "static ", name, width, height, name);
     free(canvas);
 }
@@ -358,7 +358,7 @@ void WriteIcons(FILE *out)
             snprintf(name, sizeof(name), "icon%s%d", programs[p].Name, sizes[s]);
             WriteSquare(out, name, programs[p].Draw, sizes[s]);
         }
-    fputs("const WiImage *const WiIcons[][4] = {", out);
+    fputs("const GfxImage *const WiIcons[][4] = {", out);
     for (int p = 0; p < 3; p++)
         for (int s = 0; s < 4; s++)
             fprintf(out, "%s&icon%s%d,%s", s == 0 ? "{" : "", programs[p].Name, sizes[s],

@@ -1,21 +1,22 @@
 // draw.c - fills, copies, blends, round rectangles, shadows and pictures.
 //
-// Whole rows go through `rep movsq` and `rep stosq`: the kernel has no vector registers, and these
-// move eight bytes an instruction (much more on processors with fast string moves).
+// Whole rows go through `rep movsq` and `rep stosq`: the kernel, whose window system lives on this,
+// has no vector registers, and these move eight bytes an instruction (much more on processors with
+// fast string moves).
 // SPDX-License-Identifier: MIT
-#include "draw.h"
+#include "gfx/gfx.h"
 
-WiSurface WiClip(const WiSurface *surface, Rect rect)
+GfxSurface GfxClip(const GfxSurface *surface, Rect rect)
 {
-    Rect r = WiIntersect(surface->Bounds, rect);
-    if (WiIsEmpty(r))
-        return (WiSurface){.Pixels = surface->Pixels, .Stride = surface->Stride};
-    return (WiSurface){
-        .Pixels = WiPixel(surface, r.Left, r.Top), .Stride = surface->Stride, .Bounds = r};
+    Rect r = GfxIntersect(surface->Bounds, rect);
+    if (GfxIsEmpty(r))
+        return (GfxSurface){.Pixels = surface->Pixels, .Stride = surface->Stride};
+    return (GfxSurface){
+        .Pixels = GfxPixel(surface, r.Left, r.Top), .Stride = surface->Stride, .Bounds = r};
 }
 
 #if !defined(METALOS_NATIVE)
-void WiCopyPixels(uint32_t *to, const uint32_t *from, size_t count)
+void GfxCopyPixels(uint32_t *to, const uint32_t *from, size_t count)
 {
     size_t pairs = count / 2;
     __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(pairs) : : "memory");
@@ -23,7 +24,7 @@ void WiCopyPixels(uint32_t *to, const uint32_t *from, size_t count)
         *to = *from;
 }
 
-void WiSetPixels(uint32_t *to, uint32_t color, size_t count)
+void GfxSetPixels(uint32_t *to, uint32_t color, size_t count)
 {
     size_t pairs = count / 2;
     __asm__ volatile("rep stosq"
@@ -35,19 +36,19 @@ void WiSetPixels(uint32_t *to, uint32_t color, size_t count)
 }
 #else
 // The sanitizers see into these.
-void WiCopyPixels(uint32_t *to, const uint32_t *from, size_t count)
+void GfxCopyPixels(uint32_t *to, const uint32_t *from, size_t count)
 {
     memcpy(to, from, count * 4);
 }
 
-void WiSetPixels(uint32_t *to, uint32_t color, size_t count)
+void GfxSetPixels(uint32_t *to, uint32_t color, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         to[i] = color;
 }
 #endif
 
-void WiCopyPixelsSwapped(uint32_t *to, const uint32_t *from, size_t count)
+void GfxCopyPixelsSwapped(uint32_t *to, const uint32_t *from, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         uint32_t p = from[i];
@@ -55,53 +56,53 @@ void WiCopyPixelsSwapped(uint32_t *to, const uint32_t *from, size_t count)
     }
 }
 
-void WiFill(const WiSurface *to, Rect rect, uint32_t color)
+void GfxFill(const GfxSurface *to, Rect rect, uint32_t color)
 {
-    Rect r = WiIntersect(to->Bounds, rect);
+    Rect r = GfxIntersect(to->Bounds, rect);
     for (int32_t y = r.Top; y < r.Bottom && r.Left < r.Right; y++)
-        WiSetPixels(WiPixel(to, r.Left, y), color, (size_t)WiWidth(r));
+        GfxSetPixels(GfxPixel(to, r.Left, y), color, (size_t)GfxWidth(r));
 }
 
 static void TintRow(uint32_t *p, size_t count, uint32_t color, uint32_t alpha)
 {
     for (size_t i = 0; i < count; i++)
-        p[i] = WiMix(p[i], color, alpha);
+        p[i] = GfxMix(p[i], color, alpha);
 }
 
 // One row of a plain color, blended only when it has to be.
 static void PaintRow(uint32_t *p, size_t count, uint32_t color, uint32_t alpha)
 {
     if (alpha >= 256)
-        WiSetPixels(p, color, count);
+        GfxSetPixels(p, color, count);
     else if (alpha > 0)
         TintRow(p, count, color, alpha);
 }
 
-void WiTint(const WiSurface *to, Rect rect, uint32_t color, uint32_t alpha)
+void GfxTint(const GfxSurface *to, Rect rect, uint32_t color, uint32_t alpha)
 {
-    Rect r = WiIntersect(to->Bounds, rect);
+    Rect r = GfxIntersect(to->Bounds, rect);
     for (int32_t y = r.Top; y < r.Bottom && r.Left < r.Right; y++)
-        PaintRow(WiPixel(to, r.Left, y), (size_t)WiWidth(r), color, alpha);
+        PaintRow(GfxPixel(to, r.Left, y), (size_t)GfxWidth(r), color, alpha);
 }
 
 static uint32_t GradientColor(Rect rect, int32_t y, uint32_t a, uint32_t b)
 {
-    int32_t height = WiHeight(rect);
-    return height <= 1 ? a : WiMix(a, b, (uint32_t)((int64_t)(y - rect.Top) * 256 / (height - 1)));
+    int32_t height = GfxHeight(rect);
+    return height <= 1 ? a : GfxMix(a, b, (uint32_t)((int64_t)(y - rect.Top) * 256 / (height - 1)));
 }
 
-void WiFillGradient(const WiSurface *to, Rect rect, uint32_t a, uint32_t b)
+void GfxFillGradient(const GfxSurface *to, Rect rect, uint32_t a, uint32_t b)
 {
-    Rect r = WiIntersect(to->Bounds, rect);
+    Rect r = GfxIntersect(to->Bounds, rect);
     for (int32_t y = r.Top; y < r.Bottom && r.Left < r.Right; y++)
-        WiSetPixels(WiPixel(to, r.Left, y), GradientColor(rect, y, a, b), (size_t)WiWidth(r));
+        GfxSetPixels(GfxPixel(to, r.Left, y), GradientColor(rect, y, a, b), (size_t)GfxWidth(r));
 }
 
-void WiCopy(const WiSurface *to, Rect rect, const WiSurface *from)
+void GfxCopy(const GfxSurface *to, Rect rect, const GfxSurface *from)
 {
-    Rect r = WiIntersect(WiIntersect(to->Bounds, rect), from->Bounds);
+    Rect r = GfxIntersect(GfxIntersect(to->Bounds, rect), from->Bounds);
     for (int32_t y = r.Top; y < r.Bottom && r.Left < r.Right; y++)
-        WiCopyPixels(WiPixel(to, r.Left, y), WiPixel(from, r.Left, y), (size_t)WiWidth(r));
+        GfxCopyPixels(GfxPixel(to, r.Left, y), GfxPixel(from, r.Left, y), (size_t)GfxWidth(r));
 }
 
 // How much (0..255) of pixel (x, y) lies inside the round rectangle; it lies in the plain one.
@@ -113,20 +114,20 @@ static uint32_t CornerCoverage(Rect rect, int32_t radius, int32_t x, int32_t y)
     int32_t dy = y < rect.Top + radius       ? y - rect.Top
                  : y >= rect.Bottom - radius ? rect.Bottom - 1 - y
                                              : radius;
-    return dx >= radius || dy >= radius ? 255 : WiCorners[radius][dy * radius + dx];
+    return dx >= radius || dy >= radius ? 255 : GfxCorners[radius][dy * radius + dx];
 }
 
 // A radius the rectangle has room for and there is a table of.
 static int32_t FitRadius(Rect rect, int32_t radius)
 {
-    return RTL_MAX(0, RTL_MIN(RTL_MIN(radius, 16), RTL_MIN(WiWidth(rect), WiHeight(rect)) / 2));
+    return RTL_MAX(0, RTL_MIN(RTL_MIN(radius, 16), RTL_MIN(GfxWidth(rect), GfxHeight(rect)) / 2));
 }
 
-void WiRoundGradient(const WiSurface *to, Rect rect, int32_t radius, uint32_t a, uint32_t b,
-                     uint32_t alpha)
+void GfxRoundGradient(const GfxSurface *to, Rect rect, int32_t radius, uint32_t a, uint32_t b,
+                      uint32_t alpha)
 {
-    Rect r = WiIntersect(to->Bounds, rect);
-    if (WiIsEmpty(r))
+    Rect r = GfxIntersect(to->Bounds, rect);
+    if (GfxIsEmpty(r))
         return;
     radius = FitRadius(rect, radius);
     for (int32_t y = r.Top; y < r.Bottom; y++) {
@@ -136,52 +137,52 @@ void WiRoundGradient(const WiSurface *to, Rect rect, int32_t radius, uint32_t a,
         int32_t left = RTL_MAX(r.Left, RTL_MIN(r.Right, rect.Left + inner));
         int32_t right = RTL_MAX(left, RTL_MIN(r.Right, rect.Right - inner));
         for (int32_t x = r.Left; x < left; x++) {
-            uint32_t *p = WiPixel(to, x, y);
-            *p = WiMix(*p, color, alpha * CornerCoverage(rect, radius, x, y) / 255);
+            uint32_t *p = GfxPixel(to, x, y);
+            *p = GfxMix(*p, color, alpha * CornerCoverage(rect, radius, x, y) / 255);
         }
         if (right > left)
-            PaintRow(WiPixel(to, left, y), (size_t)(right - left), color, alpha);
+            PaintRow(GfxPixel(to, left, y), (size_t)(right - left), color, alpha);
         for (int32_t x = right; x < r.Right; x++) {
-            uint32_t *p = WiPixel(to, x, y);
-            *p = WiMix(*p, color, alpha * CornerCoverage(rect, radius, x, y) / 255);
+            uint32_t *p = GfxPixel(to, x, y);
+            *p = GfxMix(*p, color, alpha * CornerCoverage(rect, radius, x, y) / 255);
         }
     }
 }
 
-void WiRoundRect(const WiSurface *to, Rect rect, int32_t radius, uint32_t color, uint32_t alpha)
+void GfxRoundRect(const GfxSurface *to, Rect rect, int32_t radius, uint32_t color, uint32_t alpha)
 {
-    WiRoundGradient(to, rect, radius, color, color, alpha);
+    GfxRoundGradient(to, rect, radius, color, color, alpha);
 }
 
 // The outline inside one radius x radius corner of rect.
-static void FrameCorner(const WiSurface *to, Rect rect, int32_t radius, int32_t left, int32_t top,
+static void FrameCorner(const GfxSurface *to, Rect rect, int32_t radius, int32_t left, int32_t top,
                         uint32_t color, uint32_t alpha)
 {
-    Rect inner = WiInflate(rect, -1);
-    Rect r = WiIntersect(to->Bounds, (Rect){left, top, left + radius, top + radius});
+    Rect inner = GfxInflate(rect, -1);
+    Rect r = GfxIntersect(to->Bounds, (Rect){left, top, left + radius, top + radius});
     for (int32_t y = r.Top; y < r.Bottom; y++)
         for (int32_t x = r.Left; x < r.Right; x++) {
             uint32_t outside = CornerCoverage(rect, radius, x, y), inside = 0;
-            if (WiContainsPoint(inner, x, y))
+            if (GfxContainsPoint(inner, x, y))
                 inside = radius > 1 ? CornerCoverage(inner, radius - 1, x, y) : 255;
-            uint32_t *p = WiPixel(to, x, y);
+            uint32_t *p = GfxPixel(to, x, y);
             if (outside > inside)
-                *p = WiMix(*p, color, alpha * (outside - inside) / 255);
+                *p = GfxMix(*p, color, alpha * (outside - inside) / 255);
         }
 }
 
-void WiRoundFrame(const WiSurface *to, Rect rect, int32_t radius, uint32_t color, uint32_t alpha)
+void GfxRoundFrame(const GfxSurface *to, Rect rect, int32_t radius, uint32_t color, uint32_t alpha)
 {
     radius = FitRadius(rect, radius);
-    if (!WiOverlap(to->Bounds, rect) ||
-        WiContains(WiInflate(rect, -RTL_MAX(1, radius)), to->Bounds))
+    if (!GfxOverlap(to->Bounds, rect) ||
+        GfxContains(GfxInflate(rect, -RTL_MAX(1, radius)), to->Bounds))
         return;
     int32_t left = rect.Left + radius, right = rect.Right - radius;
     int32_t top = rect.Top + radius, bottom = rect.Bottom - radius;
-    WiTint(to, (Rect){left, rect.Top, right, rect.Top + 1}, color, alpha);
-    WiTint(to, (Rect){left, rect.Bottom - 1, right, rect.Bottom}, color, alpha);
-    WiTint(to, (Rect){rect.Left, top, rect.Left + 1, bottom}, color, alpha);
-    WiTint(to, (Rect){rect.Right - 1, top, rect.Right, bottom}, color, alpha);
+    GfxTint(to, (Rect){left, rect.Top, right, rect.Top + 1}, color, alpha);
+    GfxTint(to, (Rect){left, rect.Bottom - 1, right, rect.Bottom}, color, alpha);
+    GfxTint(to, (Rect){rect.Left, top, rect.Left + 1, bottom}, color, alpha);
+    GfxTint(to, (Rect){rect.Right - 1, top, rect.Right, bottom}, color, alpha);
     FrameCorner(to, rect, radius, rect.Left, rect.Top, color, alpha);
     FrameCorner(to, rect, radius, right, rect.Top, color, alpha);
     FrameCorner(to, rect, radius, rect.Left, bottom, color, alpha);
@@ -193,20 +194,20 @@ enum { ShadowColumns = 128 }; // worked on at once
 // The blurred box's coverage along one axis, 0..255.
 static uint32_t ShadowAt(int32_t at, int32_t low, int32_t high)
 {
-    int32_t d = RTL_MIN(at - low, high - 1 - at) + WI_SHADOW_RADIUS;
-    return d < 0 ? 0 : WiShadowProfile[RTL_MIN(d, 2 * WI_SHADOW_RADIUS - 1)];
+    int32_t d = RTL_MIN(at - low, high - 1 - at) + GFX_SHADOW_RADIUS;
+    return d < 0 ? 0 : GfxShadowProfile[RTL_MIN(d, 2 * GFX_SHADOW_RADIUS - 1)];
 }
 
 // At most ShadowColumns wide.
-static void ShadowStrip(const WiSurface *to, Rect r, Rect box, uint32_t strength)
+static void ShadowStrip(const GfxSurface *to, Rect r, Rect box, uint32_t strength)
 {
     uint8_t columns[ShadowColumns];
-    int32_t width = WiWidth(r);
+    int32_t width = GfxWidth(r);
     for (int32_t x = 0; x < width; x++)
         columns[x] = (uint8_t)ShadowAt(r.Left + x, box.Left, box.Right);
     for (int32_t y = r.Top; y < r.Bottom; y++) {
         uint32_t row = ShadowAt(y, box.Top, box.Bottom) * strength >> 8;
-        uint32_t *p = WiPixel(to, r.Left, y);
+        uint32_t *p = GfxPixel(to, r.Left, y);
         for (int32_t x = 0; x < width && row != 0; x++) {
             uint32_t keep = 256 - (columns[x] * row >> 8);
             p[x] = ((p[x] & 0xFF00FF) * keep >> 8 & 0xFF00FF) |
@@ -215,7 +216,7 @@ static void ShadowStrip(const WiSurface *to, Rect r, Rect box, uint32_t strength
     }
 }
 
-static void ShadowPiece(const WiSurface *to, Rect r, Rect box, uint32_t strength)
+static void ShadowPiece(const GfxSurface *to, Rect r, Rect box, uint32_t strength)
 {
     for (int32_t left = r.Left; left < r.Right; left += ShadowColumns) {
         int32_t right = RTL_MIN(r.Right, left + ShadowColumns);
@@ -223,20 +224,20 @@ static void ShadowPiece(const WiSurface *to, Rect r, Rect box, uint32_t strength
     }
 }
 
-void WiShadow(const WiSurface *to, Rect box, Rect hole, uint32_t strength)
+void GfxShadow(const GfxSurface *to, Rect box, Rect hole, uint32_t strength)
 {
-    Rect pieces[4], r = WiIntersect(to->Bounds, WiInflate(box, WI_SHADOW_RADIUS));
-    size_t count = WiIsEmpty(r) ? 0 : WiSubtract(r, hole, pieces);
+    Rect pieces[4], r = GfxIntersect(to->Bounds, GfxInflate(box, GFX_SHADOW_RADIUS));
+    size_t count = GfxIsEmpty(r) ? 0 : GfxSubtract(r, hole, pieces);
     for (size_t i = 0; i < count; i++)
         ShadowPiece(to, pieces[i], box, strength);
 }
 
-void WiDrawImage(const WiSurface *to, int32_t x, int32_t y, const WiImage *image)
+void GfxDrawImage(const GfxSurface *to, int32_t x, int32_t y, const GfxImage *image)
 {
-    Rect r = WiIntersect(to->Bounds, (Rect){x, y, x + image->Width, y + image->Height});
+    Rect r = GfxIntersect(to->Bounds, (Rect){x, y, x + image->Width, y + image->Height});
     for (int32_t py = r.Top; py < r.Bottom && r.Left < r.Right; py++) {
         const uint32_t *from = image->Pixels + (py - y) * image->Width + (r.Left - x);
-        uint32_t *p = WiPixel(to, r.Left, py);
+        uint32_t *p = GfxPixel(to, r.Left, py);
         for (int32_t px = r.Left; px < r.Right; px++, p++, from++) {
             uint32_t s = *from, a = s >> 24;
             if (a == 255) {
@@ -250,14 +251,14 @@ void WiDrawImage(const WiSurface *to, int32_t x, int32_t y, const WiImage *image
     }
 }
 
-void WiDrawSymbol(const WiSurface *to, int32_t x, int32_t y, const WiImage *image, uint32_t color,
-                  uint32_t alpha)
+void GfxDrawSymbol(const GfxSurface *to, int32_t x, int32_t y, const GfxImage *image,
+                   uint32_t color, uint32_t alpha)
 {
-    Rect r = WiIntersect(to->Bounds, (Rect){x, y, x + image->Width, y + image->Height});
+    Rect r = GfxIntersect(to->Bounds, (Rect){x, y, x + image->Width, y + image->Height});
     for (int32_t py = r.Top; py < r.Bottom && r.Left < r.Right; py++)
         for (int32_t px = r.Left; px < r.Right; px++) {
             uint32_t a = image->Pixels[(py - y) * image->Width + (px - x)] >> 24;
-            uint32_t *p = WiPixel(to, px, py);
-            *p = WiMix(*p, color, a * alpha / 255);
+            uint32_t *p = GfxPixel(to, px, py);
+            *p = GfxMix(*p, color, a * alpha / 255);
         }
 }

@@ -1,12 +1,12 @@
 // text.c - UTF-8 text in the generated fonts: measured, cut to a width, drawn at quarter-pixel
 // positions.
 // SPDX-License-Identifier: MIT
-#include "draw.h"
+#include "gfx/gfx.h"
 
 enum { Phases = 4, FirstAscii = 32, AsciiCount = 95, Replacement = 0xFFFD, Ellipsis = 0x2026 };
 
 // The index of a code point's glyphs; the replacement character's when the font has none.
-static size_t FindGlyph(const WiFont *font, uint32_t point)
+static size_t FindGlyph(const GfxFont *font, uint32_t point)
 {
     if (point >= FirstAscii && point < FirstAscii + AsciiCount)
         return point - FirstAscii;
@@ -21,14 +21,14 @@ static size_t FindGlyph(const WiFont *font, uint32_t point)
     return low < font->Count && font->Points[low] == point ? low : font->Count - 1;
 }
 
-static int32_t Kern(const WiFont *font, size_t left, size_t right)
+static int32_t Kern(const GfxFont *font, size_t left, size_t right)
 {
     return left < AsciiCount && right < AsciiCount ? font->Kerning[left * AsciiCount + right] : 0;
 }
 
 // Moves over one character: its glyph, and the pen before it (kerning included) and after it.
 typedef struct Pen {
-    const WiFont *Font;
+    const GfxFont *Font;
     const char *Text;
     size_t Length, Index;
     size_t Previous; // glyph, SIZE_MAX at the start
@@ -49,7 +49,7 @@ static bool Step(Pen *pen)
     return true;
 }
 
-int32_t WiMeasureText(const WiFont *font, const char *text, size_t length)
+int32_t GfxMeasureText(const GfxFont *font, const char *text, size_t length)
 {
     Pen pen = {.Font = font, .Text = text, .Length = length, .Previous = SIZE_MAX};
     while (Step(&pen) && pen.After < 64 * 65536)
@@ -57,24 +57,24 @@ int32_t WiMeasureText(const WiFont *font, const char *text, size_t length)
     return (pen.After + 63) / 64;
 }
 
-static void DrawGlyph(const WiSurface *to, const WiFont *font, size_t index, int64_t pen64,
+static void DrawGlyph(const GfxSurface *to, const GfxFont *font, size_t index, int64_t pen64,
                       int32_t baseline, uint32_t color, uint32_t alpha)
 {
-    const WiGlyph *glyph = &font->Glyphs[index * Phases + (size_t)(pen64 >> 4 & 3)];
+    const GfxGlyph *glyph = &font->Glyphs[index * Phases + (size_t)(pen64 >> 4 & 3)];
     int32_t x = (int32_t)(pen64 >> 6) + glyph->X, y = baseline + glyph->Y;
-    Rect r = WiIntersect(to->Bounds, (Rect){x, y, x + glyph->Width, y + glyph->Height});
+    Rect r = GfxIntersect(to->Bounds, (Rect){x, y, x + glyph->Width, y + glyph->Height});
     for (int32_t py = r.Top; py < r.Bottom && r.Left < r.Right; py++) {
         const uint8_t *coverage =
             font->Bitmaps + glyph->Offset + (size_t)((py - y) * glyph->Width + (r.Left - x));
-        uint32_t *p = WiPixel(to, r.Left, py);
+        uint32_t *p = GfxPixel(to, r.Left, py);
         for (int32_t px = r.Left; px < r.Right; px++, p++, coverage++)
             if (*coverage != 0)
-                *p = WiMix(*p, color, alpha * *coverage / 255);
+                *p = GfxMix(*p, color, alpha * *coverage / 255);
     }
 }
 
-void WiDrawText(const WiSurface *to, const WiFont *font, int32_t x, int32_t baseline, int32_t width,
-                const char *text, size_t length, uint32_t color, uint32_t alpha)
+void GfxDrawText(const GfxSurface *to, const GfxFont *font, int32_t x, int32_t baseline,
+                 int32_t width, const char *text, size_t length, uint32_t color, uint32_t alpha)
 {
     if (width <= 0 || to->Bounds.Bottom <= baseline - font->Ascent ||
         to->Bounds.Top >= baseline + font->Descent)
@@ -83,7 +83,7 @@ void WiDrawText(const WiSurface *to, const WiFont *font, int32_t x, int32_t base
     int32_t limit = RTL_MIN(width, 65536) * 64;
     // No character is wider than twice the ascent: short texts need not be measured.
     bool fits = length <= (size_t)(width / (2 * font->Ascent));
-    bool cut = !fits && WiMeasureText(font, text, length) > width;
+    bool cut = !fits && GfxMeasureText(font, text, length) > width;
     if (cut)
         limit -= font->Glyphs[dots * Phases].Advance;
     Pen pen = {.Font = font, .Text = text, .Length = length, .Previous = SIZE_MAX};
@@ -96,7 +96,7 @@ void WiDrawText(const WiSurface *to, const WiFont *font, int32_t x, int32_t base
         DrawGlyph(to, font, dots, (int64_t)x * 64 + end, baseline, color, alpha);
 }
 
-int32_t WiCenterBaseline(const WiFont *font, int32_t top, int32_t bottom)
+int32_t GfxCenterBaseline(const GfxFont *font, int32_t top, int32_t bottom)
 {
     // Inter's capitals are 0.727 em high, its ascent 0.969 em: 3/4 of the ascent.
     return top + (bottom - top + font->Ascent * 3 / 4) / 2;

@@ -1,13 +1,13 @@
 // region.c - rectangles taken apart, and the damage list made of them.
 // SPDX-License-Identifier: MIT
-#include "draw.h"
+#include "gfx/gfx.h"
 
-size_t WiSubtract(Rect from, Rect hole, Rect pieces[4])
+size_t GfxSubtract(Rect from, Rect hole, Rect pieces[4])
 {
     size_t count = 0;
-    hole = WiIntersect(from, hole);
-    if (WiIsEmpty(hole)) {
-        if (!WiIsEmpty(from))
+    hole = GfxIntersect(from, hole);
+    if (GfxIsEmpty(hole)) {
+        if (!GfxIsEmpty(from))
             pieces[count++] = from;
         return count;
     }
@@ -28,7 +28,7 @@ static Rect Bound(Rect a, Rect b)
                   RTL_MAX(a.Bottom, b.Bottom)};
 }
 
-static void GrowToBounds(WiRegion *region, Rect rect)
+static void GrowToBounds(GfxRegion *region, Rect rect)
 {
     for (size_t i = 0; i < region->Count; i++)
         rect = Bound(rect, region->Rects[i]);
@@ -36,20 +36,20 @@ static void GrowToBounds(WiRegion *region, Rect rect)
     region->Count = 1;
 }
 
-// Cuts the new rectangle by those already there; what is left of it, in up to WI_REGION_CAPACITY
+// Cuts the new rectangle by those already there; what is left of it, in up to GFX_REGION_CAPACITY
 // pieces, is appended.
-void WiRegionAdd(WiRegion *region, Rect rect)
+void GfxRegionAdd(GfxRegion *region, Rect rect)
 {
-    if (WiIsEmpty(rect))
+    if (GfxIsEmpty(rect))
         return;
-    Rect left[WI_REGION_CAPACITY], pieces[4];
+    Rect left[GFX_REGION_CAPACITY], pieces[4];
     size_t count = 1;
     left[0] = rect;
     for (size_t i = 0; i < region->Count;) {
         Rect old = region->Rects[i];
-        if (WiContains(old, rect))
+        if (GfxContains(old, rect))
             return;
-        if (WiContains(rect, old)) {
+        if (GfxContains(rect, old)) {
             region->Rects[i] = region->Rects[--region->Count];
             continue;
         }
@@ -57,13 +57,13 @@ void WiRegionAdd(WiRegion *region, Rect rect)
     }
     for (size_t i = 0; i < region->Count && count > 0; i++) {
         for (size_t j = 0; j < count;) {
-            if (!WiOverlap(left[j], region->Rects[i])) {
+            if (!GfxOverlap(left[j], region->Rects[i])) {
                 j++;
                 continue;
             }
-            size_t n = WiSubtract(left[j], region->Rects[i], pieces);
+            size_t n = GfxSubtract(left[j], region->Rects[i], pieces);
             left[j] = left[--count];
-            if (count + n > WI_REGION_CAPACITY) {
+            if (count + n > GFX_REGION_CAPACITY) {
                 GrowToBounds(region, rect);
                 return;
             }
@@ -71,7 +71,7 @@ void WiRegionAdd(WiRegion *region, Rect rect)
                 left[count++] = pieces[k];
         }
     }
-    if (region->Count + count > WI_REGION_CAPACITY) {
+    if (region->Count + count > GFX_REGION_CAPACITY) {
         GrowToBounds(region, rect);
         return;
     }
