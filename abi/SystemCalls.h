@@ -71,7 +71,14 @@
     SYSTEM_CALL(VirtualAlloc, 3, (USER(uint64_t) base, uint64_t size, uint32_t protection))        \
     SYSTEM_CALL(VirtualFree, 1, (uint64_t base))                                                   \
     SYSTEM_CALL(VirtualProtect, 3, (uint64_t base, uint64_t size, uint32_t protection))            \
+    SYSTEM_CALL(VirtualDecommit, 2, (uint64_t base, uint64_t size))                                \
     SYSTEM_CALL(VirtualQuery, 2, (uint64_t address, USER(MemoryInfo) info))                        \
+    SYSTEM_CALL(CreateSection, 4,                                                                  \
+                (Handle file, uint64_t size, uint32_t access, USER(Handle) section))               \
+    SYSTEM_CALL(MapView, 6,                                                                        \
+                (Handle section, uint64_t offset, uint64_t size, uint32_t protection,              \
+                 uint32_t flags, USER(uint64_t) base))                                             \
+    SYSTEM_CALL(UnmapView, 1, (uint64_t base))                                                     \
     SYSTEM_CALL(MapImage, 2, (USER(const char) path, USER(AbiImageInfo) image))                    \
     SYSTEM_CALL(UnmapImage, 1, (uint64_t base))                                                    \
     SYSTEM_CALL(GetModuleInfo, 2, (uint64_t address, USER(ModuleInfo) info))                       \

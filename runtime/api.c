@@ -218,6 +218,27 @@ Status VirtualFree(void *base)
     return SysVirtualFree((uintptr_t)base);
 }
 
+Status VirtualDecommit(void *base, size_t size)
+{
+    return SysVirtualDecommit((uintptr_t)base, size);
+}
+
+Status CreateSection(Handle file, uint64_t size, MemoryProtection access, Handle *section)
+{
+    return SysCreateSection(file, size, access, section);
+}
+
+Status MapView(Handle section, uint64_t offset, size_t size, MemoryProtection protection,
+               uint32_t flags, void **base)
+{
+    return SysMapView(section, offset, size, protection, flags, (uint64_t *)base);
+}
+
+Status UnmapView(void *base)
+{
+    return SysUnmapView((uintptr_t)base);
+}
+
 Status VirtualProtect(void *base, size_t size, MemoryProtection protection)
 {
     return SysVirtualProtect((uintptr_t)base, size, protection);

@@ -49,7 +49,8 @@ bool IsHandleResult(uint32_t number, size_t argument)
 // ---- objects and buffers of the rows
 static uint8_t scratch[16384];
 static uint64_t base;
-static Handle event, terminal, console, file, readEnd, writeEnd, directory, window, handles[2];
+static Handle event, section, terminal, console, file, readEnd, writeEnd, directory, window,
+    handles[2];
 static Handle thread, semaphore, mutex, timer, unnamed;
 static AbiCreateThread newThread;
 static AbiCreateProcess newProcess;
@@ -96,6 +97,7 @@ void OpenObjects(void)
     OK(CreateEvent(false, false, &unnamed));
     OK(CreateFile(ABUSE_FOLDER "/file", FileRead | FileWrite, FileCreateAlways, &file));
     OK(WriteFile(file, scratch, sizeof scratch, &moved));
+    OK(CreateSection(file, 0, MemoryReadWrite, &section));
     OK(CreatePipe(&readEnd, &writeEnd));
     OK(CreateConsole(80, 25, &terminal, &console));
     OK(OpenDirectory("/", &directory));
@@ -111,8 +113,8 @@ void OpenObjects(void)
 
 void CloseObjects(void)
 {
-    const Handle all[] = {event,  terminal, console,   file,  readEnd, writeEnd, directory,
-                          thread, window,   semaphore, mutex, timer,   unnamed};
+    const Handle all[] = {event,     section, terminal, console,   file,  readEnd, writeEnd,
+                          directory, thread,  window,   semaphore, mutex, timer,   unnamed};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         if (all[i])
             OK(CloseHandle(all[i]));
@@ -222,6 +224,18 @@ static void AllocateMiddle(uint64_t *arguments)
 {
     AllocateBase(arguments);
     arguments[0] += 4096;
+}
+
+static void UnmapBase(const uint64_t *arguments)
+{
+    (void)UnmapView((void *)base);
+}
+
+static void MapBase(uint64_t *arguments)
+{
+    void *at = nullptr;
+    (void)MapView(section, 0, 0, MemoryRead, 0, &at);
+    arguments[0] = base = Address(at);
 }
 
 static void UnmapImage(const uint64_t *arguments)
@@ -357,7 +371,13 @@ const Call *GetCalls(size_t *count)
              .Undo = FreeBase),
         CALL(VirtualFree, .Prepare = AllocateBase, .Clean = FreeBase),
         CALL(VirtualProtect, ARGS(0, 4096, MemoryRead), .Prepare = AllocateMiddle, .Undo = FreeBase, .Clean = FreeBase),
+        CALL(VirtualDecommit, ARGS(0, 4096), .Prepare = AllocateMiddle, .Undo = FreeBase, .Clean = FreeBase),
         CALL(VirtualQuery, ARGS(S, S2)),
+        CALL(CreateSection, ARGS(InvalidHandle, 5 * 4096, MemoryReadWrite, S)),
+        CALL(CreateSection, ARGS(file, 0, MemoryReadWrite, S)),
+        CALL(MapView, ARGS(section, 0, 0, MemoryReadWrite, 0, Address(&base)), .Flags = LOOSE(6), .Prepare = ClearBase,
+             .Undo = UnmapBase),
+        CALL(UnmapView, .Prepare = MapBase, .Clean = UnmapBase),
         CALL(MapImage, ARGS(Address("apitest2.dll"), S), .Undo = UnmapImage),
         CALL(UnmapImage, .Prepare = MapImage, .Clean = UnmapAgain),
         CALL(CreateFile, ARGS(PATH, FileRead, FileOpenExisting, S)),

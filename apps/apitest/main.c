@@ -19,6 +19,7 @@ static const struct {
 } groups[] = {
     {"system", TestSystem},
     {"memory", TestMemory},
+    {"sections", TestSections},
     {"files", TestFiles},
     {"directories", TestDirectories},
     {"pipes", TestPipes},

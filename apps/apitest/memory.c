@@ -117,6 +117,97 @@ static void TestQuery(void)
     CHECK(VirtualQuery(NON_CANONICAL_ADDRESS, &info) != StatusSuccess || info.Kind == 0);
 }
 
+// Addresses first, memory later and in parts.
+static void TestCommitment(void)
+{
+    constexpr size_t Size = 1ull << 36; // 64 GiB of addresses
+    void *base = nullptr;
+    MemoryInfo info;
+    ProcessInfo before, during, after;
+    OK(GetProcessInfo(CurrentProcess, &before));
+    if (!OK(VirtualAlloc(&base, Size, MemoryNoAccess)))
+        return;
+    char *middle = (char *)base + Size / 2;
+    OK(VirtualQuery(middle, &info));
+    EQUAL(info.State, MemoryReserved);
+    EQUAL(info.CommittedSize, 0);
+    STATUS(GetRandomBytes(middle, 16), StatusInvalidAddress);
+    OK(VirtualProtect(middle, 16 * Page, MemoryReadWrite));
+    OK(VirtualQuery(middle + Page, &info));
+    EQUAL(info.Base, (uintptr_t)middle);
+    EQUAL(info.Size, 16 * Page);
+    EQUAL(info.State, MemoryCommitted);
+    EQUAL(info.CommittedSize, 16 * Page);
+    EQUAL(info.AllocationBase, (uintptr_t)base);
+    memset(middle, 0xAA, 16 * Page);
+    OK(GetProcessInfo(CurrentProcess, &during));
+    EQUAL(during.CommittedMemory - before.CommittedMemory, 16 * Page);
+    STATUS(VirtualProtect(base, Size, MemoryReadWrite), StatusNoMemory); // nothing has changed
+    OK(VirtualQuery(base, &info));
+    EQUAL(info.Size, Size / 2);
+    EQUAL(info.State, MemoryReserved);
+    EQUAL((unsigned char)middle[Page], 0xAA);
+
+    OK(VirtualDecommit(middle + 4 * Page, 4 * Page));
+    OK(VirtualQuery(middle + 4 * Page, &info));
+    EQUAL(info.Size, 4 * Page);
+    EQUAL(info.State, MemoryReserved);
+    EQUAL(info.Protection, MemoryNoAccess);
+    EQUAL((unsigned char)middle[4 * Page - 1], 0xAA);
+    EQUAL((unsigned char)middle[8 * Page], 0xAA);
+    OK(VirtualProtect(middle + 4 * Page, 4 * Page, MemoryReadWrite));
+    CHECK(IsZero((uint8_t *)middle + 4 * Page, 4 * Page)); // what was there is gone
+    STATUS(VirtualDecommit(middle + 1, Page), StatusInvalidParameter);
+    STATUS(VirtualDecommit(middle, 0), StatusInvalidParameter);
+    STATUS(VirtualDecommit(middle, Size), StatusInvalidAddress);
+    STATUS(VirtualDecommit((void *)((uintptr_t)TestMemory & ~(Page - 1)), Page),
+           StatusInvalidAddress); // an image
+    OK(VirtualDecommit(base, Size));
+    OK(VirtualQuery(middle, &info));
+    EQUAL(info.Size, Size); // one region again
+    OK(VirtualFree(base));
+    OK(GetProcessInfo(CurrentProcess, &after));
+    EQUAL(after.CommittedMemory, before.CommittedMemory);
+}
+
+// ---- stacks
+static uint64_t CommittedStack(void)
+{
+    MemoryInfo info = {};
+    OK(VirtualQuery(&info, &info));
+    EQUAL(info.Kind, 4);
+    return info.CommittedSize;
+}
+
+__attribute__((noinline)) static char UseStack(void)
+{
+    volatile char large[512 * 1024];
+    for (size_t i = 0; i < sizeof large; i += 1024)
+        large[sizeof large - 1 - i] = (char)i;
+    return large[0];
+}
+
+static uint32_t GrowStack(void *argument)
+{
+    uint64_t before = CommittedStack();
+    char used = UseStack();
+    CHECK(before < 256 * 1024 && CommittedStack() >= before + 256 * 1024);
+    return (uint32_t)used;
+}
+
+// A stack is committed as it grows, so thousands of threads fit.
+static void TestStacks(void)
+{
+    Handle thread;
+    ProcessInfo before, after;
+    OK(GetProcessInfo(CurrentProcess, &before));
+    OK(CreateThread(GrowStack, nullptr, 1 << 20, &thread));
+    OK(WaitForSingleObject(thread, 20000));
+    OK(CloseHandle(thread));
+    OK(GetProcessInfo(CurrentProcess, &after));
+    EQUAL(after.CommittedMemory, before.CommittedMemory);
+}
+
 // More memory than there is, in pieces: an error, and all of it comes back.
 static void TestExhaustion(void)
 {
@@ -148,5 +239,7 @@ void TestMemory(void)
     TestAllocationErrors();
     TestProtection();
     TestQuery();
+    TestCommitment();
+    TestStacks();
     TestExhaustion();
 }

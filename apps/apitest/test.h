@@ -29,7 +29,7 @@ bool TestText(const char *got, const char *expected, const char *file, int line,
 #define FOLDER "/apitest"
 
 typedef void TestGroup(void);
-TestGroup TestSystem, TestMemory, TestFiles, TestDirectories, TestPipes, TestWaits, TestThreads,
+TestGroup TestSystem, TestMemory, TestSections, TestFiles, TestDirectories, TestPipes, TestWaits, TestThreads,
     TestProcesses, TestExitCodes, TestLeaks, TestHandles, TestWindows, TestLibraries, TestTls,
     TestFpu, TestStdio, TestStrings, TestStdlib, TestMath, TestTime, TestPosix, TestSetjmp,
     TestHeap, TestExceptions, TestPthreads, TestConsole, TestLessons, TestObjects, TestSharing, TestLocks,
@@ -44,6 +44,7 @@ int EndChild(Handle process);
 int ChildMain(int argc, char **argv);
 int ObjectChild(int argc, char **argv); // --child object ...
 int ExceptionChild(const char *what); // exceptions.c
+int ChildSection(void);
 
 // A kernel address, one no page table can map, and one in the never mapped first 64 KiB.
 #define KERNEL_ADDRESS        ((void *)0xFFFFF80000000000ull)

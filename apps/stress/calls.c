@@ -122,6 +122,8 @@ static bool Temper(uint64_t number, uint64_t *a, uint64_t *state)
         return OneIn(state, 16);
     case SystemCallVirtualFree:
     case SystemCallVirtualProtect:
+    case SystemCallVirtualDecommit:
+    case SystemCallUnmapView:
     case SystemCallUnmapImage:
         return OneIn(state, 16);
     case SystemCallSleep:

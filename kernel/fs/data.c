@@ -13,7 +13,7 @@
 
 typedef enum Direction : uint8_t { CopyOut, CopyIn, FillZero } Direction;
 
-static Status MapRange(FspNode *node, uint64_t end)
+Status FspMapRange(FspNode *node, uint64_t end)
 {
     uint64_t clusters = (end + FspTheVolume.ClusterBytes - 1) >> FspTheVolume.ClusterShift;
     if (clusters <= node->MappedClusters)
@@ -66,7 +66,7 @@ static bool ReadAhead(FsFile *file, uint64_t position)
 {
     FspNode *node = file->Disk.Node;
     uint64_t end = RTL_MIN(position + AHEAD_WINDOW, node->Size);
-    if (position >= end || MapRange(node, end) != StatusSuccess)
+    if (position >= end || FspMapRange(node, end) != StatusSuccess)
         return false;
     size_t asked = 0;
     for (uint64_t at = position; at < end;) {
@@ -108,7 +108,7 @@ Status FspReadDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer
     } else if (size) {
         bool missed = false, sequential = position == file->Disk.NextOffset;
         size = (size_t)RTL_MIN(size, node->Size - position);
-        status = MapRange(node, position + size);
+        status = FspMapRange(node, position + size);
         if (status == StatusSuccess)
             status = Transfer(node, CopyOut, position, buffer, size, transferred, &missed);
         if (status == StatusSuccess)
@@ -167,13 +167,11 @@ static Status Extend(FspNode *node, uint64_t position, uint64_t end, uint64_t *r
     return status;
 }
 
-// Before the content changes, N held; paired with EndWrite on success. The flush does not take the
-// volume for quiet between the two.
-static Status BeginWrite(FspNode *node)
+Status FspBeginWrite(FspNode *node)
 {
     FspVolume *volume = &FspTheVolume;
     __atomic_add_fetch(&volume->Writers, 1, __ATOMIC_ACQ_REL);
-    node->WriteCount++;
+    __atomic_add_fetch(&node->WriteCount, 1, __ATOMIC_RELAXED);
     if (node->Touched && volume->FlushArmed && volume->MarkedDirty && !volume->ReadOnly) {
         __atomic_add_fetch(&volume->Changes, 1, __ATOMIC_ACQ_REL);
         node->ModifyTime = KeQuerySystemTime();
@@ -192,9 +190,9 @@ static Status BeginWrite(FspNode *node)
     return status;
 }
 
-static void EndWrite(FspNode *node)
+void FspEndWrite(FspNode *node)
 {
-    node->WriteCount++;
+    __atomic_add_fetch(&node->WriteCount, 1, __ATOMIC_RELAXED);
     __atomic_sub_fetch(&FspTheVolume.Writers, 1, __ATOMIC_ACQ_REL);
 }
 
@@ -214,7 +212,7 @@ static Status WriteRange(FspNode *node, uint64_t position, const FspBuffer *buff
         }
         size = (size_t)(RTL_MIN(end, reached) - position);
     }
-    status = MapRange(node, position + size);
+    status = FspMapRange(node, position + size);
     if (status == StatusSuccess)
         status = Transfer(node, CopyIn, position, buffer, size, transferred, nullptr);
     if (status != StatusSuccess && node->Size > oldSize)
@@ -228,11 +226,11 @@ static Status WriteAt(FspNode *node, uint64_t position, const FspBuffer *buffer,
     if (position >= MAXIMUM_SIZE)
         return StatusFileTooLarge;
     size_t fits = (size_t)RTL_MIN(buffer->Size, MAXIMUM_SIZE - position);
-    Status status = BeginWrite(node);
+    Status status = FspBeginWrite(node);
     if (status != StatusSuccess)
         return status;
     status = WriteRange(node, position, buffer, fits, transferred);
-    EndWrite(node);
+    FspEndWrite(node);
     return status == StatusSuccess && fits < buffer->Size ? StatusFileTooLarge : status;
 }
 
@@ -258,6 +256,8 @@ static Status ResizeLocked(FspNode *node, uint64_t size)
     uint64_t oldSize = node->Size, reached;
     if (size > oldSize)
         return Extend(node, size, size, &reached);
+    if (__atomic_load_n(&node->Mappings, __ATOMIC_ACQUIRE))
+        return StatusSharingViolation;
     FspLock();
     Status status = FspCut(node, size);
     FspUnlock();
@@ -271,10 +271,10 @@ Status FspResize(FspNode *node, uint64_t size)
     Status status = StatusSuccess;
     FspLockNode(node);
     if (size != node->Size) {
-        status = BeginWrite(node);
+        status = FspBeginWrite(node);
         if (status == StatusSuccess) {
             status = ResizeLocked(node, size);
-            EndWrite(node);
+            FspEndWrite(node);
         }
     }
     FspUnlockNode(node);
@@ -284,9 +284,9 @@ Status FspResize(FspNode *node, uint64_t size)
 Status FspSetTime(FspNode *node, uint64_t modifyTime)
 {
     FspLockNode(node);
-    Status status = BeginWrite(node);
+    Status status = FspBeginWrite(node);
     if (status == StatusSuccess) {
-        EndWrite(node);
+        FspEndWrite(node);
         FspLock();
         node->ModifyTime = modifyTime;
         FspUnlock();

@@ -6,7 +6,8 @@
 // (data.c); directory entries and the FAT are FatFs's (R0.14a, unmodified, compiled "tiny" so that
 // it never touches file data), which reads and writes sectors through the same cache (fatdisk.c).
 // volume.c mounts, marks the volume dirty and clean, and flushes; directory.c does what is done to
-// paths; pipe.c and console.c are the files that are not on a disk.
+// paths; mapping.c makes sections of files; pipe.c and console.c are the files that are not on a
+// disk.
 //
 // Locks, in this order: the node's lock (N: content and size of one file), the volume's mutex (V:
 // FatFs, the file table, names), the cache's own. Reading and overwriting take only N; V is held
@@ -129,7 +130,7 @@ static Status FindOrCreate(const char *path, uint32_t access, FileDisposition di
     status = FspBeginChange();
     if (status != StatusSuccess)
         return status;
-    (*node)->WriteCount++;
+    __atomic_add_fetch(&(*node)->WriteCount, 1, __ATOMIC_RELAXED);
     (*node)->Touched = (*node)->Written = true;
     (*node)->ModifyTime = KeQuerySystemTime();
     FspMarkModified(*node);

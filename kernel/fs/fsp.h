@@ -42,7 +42,8 @@ typedef struct FspNode {
     bool Written;          // V; ever, while the node lived
     uint64_t ModifyTime;   // Unix nanoseconds
     uint64_t Seed;         // of the stamp
-    volatile uint64_t WriteCount;
+    volatile uint64_t WriteCount; // atomic
+    volatile uint32_t Mappings;   // atomic, raised under N: while there are any the size stays
     ListEntry Locks;     // N; lock.c
     uint32_t LockCount;  // N
     uint64_t LockChanges; // N; counts locks that went or became weaker
@@ -178,6 +179,13 @@ Status FspReadDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer
 Status FspWriteDisk(FsFile *file, const uint64_t *offset, const FspBuffer *buffer,
                     size_t *transferred);
 Status FspResize(FspNode *node, uint64_t size);
+// Makes sure the clusters of the first `end` bytes are mapped. N.
+Status FspMapRange(FspNode *node, uint64_t end);
+// Before the content changes, paired with FspEndWrite on success; the flush does not take the
+// volume for quiet between the two. N held, or a page of the file about to be written through a
+// view.
+Status FspBeginWrite(FspNode *node);
+void FspEndWrite(FspNode *node);
 
 Status FspSetTime(FspNode *node, uint64_t modifyTime);
 

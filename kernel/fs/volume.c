@@ -137,8 +137,9 @@ Status FspBeginChange(void)
 static Status FlushVolume(void)
 {
     FspVolume *volume = &FspTheVolume;
-    FspLock();
     uint64_t changes = volume->Changes;
+    MmCollectWrittenPages();
+    FspLock();
     bool writers = volume->Writers;
     Status status = FspSyncAll();
     FspUnlock();
@@ -186,6 +187,7 @@ Status FsFlush(FsFile *file)
 {
     if (file->Kind != FspDisk)
         return file->Kind == FspDirectory ? StatusInvalidParameter : StatusSuccess;
+    MmCollectWrittenPages();
     FspLock();
     Status status = FspTheVolume.ReadOnly ? StatusSuccess : FspSyncNode(file->Disk.Node);
     FspUnlock();

@@ -40,6 +40,9 @@ Status FsLockRange(FsFile *file, uint32_t owner, uint64_t offset, uint64_t lengt
                    FileLockMode mode, uint64_t timeout);
 Status FsQueryLock(FsFile *file, uint32_t owner, uint64_t offset, uint64_t length,
                    FileLockMode mode, FileLock *conflict);
+// The first size bytes of a disk file as a section (0: all of it). StatusNotSupported,
+// StatusAccessDenied, StatusInvalidParameter (empty, or shorter than that).
+Status FsCreateSection(FsFile *file, uint64_t size, bool writable, MmSection **section);
 Status FsQuery(FsFile *file, FileInfo *info);
 // Identity and stamp for the image cache: change when the file's content may have changed.
 void FsQueryIdentity(FsFile *file, uint64_t *identity, uint64_t *stamp);

@@ -105,6 +105,12 @@ Status IoCacheZero(const IoVolume *volume, uint64_t offset, size_t size);
 // Starts reading what is not cached yet and returns; the number of bytes asked for. A hint: errors
 // vanish.
 size_t IoCachePrefetch(const IoVolume *volume, uint64_t offset, size_t size);
+// The frame of a page of the disk that begins at offset, in the cache and pinned for a mapping
+// (mm.h, MmPager); at most `ahead` bytes behind it may be read too. StatusInvalidParameter: no
+// page begins there.
+Status IoCachePin(const IoVolume *volume, uint64_t offset, size_t ahead, PhysicalAddress *frame);
+// Writes some back when too much is dirty. PassiveLevel.
+Status IoCacheThrottle(const IoVolume *volume);
 // Everything written so far is on the medium, or the error that prevents it; what could not be
 // written stays in the cache and is tried again by the next flush.
 Status IoCacheFlush(const IoVolume *volume);

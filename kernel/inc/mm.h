@@ -95,6 +95,22 @@ void MmDereferenceSection(MmSection *section);
 size_t MmGetSectionSize(const MmSection *section);
 Status MmMapSectionInKernel(MmSection *section, void **mapping); // read-write, no-execute
 void MmUnmapSectionInKernel(MmSection *section, void *mapping);
+// A section of a file, whose pages are those of the page cache. mm calls the pager at PassiveLevel
+// with an address space locked: its functions may wait for the disk but must not touch user memory.
+typedef struct MmPager {
+    // Pins the cache's page that holds the bytes from offset (whole pages) on.
+    Status (*Pin)(void *context, uint64_t offset, PhysicalAddress *page);
+    Status (*BeginWrite)(void *context); // contents are about to change
+    void (*Release)(void *context);      // the section is gone
+} MmPager;
+Status MmCreateFileSection(size_t size, const MmPager *pager, void *context, MmSection **section);
+// The page cache names the buffer that a PageCache frame belongs to, and says how a pin that a
+// mapping held ends: markDirty first where the mapping may have changed the page.
+void MmSetPageOwner(PhysicalAddress page, void *owner);
+void MmRegisterPageCache(void (*markDirty)(void *owner), void (*unpin)(void *owner));
+// Marks every page dirty that a view may have changed and takes the views' write access to it away,
+// so that the next change is noticed. PassiveLevel, no locks held.
+void MmCollectWrittenPages(void);
 // Writing into a section's pages while it is being filled (by ldr).
 Status MmWriteSection(MmSection *section, size_t offset, const void *data, size_t size);
 
@@ -115,15 +131,20 @@ typedef enum MmRegionKind : uint8_t {
     RegionPrivate = 1,
     RegionImage = 2,
     RegionSection = 3,
-    RegionStack = 4
+    RegionStack = 4,
+    RegionView = 5, // of a section, made by the program
 } MmRegionKind;
 // Demand-zero memory. *base 0: anywhere (randomised); else exactly there. kind RegionStack: the
-// lowest page is a guard that never becomes accessible. Sizes are rounded up to pages.
+// lowest page is a guard that never becomes accessible, and only the upper end is committed at
+// first. Sizes are rounded up to pages. MemoryNoAccess only reserves addresses; making them
+// accessible commits.
 Status MmAllocateVirtual(MmAddressSpace *space, uint64_t *base, size_t size,
                          MemoryProtection protection, MmRegionKind kind);
 Status MmFreeVirtual(MmAddressSpace *space, uint64_t base); // whole region; private and stack only
 Status MmProtectVirtual(MmAddressSpace *space, uint64_t base, size_t size,
                         MemoryProtection protection);
+// Gives the memory behind part of a private allocation back and keeps the addresses.
+Status MmDecommitVirtual(MmAddressSpace *space, uint64_t base, size_t size);
 Status MmQueryVirtual(MmAddressSpace *space, uint64_t address, MemoryInfo *info);
 // Maps size bytes of a section. copyPrivate: pages are shared read-only until first touched for
 // writing, then copied for this process (image data, bound import tables).
@@ -131,6 +152,10 @@ Status MmMapSection(MmAddressSpace *space, MmSection *section, size_t offset, si
                     uint64_t *base, MemoryProtection protection, MmRegionKind kind,
                     bool copyPrivate);
 Status MmUnmapSection(MmAddressSpace *space, uint64_t base);
+// What a program asks for: a RegionView. writable: it may have or be given write access.
+Status MmMapView(MmAddressSpace *space, MmSection *section, size_t offset, size_t size,
+                 uint64_t *base, MemoryProtection protection, bool copyPrivate, bool writable);
+Status MmUnmapView(MmAddressSpace *space, uint64_t base);
 // Finds room without taking it (ldr lays out an image's sections inside).
 Status MmReserveRange(MmAddressSpace *space, size_t size, uint64_t *base);
 typedef struct MmSpaceCounters {

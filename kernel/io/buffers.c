@@ -32,6 +32,7 @@ void IopInitializeCache(void)
     RtlInitializeList(&IopCache.Pools);
     IopInitializeWriteBack();
     MmRegisterShrinker(Shrink);
+    MmRegisterPageCache(IopMarkOwnerDirty, IopUnpinOwner);
 }
 
 uint64_t IoCacheBytes(void)
@@ -285,6 +286,7 @@ static IopBuffer *AllocateBuffer(void)
         return nullptr;
     }
     *buffer = (IopBuffer){.Data = MmPhysicalToVirtual(frame)};
+    MmSetPageOwner(frame, buffer);
     return buffer;
 }
 

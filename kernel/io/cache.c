@@ -5,10 +5,10 @@
 // reader or writer looks the buffer up and pins it under the cache lock, copies with the lock
 // released, unpins.
 //
-// States. Loading: a read is under way, or a writer is about to fill the whole page; others wait on
-// the buffer's address (KeWaitOnKey). Valid. Failed: the read failed; the buffer has left the table
-// and goes with its last pin. Being dirty, or on its way to the disk, excludes nothing: a page
-// changed while it is being written is dirty again and will be written again.
+// States. Loading: a read is under way; others wait on the buffer's address (KeWaitOnKey). Valid.
+// Failed: the read failed; the buffer has left the table and goes with its last pin. Being dirty,
+// or on its way to the disk, excludes nothing: a page changed while it is being written is dirty
+// again and will be written again.
 //
 // Writing. A write marks the buffer dirty and puts it at the end of the dirty list. Writers that
 // find more than DirtyLimit dirty pages write back first, so dirty data is bounded. Write-back
@@ -19,6 +19,10 @@
 // Replacement. One list in second-chance order; only unpinned clean buffers leave. The cache grows
 // up to a share of memory, fixed at start; under pressure memory management takes pages back
 // through the shrinker.
+//
+// Mapping. A file's page that is mapped in user space is this cache's page: the mapping holds a pin
+// (IoCachePin), so file reads, writes and views see one memory. kernel/mm/views.c tells when a view
+// may have changed it.
 //
 // Locks: C the cache lock, a spin lock, never held while copying or allocating. A pin keeps Device,
 // Page and Data fixed. Write-back has a mutex of its own: one at a time.
@@ -127,34 +131,6 @@ static Status LoadPinned(IoBlockDevice *device, uint64_t page, uint32_t pages, I
     return StatusNoMemory;
 }
 
-// A buffer for a page that will be overwritten as a whole: Loading and pinned, *fresh true; or the
-// one that is there already.
-static Status EnterPinned(IoBlockDevice *device, uint64_t page, IopBuffer **result, bool *fresh)
-{
-    for (int attempt = 0; attempt < 3; attempt++) {
-        IopBuffer *buffer = IopTakeBuffer();
-        if (!buffer) {
-            Status status = MakeRoom(device);
-            if (status != StatusSuccess)
-                return status;
-            continue;
-        }
-        KIrql old = KeAcquireSpinLock(&IopCache.Lock);
-        IopBuffer *there = IopFindBuffer(device, page);
-        if (there)
-            __atomic_add_fetch(&there->Pins, 1, __ATOMIC_RELAXED);
-        else
-            IopInsertBuffer(buffer, device, page);
-        KeReleaseSpinLock(&IopCache.Lock, old);
-        if (there)
-            IopReturnBuffer(buffer);
-        *result = there ? there : buffer;
-        *fresh = !there;
-        return StatusSuccess;
-    }
-    return StatusNoMemory;
-}
-
 // ---- access
 
 // Translates to the disk and checks the bounds.
@@ -234,30 +210,63 @@ static void MarkDirty(IopBuffer *buffer)
     KeReleaseSpinLock(&IopCache.Lock, old);
 }
 
+// A page that is overwritten as a whole and not cached: filled before anybody can find it, because
+// copying from a program's memory may need a page of the cache itself.
+static Status WriteFresh(IoBlockDevice *device, uint64_t page, const Source *source)
+{
+    IopBuffer *buffer = IopTakeBuffer();
+    if (!buffer) {
+        Status status = MakeRoom(device);
+        buffer = status == StatusSuccess ? IopTakeBuffer() : nullptr;
+        if (!buffer)
+            return status == StatusSuccess ? StatusNoMemory : status;
+    }
+    size_t size = IopPageBytes(device, page);
+    Status status = CopyIn(buffer->Data, source, size);
+    if (status != StatusSuccess) {
+        IopReturnBuffer(buffer);
+        return status;
+    }
+    if (size < PAGE_SIZE)
+        memset(buffer->Data + size, 0, PAGE_SIZE - size);
+    KIrql old = KeAcquireSpinLock(&IopCache.Lock);
+    IopBuffer *there = IopFindBuffer(device, page);
+    if (there) {
+        __atomic_add_fetch(&there->Pins, 1, __ATOMIC_RELAXED);
+    } else {
+        IopInsertBuffer(buffer, device, page);
+        buffer->State = BufferValid;
+        buffer->Pins = 0;
+        IopMarkDirtyLocked(buffer);
+    }
+    KeReleaseSpinLock(&IopCache.Lock, old);
+    if (!there)
+        return StatusSuccess;
+    status = IopWaitUntilLoaded(there);
+    if (status == StatusSuccess) {
+        memcpy(there->Data, buffer->Data, size);
+        MarkDirty(there);
+    }
+    IopUnpin(there);
+    IopReturnBuffer(buffer);
+    return status;
+}
+
 // One page's part of a write.
 static Status WritePart(IoBlockDevice *device, uint64_t page, size_t within, size_t part,
                         const Source *source)
 {
-    bool fresh = false;
-    Status status = StatusSuccess;
     IopBuffer *cached = IopFindPinned(device, page);
-    if (!cached) {
-        if (within == 0 && part >= IopPageBytes(device, page))
-            status = EnterPinned(device, page, &cached, &fresh);
-        else
-            status = LoadPinned(device, page, 1, &cached);
-        if (status != StatusSuccess)
-            return status;
-    }
-    if (!fresh && cached->State != BufferValid)
+    if (!cached && within == 0 && part >= IopPageBytes(device, page))
+        return WriteFresh(device, page, source);
+    Status status = cached ? StatusSuccess : LoadPinned(device, page, 1, &cached);
+    if (status != StatusSuccess)
+        return status;
+    if (cached->State != BufferValid)
         status = IopWaitUntilLoaded(cached);
     if (status == StatusSuccess) {
         status = CopyIn(cached->Data + within, source, part);
-        if (status == StatusSuccess ||
-            !fresh) // a bad user buffer may have been good at its beginning
-            MarkDirty(cached);
-        if (fresh)
-            IopFinishLoading(cached, status == StatusSuccess);
+        MarkDirty(cached); // a bad user buffer may have been good at its beginning
     }
     IopUnpin(cached);
     return status;
@@ -271,11 +280,9 @@ static Status Write(const IoVolume *volume, uint64_t offset, size_t size, Source
     uint64_t position;
     Status status = CheckRange(volume, offset, size, &position);
     while (size && status == StatusSuccess) {
-        if (IopCache.DirtyPages >= IopCache.DirtyLimit) {
-            status = IopWriteBack(device, CACHE_BATCH_PAGES);
-            if (status != StatusSuccess)
-                break;
-        }
+        status = IoCacheThrottle(volume);
+        if (status != StatusSuccess)
+            break;
         size_t within = position % PAGE_SIZE, part = RTL_MIN(size, PAGE_SIZE - within);
         status = WritePart(device, position / PAGE_SIZE, within, part, &source);
         if (source.From)
@@ -295,6 +302,48 @@ Status IoCacheWrite(const IoVolume *volume, uint64_t offset, size_t size, IoMemo
 Status IoCacheZero(const IoVolume *volume, uint64_t offset, size_t size)
 {
     return Write(volume, offset, size, (Source){nullptr, IoKernelMemory});
+}
+
+// ---- mapping
+
+Status IoCachePin(const IoVolume *volume, uint64_t offset, size_t ahead, PhysicalAddress *frame)
+{
+    IoBlockDevice *device = volume->Device;
+    uint64_t position;
+    Status status = CheckRange(volume, offset, 1, &position);
+    if (status != StatusSuccess)
+        return status;
+    if (position % PAGE_SIZE != 0)
+        return StatusInvalidParameter;
+    uint64_t page = position / PAGE_SIZE;
+    IopBuffer *cached = IopFindPinned(device, page);
+    if (!cached)
+        status = LoadPinned(device, page, (uint32_t)(1 + ahead / PAGE_SIZE), &cached);
+    if (status != StatusSuccess)
+        return status;
+    status = IopWaitUntilLoaded(cached);
+    if (status == StatusSuccess)
+        *frame = MmVirtualToPhysical(cached->Data);
+    else
+        IopUnpin(cached);
+    return status;
+}
+
+Status IoCacheThrottle(const IoVolume *volume)
+{
+    return IopCache.DirtyPages < IopCache.DirtyLimit
+               ? StatusSuccess
+               : IopWriteBack(volume->Device, CACHE_BATCH_PAGES);
+}
+
+void IopMarkOwnerDirty(void *buffer)
+{
+    MarkDirty(buffer);
+}
+
+void IopUnpinOwner(void *buffer)
+{
+    IopUnpin(buffer);
 }
 
 size_t IoCachePrefetch(const IoVolume *volume, uint64_t offset, size_t size)

@@ -55,6 +55,10 @@ void IopReturnBuffer(IopBuffer *buffer);
 // Bytes of the page that the disk really has (its size need not be a multiple of the page size).
 size_t IopPageBytes(const IoBlockDevice *device, uint64_t page);
 
+// ---- cache.c: what memory management calls for a buffer that is mapped in user space, and pinned
+void IopMarkOwnerDirty(void *buffer);
+void IopUnpinOwner(void *buffer);
+
 // ---- writeback.c
 void IopInitializeWriteBack(void);
 // Writes at most `pages` dirty pages of the device, and not more than there were at the start.

@@ -1,7 +1,8 @@
 // fault.c - page faults in the user half.
 //
 // A fault looks its region up (usually the one the last fault hit), and enters what the region
-// says: a zeroed page, a page of the section, or a private copy of one. A fault that finds the
+// says: a zeroed page, a page of the section (of a file: of the page cache), or a private copy of
+// one. A fault that finds the
 // access already allowed was caused by a stale TLB entry and is done after flushing it. Everything
 // else stands: ke makes it the program's end, or the failure of a user copy. Faults of mapped
 // sections enter the neighbours in the same 64 KiB too.
@@ -51,38 +52,49 @@ static PhysicalAddress SectionFrame(const MiRegion *region, uint64_t address)
     return region->Section->Frames[offset / PAGE_SIZE];
 }
 
-static bool EnterOwned(MmAddressSpace *space, const MiRegion *region, MiPte *pte,
+// ---- pages of the space's own
+static void EnterOwned(MmAddressSpace *space, const MiRegion *region, MiPte *pte,
                        PhysicalAddress page)
 {
     MiSetPte(pte, page | PTE_OWNED | MiPteFlags(region->Protection));
     space->ResidentPages++;
-    return true;
 }
 
-static bool EnterZeroed(MmAddressSpace *space, const MiRegion *region, MiPte *pte)
+static Status EnterZeroed(MmAddressSpace *space, MiRegion *region, MiPte *pte, uint64_t address)
 {
+    if (address < region->CommitBase) {
+        Status status = MiGrowStack(space, region, address);
+        if (status != StatusSuccess)
+            return status;
+    }
     PhysicalAddress page;
-    if (MiAllocateCommittedPage(PageProcess, true, &page) != StatusSuccess)
-        return false;
+    Status status = MiAllocateCommittedPage(PageProcess, true, &page);
+    if (status != StatusSuccess)
+        return status;
     CountFault(&MiCounters.DemandZeroFaults);
-    return EnterOwned(space, region, pte, page);
+    EnterOwned(space, region, pte, page);
+    return StatusSuccess;
 }
 
-static bool EnterCopy(MmAddressSpace *space, const MiRegion *region, MiPte *pte, uint64_t address)
+static Status EnterCopy(MmAddressSpace *space, const MiRegion *region, MiPte *pte, uint64_t address,
+                        PhysicalAddress from)
 {
     PhysicalAddress page;
-    if (MiAllocateCommittedPage(PageProcess, false, &page) != StatusSuccess)
-        return false;
-    memcpy(MmPhysicalToVirtual(page), MmPhysicalToVirtual(SectionFrame(region, address)),
-           PAGE_SIZE);
+    Status status = MiAllocateCommittedPage(PageProcess, false, &page);
+    if (status != StatusSuccess)
+        return status;
+    memcpy(MmPhysicalToVirtual(page), MmPhysicalToVirtual(from), PAGE_SIZE);
     CountFault(&MiCounters.CopyFaults);
-    bool wasMapped = *pte != 0;
+    MiPte old = *pte;
     EnterOwned(space, region, pte, page);
-    if (wasMapped)
+    if (old)
         MiFlushRange(space->Root, address, address + PAGE_SIZE);
-    return true;
+    if (old & PTE_PINNED)
+        MiReleasePin(old);
+    return StatusSuccess;
 }
 
+// ---- pages of sections
 // Enters the section's pages around address where nothing is entered yet.
 static void EnterShared(const MiRegion *region, MiPte *pte, uint64_t address)
 {
@@ -98,26 +110,67 @@ static void EnterShared(const MiRegion *region, MiPte *pte, uint64_t address)
             MiSetPte(pte, SectionFrame(region, at) | flags);
 }
 
-// The space's lock is held.
-static bool Resolve(MmAddressSpace *space, uint64_t address, uint64_t errorCode)
+static Status PinPage(const MiRegion *region, uint64_t address, PhysicalAddress *page)
+{
+    const MmSection *section = region->Section;
+    uint64_t offset = region->SectionOffset + (address - region->Range.Base);
+    return section->Pager->Pin(section->Context, offset, page);
+}
+
+// Enters a page of a file, or lets it be written: the cache learns of the first write since the
+// page was last taken to the disk.
+static Status EnterFile(MmAddressSpace *space, const MiRegion *region, MiPte *pte, uint64_t address,
+                        bool write)
+{
+    const MmSection *section = region->Section;
+    Status status = StatusSuccess;
+    MiPte value = *pte & (PTE_ADDRESS | PTE_PINNED);
+    if (!value) {
+        PhysicalAddress page;
+        status = PinPage(region, address, &page);
+        if (status != StatusSuccess)
+            return status;
+        value = page | PTE_PINNED;
+    }
+    MiPte flags = MiPteFlags(region->Protection);
+    if (write && !region->CopyPrivate)
+        status = section->Pager->BeginWrite(section->Context);
+    else
+        flags &= ~(PTE_WRITE | PTE_DIRTY);
+    if (status != StatusSuccess)
+        flags &= ~(PTE_WRITE | PTE_DIRTY);
+    else if (flags & PTE_WRITE)
+        MiMarkOwnerDirty(MiFrameOf(value & PTE_ADDRESS)->Owner);
+    MiSetPte(pte, value | flags);
+    if (status == StatusSuccess && write && region->CopyPrivate)
+        return EnterCopy(space, region, pte, address, value & PTE_ADDRESS);
+    return status;
+}
+
+// The space's lock is held. StatusInvalidAddress: the fault stands.
+static Status Resolve(MmAddressSpace *space, uint64_t address, uint64_t errorCode)
 {
     MiRegion *region = FindRegion(space, address);
     if (!region || !IsAllowed(region, address, errorCode))
-        return false;
+        return StatusInvalidAddress;
     MiPte *pte = MiMakePte(space->Root, address);
     if (!pte)
-        return false;
+        return StatusNoMemory;
     bool write = errorCode & FAULT_WRITE;
     if ((*pte & PTE_PRESENT) && !(write && !(*pte & PTE_WRITE))) {
         KeFlushTlbPageHere(address); // another thread was faster, or rights came after the look
-        return true;
+        return StatusSuccess;
     }
+    if (*pte & PTE_OWNED)
+        return StatusInvalidAddress;
     if (!region->Section)
-        return *pte == 0 && EnterZeroed(space, region, pte);
+        return EnterZeroed(space, region, pte, address);
+    if (region->Section->Pager)
+        return EnterFile(space, region, pte, address, write);
     if (write && region->CopyPrivate)
-        return !(*pte & PTE_OWNED) && EnterCopy(space, region, pte, address);
+        return EnterCopy(space, region, pte, address, SectionFrame(region, address));
     EnterShared(region, pte, address);
-    return true;
+    return StatusSuccess;
 }
 
 bool MiHandlePageFault(uint64_t address, uint64_t errorCode, KTrapFrame *frame)
@@ -135,13 +188,11 @@ bool MiHandlePageFault(uint64_t address, uint64_t errorCode, KTrapFrame *frame)
     uint64_t page = RTL_ALIGN_DOWN(address, PAGE_SIZE);
     for (unsigned attempt = 0; attempt < 2; attempt++) {
         MiAcquireSpace(space);
-        bool resolved = Resolve(space, page, errorCode);
-        bool starved = !resolved && FindRegion(space, page) &&
-                       IsAllowed(FindRegion(space, page), page, errorCode);
+        Status status = Resolve(space, page, errorCode);
         MiReleaseSpace(space);
-        if (resolved)
-            return true;
-        if (!starved || MiShrinkCaches(64) == 0)
+        if (status != StatusNoMemory)
+            return status == StatusSuccess;
+        if (MiShrinkCaches(64) == 0)
             return false;
     }
     return false;

@@ -31,6 +31,7 @@ typedef struct MmPageFrame {
     union {
         uint64_t Blocks[4]; // heap slab: bit n: block n is in use. heap run: [0] bytes asked for
         uint64_t Tables;    // top-level page table: tables below it
+        void *Owner;        // page cache: the buffer
     };
 } MmPageFrame;
 static_assert(sizeof(MmPageFrame) <= PAGE_FRAME_SIZE, "the loader reserves that much");
@@ -89,6 +90,7 @@ typedef uint64_t MiPte; // Intel SDM volume 3, 4.5; bits 9-11 are the system's
 #define PTE_GLOBAL        (1ull << 8)
 #define PTE_OWNED                                                                                  \
     (1ull << 9) // the frame belongs to this entry alone; set without PRESENT: kept, no access
+#define PTE_PINNED     (1ull << 10) // the frame is the page cache's; the entry holds a pin
 #define PTE_NO_EXECUTE (1ull << 63)
 #define PTE_ADDRESS    0x000FFFFFFFFFF000ull
 
@@ -172,8 +174,20 @@ struct MmSection {
     MmPageUse Use;
     size_t Size; // bytes, as asked for
     size_t Pages;
+    const MmPager *Pager; // nullptr: memory, all of it in Frames
+    void *Context;        // the pager's
     PhysicalAddress Frames[];
 };
+
+extern void (*MiMarkOwnerDirty)(void *owner), (*MiUnpinOwner)(void *owner);
+// Ends the pin of an entry that is gone from the tables and from every TLB.
+static inline void MiReleasePin(MiPte old)
+{
+    void *owner = MiFrameOf(old & PTE_ADDRESS)->Owner;
+    if (old & PTE_WRITE)
+        MiMarkOwnerDirty(owner);
+    MiUnpinOwner(owner);
+}
 
 // ------------------------------------------------------------------------------- address spaces
 // A sleeping lock that costs one atomic instruction when nobody waits. Not recursive.
@@ -187,10 +201,12 @@ typedef struct MiRegion {
     uint64_t AllocationBase; // of the allocation this is a part of
     MmSection *Section;      // referenced; nullptr: demand-zero
     uint64_t SectionOffset;  // of Base, bytes
+    uint64_t CommitBase;     // stack: what lies below is not committed yet
     MemoryProtection Protection;
     MmRegionKind Kind;
     bool CopyPrivate; // writes make private copies
-    bool Charged;     // its pages are promised (committed)
+    bool Charged;     // its pages (of a stack: from CommitBase on) are promised (committed)
+    bool NeverWrite;  // a shared view without the right to write
 } MiRegion;
 
 // Legend: [l] Lock.
@@ -203,11 +219,43 @@ struct MmAddressSpace {
     uint64_t GapBits;        // [l] random bits for the gaps between allocations; 1: used up
     uint64_t CommittedPages; // [l]
     uint64_t ResidentPages;  // [l] owned frames
+    ListEntry FileLink;      // views lock (views.c); self-linked without views of files
+    uint64_t Visited;        // views lock; the walk that was here last
+    uint32_t Visitors;       // views lock; walks that keep the space from going
 };
 
 void MiAcquireSpace(MmAddressSpace *space);
+bool MiTryAcquireSpace(MmAddressSpace *space);
 void MiReleaseSpace(MmAddressSpace *space);
-MiPte MiPteFlags(MemoryProtection protection); // of a user page
+
+// ---- regions (spaces.c); the space is locked
+static inline MiRegion *MiRegionOf(MiRange *range)
+{
+    return (MiRegion *)range;
+}
+static_assert(offsetof(MiRegion, Range) == 0, "nullptr stays nullptr");
+static inline uint64_t MiPagesOf(const MiRegion *region)
+{
+    return (region->Range.End - region->Range.Base) / PAGE_SIZE;
+}
+// The pages of a charged region that are.
+static inline uint64_t MiChargedPages(const MiRegion *region)
+{
+    uint64_t from = RTL_MAX(region->Range.Base, region->CommitBase);
+    return from < region->Range.End ? (region->Range.End - from) / PAGE_SIZE : 0;
+}
+#define MI_TAG_REGION MM_TAG('M', 'm', 'R', 'g')
+bool MiIsProtection(MemoryProtection protection);
+// Whether a region's pages need a promise under a protection: those it could come to own.
+bool MiNeedsCharge(const MiRegion *region, MemoryProtection protection);
+// Commits a stack down to the page at address and some more. StatusNoMemory.
+Status MiGrowStack(MmAddressSpace *space, MiRegion *region, uint64_t address);
+
+// ---- views of files (views.c)
+void MiInitializeSpaceViews(MmAddressSpace *space);
+void MiNoteFileView(MmAddressSpace *space);     // the space has one from now on
+void MiForgetSpaceViews(MmAddressSpace *space); // before the space goes
+MiPte MiPteFlags(MemoryProtection protection);  // of a user page
 bool MiHandlePageFault(uint64_t address, uint64_t errorCode, KTrapFrame *frame);
 void MiInitializeUserCopy(void);
 

@@ -139,8 +139,9 @@ typedef struct Reaper {
     PhysicalAddress Root;
     uint64_t Start, End;
     uint64_t Owned;
-    size_t Count;
+    size_t Count, PinCount;
     PhysicalAddress Pages[REAPER_CAPACITY];
+    MiPte Pins[REAPER_CAPACITY];
 } Reaper;
 
 void MiFlushRange(PhysicalAddress root, uint64_t start, uint64_t end)
@@ -152,7 +153,9 @@ static void Reap(Reaper *reaper)
 {
     MiFlushRange(reaper->Root, reaper->Start, reaper->End);
     MiFreePages(reaper->Pages, reaper->Count);
-    reaper->Count = 0;
+    for (size_t i = 0; i < reaper->PinCount; i++)
+        MiReleasePin(reaper->Pins[i]);
+    reaper->Count = reaper->PinCount = 0;
 }
 
 static void Bury(Reaper *reaper, PhysicalAddress page)
@@ -179,6 +182,10 @@ static void ClearTable(Reaper *reaper, MiPte *table, unsigned level, uint64_t st
             if (value & PTE_OWNED) {
                 reaper->Owned++;
                 Bury(reaper, value & PTE_ADDRESS);
+            } else if (value & PTE_PINNED) {
+                if (reaper->PinCount == REAPER_CAPACITY)
+                    Reap(reaper);
+                reaper->Pins[reaper->PinCount++] = value;
             }
             continue;
         }

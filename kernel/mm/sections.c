@@ -1,6 +1,6 @@
-// sections.c - memory that several address spaces and the kernel can map. All pages are present
-// from the start and stay until the last reference goes, so that nothing about a section can fault
-// or fail later.
+// sections.c - memory that several address spaces and the kernel can map. All pages of a memory
+// section are present from the start and stay until the last reference goes, so that nothing about
+// it can fail later. A file section has no pages of its own: views.c.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 
@@ -9,7 +9,10 @@
 
 static void FreeSection(MmSection *section, size_t pages)
 {
-    MiFreePages(section->Frames, pages);
+    if (section->Pager)
+        section->Pager->Release(section->Context);
+    else
+        MiFreePages(section->Frames, pages);
     MmFreeHeap(section);
 }
 
@@ -42,6 +45,23 @@ Status MmCreateSection(size_t size, MmPageUse use, MmSection **result)
     return StatusSuccess;
 }
 
+Status MmCreateFileSection(size_t size, const MmPager *pager, void *context, MmSection **result)
+{
+    if (size == 0 || size > MAXIMUM_SECTION)
+        return size ? StatusNoMemory : StatusInvalidParameter;
+    MmSection *section = MmAllocateHeap(sizeof(*section), TAG_SECTION);
+    if (!section)
+        return StatusNoMemory;
+    *section = (MmSection){.References = 1,
+                           .Use = PageCache,
+                           .Size = size,
+                           .Pages = (size + PAGE_SIZE - 1) / PAGE_SIZE,
+                           .Pager = pager,
+                           .Context = context};
+    *result = section;
+    return StatusSuccess;
+}
+
 void MmReferenceSection(MmSection *section)
 {
     __atomic_fetch_add(&section->References, 1, __ATOMIC_RELAXED);
@@ -62,6 +82,8 @@ size_t MmGetSectionSize(const MmSection *section)
 
 Status MmMapSectionInKernel(MmSection *section, void **mapping)
 {
+    if (section->Pager)
+        return StatusNotSupported;
     uint64_t base;
     Status status = MiReserveKernelSpace(section->Pages, PAGE_SIZE, 0, TAG_SECTION, &base);
     if (status != StatusSuccess)
@@ -87,7 +109,7 @@ void MmUnmapSectionInKernel(MmSection *section, void *mapping)
 
 Status MmWriteSection(MmSection *section, size_t offset, const void *data, size_t size)
 {
-    if (offset > section->Size || size > section->Size - offset)
+    if (section->Pager || offset > section->Size || size > section->Size - offset)
         return StatusInvalidParameter;
     const char *from = data;
     while (size) {

@@ -21,7 +21,8 @@ void MmRegisterShrinker(size_t (*shrink)(size_t pages))
 size_t MiShrinkCaches(size_t pages)
 {
     size_t given = 0;
-    for (size_t i = 0; i < shrinkerCount && given < pages; i++)
-        given += shrinkers[i](pages - given);
+    for (unsigned pass = 0; pass < 2; pass++) // what one let go of another may give back
+        for (size_t i = 0; i < shrinkerCount && given < pages; i++)
+            given += shrinkers[i](pages - given);
     return given;
 }

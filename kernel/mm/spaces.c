@@ -1,9 +1,10 @@
-// spaces.c - user address spaces: the tree of regions and the operations on whole regions.
+// spaces.c - user address spaces: the tree of regions and the operations on whole allocations.
 //
 // An allocation starts as one region. Changing the protection of a part splits it; the parts keep
 // the allocation's base, are freed together, and merge again when they become alike. Charged
 // regions have every page promised (committed) that is not owned already, so that touching them
-// cannot run out of memory. Room for "anywhere" is searched downwards from a random top per space,
+// cannot run out of memory; of a stack only the upper end is, which moves down as the stack grows.
+// Room for "anywhere" is searched downwards from a random top per space,
 // with a random gap below each allocation; images get a random place of their own.
 //
 // Locking: everything inside a space is guarded by its sleeping lock.
@@ -11,8 +12,8 @@
 #include "mi.h"
 
 #define TAG_SPACE  MM_TAG('M', 'm', 'A', 's')
-#define TAG_REGION MM_TAG('M', 'm', 'R', 'g')
 #define USER_END   (MM_USER_HIGHEST + 1)
+#define STACK_STEP 0x10000ull // stacks are committed in pieces of this size
 
 static MmAddressSpace *(*currentHook)(void);
 
@@ -37,6 +38,13 @@ void MiAcquireSpace(MmAddressSpace *space)
         (void)KeWaitForObject(&space->Lock.Event, KernelWait, KE_INFINITE);
 }
 
+bool MiTryAcquireSpace(MmAddressSpace *space)
+{
+    uint32_t expected = 0;
+    return __atomic_compare_exchange_n(&space->Lock.State, &expected, 1, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
 void MiReleaseSpace(MmAddressSpace *space)
 {
     if (__atomic_exchange_n(&space->Lock.State, 0, __ATOMIC_RELEASE) == 2)
@@ -44,25 +52,13 @@ void MiReleaseSpace(MmAddressSpace *space)
 }
 
 // ---- regions
-static MiRegion *RegionOf(MiRange *range)
-{
-    return (MiRegion *)range;
-}
-static_assert(offsetof(MiRegion, Range) == 0, "nullptr stays nullptr");
-
-static uint64_t PagesOf(const MiRegion *region)
-{
-    return (region->Range.End - region->Range.Base) / PAGE_SIZE;
-}
-
-static bool IsProtection(MemoryProtection protection)
+bool MiIsProtection(MemoryProtection protection)
 {
     return protection == MemoryNoAccess || protection == MemoryRead ||
            protection == MemoryReadWrite || protection == MemoryReadExecute;
 }
 
-// Whether a region's pages need a promise under a protection: those it could come to own.
-static bool NeedsCharge(const MiRegion *region, MemoryProtection protection)
+bool MiNeedsCharge(const MiRegion *region, MemoryProtection protection)
 {
     if (!region->Section)
         return protection != MemoryNoAccess;
@@ -73,12 +69,27 @@ static Status ChargeRegion(MmAddressSpace *space, MiRegion *region)
 {
     if (region->Charged)
         return StatusSuccess;
-    Status status = MiChargeCommit(PagesOf(region));
+    Status status = MiChargeCommit(MiChargedPages(region));
     if (status == StatusSuccess) {
         region->Charged = true;
-        space->CommittedPages += PagesOf(region);
+        space->CommittedPages += MiChargedPages(region);
     }
     return status;
+}
+
+Status MiGrowStack(MmAddressSpace *space, MiRegion *region, uint64_t address)
+{
+    uint64_t lowest = RTL_MAX(region->Range.Base, region->AllocationBase + PAGE_SIZE);
+    uint64_t target = RTL_MAX(RTL_ALIGN_DOWN(address, STACK_STEP), lowest);
+    uint64_t pages = (region->CommitBase - target) / PAGE_SIZE;
+    if (region->Charged) {
+        Status status = MiChargeCommit(pages);
+        if (status != StatusSuccess)
+            return status;
+        space->CommittedPages += pages;
+    }
+    region->CommitBase = target;
+    return StatusSuccess;
 }
 
 // Unmaps a region's pages and forgets it.
@@ -87,8 +98,8 @@ static void DropRegion(MmAddressSpace *space, MiRegion *region)
     uint64_t owned = MiUnmapPages(space->Root, region->Range.Base, region->Range.End);
     space->ResidentPages -= owned;
     if (region->Charged) {
-        MiReturnCommit(PagesOf(region) - owned);
-        space->CommittedPages -= PagesOf(region);
+        MiReturnCommit(MiChargedPages(region) - owned);
+        space->CommittedPages -= MiChargedPages(region);
     }
     MiRemoveRange(&space->Regions, &region->Range);
     space->LastFound = nullptr;
@@ -161,7 +172,7 @@ Status MmReserveRange(MmAddressSpace *space, size_t size, uint64_t *base)
 // Enters a new region over [*base, *base + size) as `model` says; takes over no references.
 static Status AddRegion(MmAddressSpace *space, const MiRegion *model, uint64_t size, uint64_t *base)
 {
-    MiRegion *region = MmAllocateHeap(sizeof(*region), TAG_REGION);
+    MiRegion *region = MmAllocateHeap(sizeof(*region), MI_TAG_REGION);
     if (!region)
         return StatusNoMemory;
     *region = *model;
@@ -171,7 +182,9 @@ static Status AddRegion(MmAddressSpace *space, const MiRegion *model, uint64_t s
     if (status == StatusSuccess) {
         region->Range.Base = region->AllocationBase = at;
         region->Range.End = at + size;
-        if (NeedsCharge(region, region->Protection))
+        if (region->Kind == RegionStack && size > STACK_STEP)
+            region->CommitBase = at + size - STACK_STEP;
+        if (MiNeedsCharge(region, region->Protection))
             status = ChargeRegion(space, region);
     }
     if (status == StatusSuccess) {
@@ -179,6 +192,8 @@ static Status AddRegion(MmAddressSpace *space, const MiRegion *model, uint64_t s
         KE_ASSERT(inserted);
         if (region->Section)
             MmReferenceSection(region->Section);
+        if (region->Section && region->Section->Pager)
+            MiNoteFileView(space);
         *base = at;
     }
     MiReleaseSpace(space);
@@ -190,7 +205,7 @@ static Status AddRegion(MmAddressSpace *space, const MiRegion *model, uint64_t s
 Status MmAllocateVirtual(MmAddressSpace *space, uint64_t *base, size_t size,
                          MemoryProtection protection, MmRegionKind kind)
 {
-    if (size == 0 || !IsProtection(protection) || (kind != RegionPrivate && kind != RegionStack))
+    if (size == 0 || !MiIsProtection(protection) || (kind != RegionPrivate && kind != RegionStack))
         return StatusInvalidParameter;
     if (size > USER_END - MM_USER_LOWEST)
         return StatusNoAddressSpace;
@@ -198,36 +213,60 @@ Status MmAllocateVirtual(MmAddressSpace *space, uint64_t *base, size_t size,
     return AddRegion(space, &model, RTL_ALIGN_UP(size, PAGE_SIZE), base);
 }
 
+static Status MapSection(MmAddressSpace *space, const MiRegion *model, size_t size, uint64_t *base)
+{
+    const MmSection *section = model->Section;
+    uint64_t whole = section->Pages * PAGE_SIZE, offset = model->SectionOffset;
+    if (size == 0 || offset % PAGE_SIZE != 0 || offset > whole || size > whole - offset ||
+        !MiIsProtection(model->Protection))
+        return StatusInvalidParameter;
+    // A mapping everybody sees must not become code; an image everybody shares must not be written.
+    if (model->Kind != RegionImage && (!model->CopyPrivate || section->Pager) &&
+        model->Protection == MemoryReadExecute)
+        return StatusInvalidParameter;
+    if (model->NeverWrite && model->Protection == MemoryReadWrite)
+        return StatusAccessDenied;
+    return AddRegion(space, model, RTL_ALIGN_UP(size, PAGE_SIZE), base);
+}
+
 Status MmMapSection(MmAddressSpace *space, MmSection *section, size_t offset, size_t size,
                     uint64_t *base, MemoryProtection protection, MmRegionKind kind,
                     bool copyPrivate)
 {
-    uint64_t whole = section->Pages * PAGE_SIZE;
-    if (size == 0 || offset % PAGE_SIZE != 0 || offset > whole || size > whole - offset ||
-        !IsProtection(protection) || (kind != RegionImage && kind != RegionSection))
-        return StatusInvalidParameter;
-    // A mapping everybody sees must not become code; an image everybody shares must not be written.
-    if (kind == RegionSection && !copyPrivate && protection == MemoryReadExecute)
+    if (kind != RegionImage && kind != RegionSection)
         return StatusInvalidParameter;
     MiRegion model = {.Section = section,
                       .SectionOffset = offset,
                       .Protection = protection,
                       .Kind = kind,
                       .CopyPrivate = copyPrivate || kind == RegionImage};
-    return AddRegion(space, &model, RTL_ALIGN_UP(size, PAGE_SIZE), base);
+    return MapSection(space, &model, size, base);
+}
+
+Status MmMapView(MmAddressSpace *space, MmSection *section, size_t offset, size_t size,
+                 uint64_t *base, MemoryProtection protection, bool copyPrivate, bool writable)
+{
+    MiRegion model = {.Section = section,
+                      .SectionOffset = offset,
+                      .Protection = protection,
+                      .Kind = RegionView,
+                      .CopyPrivate = copyPrivate,
+                      .NeverWrite = !copyPrivate && !writable};
+    return MapSection(space, &model, size, base);
 }
 
 // ---- freeing
-static Status FreeAllocation(MmAddressSpace *space, uint64_t base, bool sections)
+// What can be freed together is of one kind; kinds is a set of bits.
+static Status FreeAllocation(MmAddressSpace *space, uint64_t base, uint32_t kinds)
 {
     MiAcquireSpace(space);
-    MiRegion *region = RegionOf(MiFindRange(&space->Regions, base));
+    MiRegion *region = MiRegionOf(MiFindRange(&space->Regions, base));
     bool right = region && region->AllocationBase == base && region->Range.Base == base &&
-                 (region->Section != nullptr) == sections;
+                 (kinds & 1u << region->Kind);
     for (uint64_t next = base; right && region && region->AllocationBase == base;) {
         next = region->Range.End;
         DropRegion(space, region);
-        region = RegionOf(MiFindRange(&space->Regions, next));
+        region = MiRegionOf(MiFindRange(&space->Regions, next));
     }
     MiReleaseSpace(space);
     return right ? StatusSuccess : StatusNotFound;
@@ -235,212 +274,15 @@ static Status FreeAllocation(MmAddressSpace *space, uint64_t base, bool sections
 
 Status MmFreeVirtual(MmAddressSpace *space, uint64_t base)
 {
-    return FreeAllocation(space, base, false);
+    return FreeAllocation(space, base, 1u << RegionPrivate | 1u << RegionStack);
 }
 Status MmUnmapSection(MmAddressSpace *space, uint64_t base)
 {
-    return FreeAllocation(space, base, true);
+    return FreeAllocation(space, base, 1u << RegionImage | 1u << RegionSection);
 }
-
-// ---- protection
-MiPte MiPteFlags(MemoryProtection protection)
+Status MmUnmapView(MmAddressSpace *space, uint64_t base)
 {
-    switch (protection) {
-    case MemoryRead:
-        return PTE_PRESENT | PTE_USER | PTE_ACCESSED | PTE_NO_EXECUTE;
-    case MemoryReadWrite:
-        return PTE_PRESENT | PTE_USER | PTE_ACCESSED | PTE_NO_EXECUTE | PTE_WRITE | PTE_DIRTY;
-    case MemoryReadExecute:
-        return PTE_PRESENT | PTE_USER | PTE_ACCESSED;
-    default:
-        return PTE_NO_EXECUTE;
-    }
-}
-
-// Splits a region at address, which lies inside it; `upper` becomes the upper part.
-static void SplitRegion(MmAddressSpace *space, MiRegion *region, uint64_t address, MiRegion *upper)
-{
-    uint64_t end = region->Range.End;
-    *upper = *region;
-    upper->Range.Base = address;
-    upper->SectionOffset += address - region->Range.Base;
-    if (upper->Section)
-        MmReferenceSection(upper->Section);
-    MiResizeRange(&space->Regions, &region->Range, region->Range.Base, address);
-    upper->Range.End = end;
-    bool inserted = MiInsertRange(&space->Regions, &upper->Range);
-    KE_ASSERT(inserted);
-}
-
-static bool AreAlike(const MiRegion *a, const MiRegion *b)
-{
-    return a->Range.End == b->Range.Base && a->AllocationBase == b->AllocationBase &&
-           a->Section == b->Section && a->Protection == b->Protection && a->Kind == b->Kind &&
-           a->CopyPrivate == b->CopyPrivate && a->Charged == b->Charged &&
-           (!a->Section || a->SectionOffset + (a->Range.End - a->Range.Base) == b->SectionOffset);
-}
-
-// Merges the regions of [start, end] with their like neighbours.
-static void MergeRegions(MmAddressSpace *space, uint64_t start, uint64_t end)
-{
-    MiRegion *region = RegionOf(MiFindRange(&space->Regions, start > 0 ? start - 1 : 0));
-    if (!region)
-        region = RegionOf(MiFindRangeFrom(&space->Regions, start));
-    while (region && region->Range.Base <= end) {
-        MiRegion *next = RegionOf(MiFindRangeFrom(&space->Regions, region->Range.End));
-        if (!next || !AreAlike(region, next)) {
-            region = next;
-            continue;
-        }
-        MiRemoveRange(&space->Regions, &next->Range);
-        MiResizeRange(&space->Regions, &region->Range, region->Range.Base, next->Range.End);
-        if (next->Section)
-            MmDereferenceSection(next->Section);
-        MmFreeHeap(next);
-    }
-    space->LastFound = nullptr;
-}
-
-// Rewrites the entries of a region after its protection has changed.
-static void ReprotectPages(MmAddressSpace *space, const MiRegion *region)
-{
-    MiPte flags = MiPteFlags(region->Protection);
-    uint64_t pteSpan = LARGE_PAGE_SIZE;
-    for (uint64_t at = region->Range.Base; at < region->Range.End;) {
-        MiPte *pte = MiFindPte(space->Root, at);
-        if (!pte) {
-            at = (at | (pteSpan - 1)) + 1;
-            continue;
-        }
-        MiPte value = *pte;
-        if (value & PTE_OWNED)
-            MiSetPte(pte, (value & PTE_ADDRESS) | PTE_OWNED | flags);
-        else if (value)
-            MiSetPte(pte, 0); // entered again by a fault
-        at += PAGE_SIZE;
-    }
-}
-
-// The parts of [base, end) as one chain of regions of one allocation or image; checks them against
-// the protection asked for. *first is the region that holds base.
-static Status CheckParts(MmAddressSpace *space, uint64_t base, uint64_t end,
-                         MemoryProtection protection, MiRegion **first)
-{
-    MiRegion *start = RegionOf(MiFindRange(&space->Regions, base));
-    *first = start;
-    for (uint64_t at = base; at < end;) {
-        const MiRegion *region = RegionOf(MiFindRange(&space->Regions, at));
-        if (!region)
-            return StatusInvalidAddress;
-        bool same = region->AllocationBase == start->AllocationBase ||
-                    (region->Kind == RegionImage && start->Kind == RegionImage);
-        if (!same)
-            return StatusInvalidAddress;
-        if (region->Section && !region->CopyPrivate && protection == MemoryReadExecute)
-            return StatusInvalidParameter;
-        at = region->Range.End;
-    }
-    return StatusSuccess;
-}
-
-// Charges all parts of [base, end), or none.
-static Status ChargeParts(MmAddressSpace *space, uint64_t base, uint64_t end,
-                          MemoryProtection protection)
-{
-    uint64_t pages = 0;
-    for (uint64_t at = base; at < end;) {
-        const MiRegion *region = RegionOf(MiFindRange(&space->Regions, at));
-        if (!region->Charged && NeedsCharge(region, protection))
-            pages += PagesOf(region);
-        at = region->Range.End;
-    }
-    Status status = pages ? MiChargeCommit(pages) : StatusSuccess;
-    if (status != StatusSuccess)
-        return status;
-    space->CommittedPages += pages;
-    for (uint64_t at = base; at < end;) {
-        MiRegion *region = RegionOf(MiFindRange(&space->Regions, at));
-        region->Charged |= NeedsCharge(region, protection);
-        at = region->Range.End;
-    }
-    return StatusSuccess;
-}
-
-// Splits the regions that reach over base and end there. Nothing has changed when it fails.
-static Status CutAt(MmAddressSpace *space, uint64_t base, uint64_t end, MiRegion *first)
-{
-    const MiRegion *last = RegionOf(MiFindRange(&space->Regions, end - 1));
-    bool cutBase = first->Range.Base<base, cutEnd = last->Range.End> end;
-    MiRegion *atBase = cutBase ? MmAllocateHeap(sizeof(MiRegion), TAG_REGION) : nullptr;
-    MiRegion *atEnd = cutEnd ? MmAllocateHeap(sizeof(MiRegion), TAG_REGION) : nullptr;
-    if ((cutBase && !atBase) || (cutEnd && !atEnd)) {
-        MmFreeHeap(atBase);
-        MmFreeHeap(atEnd);
-        return StatusNoMemory;
-    }
-    if (cutBase)
-        SplitRegion(space, first, base, atBase);
-    if (cutEnd)
-        SplitRegion(space, RegionOf(MiFindRange(&space->Regions, end - 1)), end, atEnd);
-    return StatusSuccess;
-}
-
-static Status Protect(MmAddressSpace *space, uint64_t base, uint64_t end,
-                      MemoryProtection protection)
-{
-    MiRegion *first;
-    Status status = CheckParts(space, base, end, protection, &first);
-    if (status == StatusSuccess)
-        status = CutAt(space, base, end, first);
-    if (status != StatusSuccess)
-        return status;
-    status = ChargeParts(space, base, end, protection);
-    for (uint64_t at = base; status == StatusSuccess && at < end;) {
-        MiRegion *region = RegionOf(MiFindRange(&space->Regions, at));
-        region->Protection = protection;
-        ReprotectPages(space, region);
-        at = region->Range.End;
-    }
-    MiFlushRange(space->Root, base, end);
-    MergeRegions(space, base, end);
-    return status;
-}
-
-Status MmProtectVirtual(MmAddressSpace *space, uint64_t base, size_t size,
-                        MemoryProtection protection)
-{
-    if (size == 0 || base % PAGE_SIZE != 0 || !IsProtection(protection))
-        return StatusInvalidParameter;
-    Status status = MmCheckUserRange(base, size);
-    if (status != StatusSuccess)
-        return status;
-    MiAcquireSpace(space);
-    status = Protect(space, base, base + RTL_ALIGN_UP(size, PAGE_SIZE), protection);
-    MiReleaseSpace(space);
-    return status;
-}
-
-Status MmQueryVirtual(MmAddressSpace *space, uint64_t address, MemoryInfo *info)
-{
-    if (MmCheckUserRange(address, 1) != StatusSuccess)
-        return StatusInvalidAddress;
-    *info = (MemoryInfo){};
-    MiAcquireSpace(space);
-    const MiRange *range = MiFindRange(&space->Regions, address);
-    if (range) {
-        const MiRegion *region = (const MiRegion *)range;
-        *info = (MemoryInfo){.Base = range->Base,
-                             .Size = range->End - range->Base,
-                             .Protection = region->Protection,
-                             .Kind = region->Kind};
-    } else {
-        const MiRange *below = MiFindRangeBelow(&space->Regions, address);
-        const MiRange *above = MiFindRangeFrom(&space->Regions, address);
-        info->Base = below ? below->End : MM_USER_LOWEST;
-        info->Size = (above ? above->Base : USER_END) - info->Base;
-    }
-    MiReleaseSpace(space);
-    return StatusSuccess;
+    return FreeAllocation(space, base, 1u << RegionView);
 }
 
 // ---- spaces
@@ -463,16 +305,18 @@ Status MmCreateAddressSpace(MmAddressSpace **result)
     uint64_t quarter = USER_END / 4;
     space->PlacementTop = RTL_ALIGN_DOWN(quarter + KeGetRandom() % (USER_END - quarter), PAGE_SIZE);
     KeInitializeEvent(&space->Lock.Event, false, false);
+    MiInitializeSpaceViews(space);
     *result = space;
     return StatusSuccess;
 }
 
 void MmDestroyAddressSpace(MmAddressSpace *space)
 {
+    MiForgetSpaceViews(space);
     MiAcquireSpace(space);
     MiRange *range;
     while ((range = space->Regions.Root) != nullptr)
-        DropRegion(space, RegionOf(range));
+        DropRegion(space, MiRegionOf(range));
     KE_ASSERT(space->ResidentPages == 0 && space->CommittedPages == 0);
     KeForgetPageTables(space->Root);
     MmFreePage(space->Root);

@@ -48,6 +48,15 @@ Status SysVirtualProtect(uint64_t base, uint64_t size, uint32_t protection)
     return MmProtectVirtual(Space(), base, size, protection);
 }
 
+Status SysVirtualDecommit(uint64_t base, uint64_t size)
+{
+    if (base % PAGE_SIZE != 0 || size == 0)
+        return StatusInvalidParameter;
+    if (size > MM_USER_HIGHEST)
+        return StatusInvalidAddress;
+    return MmDecommitVirtual(Space(), base, size);
+}
+
 Status SysVirtualQuery(uint64_t address, UserPointer result)
 {
     MemoryInfo info;

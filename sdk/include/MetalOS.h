@@ -418,22 +418,60 @@ typedef enum MemoryProtection {
     MemoryReadExecute = 5, // writable and executable together is refused
 } MemoryProtection;
 
+typedef enum MemoryState {
+    MemoryFree = 0,
+    MemoryReserved = 1,  // addresses only: nothing stands behind them
+    MemoryCommitted = 2, // touching it cannot fail for want of memory
+} MemoryState;
+
 typedef struct MemoryInfo {
-    uint64_t Base;       // start of the region that holds the address
-    uint64_t Size;       // bytes
-    uint32_t Protection; // MemoryProtection
-    uint32_t Kind;       // 0 free, 1 private, 2 image, 3 shared section (window), 4 stack
+    uint64_t Base;           // start of the region that holds the address
+    uint64_t Size;           // bytes
+    uint32_t Protection;     // MemoryProtection
+    uint32_t Kind;           // 0 free, 1 private, 2 image, 3 window, 4 stack, 5 view of a section
+    uint64_t AllocationBase; // of the allocation the region is a part of
+    uint64_t
+        CommittedSize; // bytes of the region, from its end down: a stack is committed as it grows
+    uint32_t State;    // MemoryState
+    uint32_t Reserved;
 } MemoryInfo;
 
 // Zero-filled pages. *base NULL: anywhere; otherwise exactly there (page aligned), or
-// StatusConflict. size is rounded up to pages. StatusNoMemory, StatusNoAddressSpace.
+// StatusConflict. size is rounded up to pages. Memory that can be accessed is committed: there is
+// enough of it, or the call fails. With MemoryNoAccess the addresses are only reserved, and
+// VirtualProtect commits what it makes accessible. StatusNoMemory, StatusNoAddressSpace.
 METALOS_API Status VirtualAlloc(void **base, size_t size, MemoryProtection protection);
 // Frees the whole allocation that starts at base. StatusNotFound.
 METALOS_API Status VirtualFree(void *base);
-// Changes whole pages inside one allocation or image. StatusInvalidAddress outside of one.
+// Changes whole pages inside one allocation, view or image. StatusInvalidAddress outside of one,
+// StatusAccessDenied for write access to a view of a section opened without it.
 METALOS_API Status VirtualProtect(void *base, size_t size, MemoryProtection protection);
+// Gives the memory of whole pages inside one allocation back, contents and commitment, and keeps
+// their addresses reserved. StatusInvalidAddress outside of an allocation of VirtualAlloc.
+METALOS_API Status VirtualDecommit(void *base, size_t size);
 // The region around an address; StatusInvalidAddress outside a program's range of addresses.
 METALOS_API Status VirtualQuery(const void *address, MemoryInfo *info);
+
+// A section is memory that can be mapped more than once, by several processes too. That of a file
+// is the file: views, ReadFile and WriteFile see each other's changes at once, and changes of views
+// reach the disk as written data does, with FlushFile at the latest. While the section or a view of
+// it exists the file cannot get shorter or be deleted (StatusSharingViolation).
+// file InvalidHandle: new, zero-filled memory of size bytes, committed. Otherwise the first size
+// bytes of the file, 0: all of it, which must not be empty (StatusInvalidParameter). access:
+// MemoryRead or MemoryReadWrite, the most a view that is no copy can have; the file must be opened
+// with as much. StatusNotSupported: not a disk file, or a volume whose clusters are not whole
+// pages.
+METALOS_API Status CreateSection(Handle file, uint64_t size, MemoryProtection access,
+                                 Handle *section);
+enum { SectionRead = 1, SectionWrite = 2 }; // access bits of its handles: what MapView may map
+enum { ViewCopy = 1 }; // flags of MapView: changes stay in the view, page by page
+// Maps size bytes from offset (whole pages) on; size 0: to the end. *base as in VirtualAlloc. The
+// view keeps the section when its handle is closed. A page of a file that cannot be read ends the
+// program that touches it. StatusConflict, StatusNoAddressSpace.
+METALOS_API Status MapView(Handle section, uint64_t offset, size_t size,
+                           MemoryProtection protection, uint32_t flags, void **base);
+// Removes the whole view that starts at base. StatusNotFound.
+METALOS_API Status UnmapView(void *base);
 
 // ----------------------------------------------------------------------------------------- files
 

@@ -70,6 +70,14 @@ void MmQueryCounters(MmCounters *counters)
     *counters = (MmCounters){.PagesTotal = 1024};
 }
 
+void MmSetPageOwner(PhysicalAddress page, void *owner) {}
+void MmRegisterPageCache(void (*markDirty)(void *owner), void (*unpin)(void *owner)) {}
+void MmCollectWrittenPages(void) {}
+Status MmCreateFileSection(size_t size, const MmPager *pager, void *context, MmSection **section)
+{
+    return StatusNotSupported;
+}
+
 static size_t (*Shrinker)(size_t pages);
 void MmRegisterShrinker(size_t (*shrink)(size_t pages))
 {

@@ -73,6 +73,17 @@ Status KeWaitForObject(void *object, KWaitMode mode, uint64_t timeout)
     (void)object, (void)mode, (void)timeout;
     abort(); // one thread: a lock that has to wait is a deadlock
 }
+Status KeWaitOnKey(uint64_t space, uint64_t key, bool (*check)(void *), void *context,
+                   KWaitMode mode, uint64_t timeout)
+{
+    (void)space, (void)key, (void)check, (void)context, (void)mode, (void)timeout;
+    abort();
+}
+uint32_t KeWakeKey(uint64_t space, uint64_t key, uint32_t count)
+{
+    (void)space, (void)key, (void)count;
+    return 0;
+}
 void KeRegisterPageFaultHandler(bool (*handler)(uint64_t, uint64_t, KTrapFrame *))
 {
     (void)handler;
