@@ -187,6 +187,29 @@ static void CrashInSystemCall(void)
     ArmProgramCrash(true);
 }
 
+// ---- no crash, but what a debugger at the other end can be tried on: text, a question, a function
+// whose argument and result it can change, a variable to watch, a breakpoint in the code.
+volatile uint64_t KdiTriedVariable;
+
+__attribute__((noinline)) uint64_t KdiTriedFunction(uint64_t argument)
+{
+    KdiTriedVariable = argument;
+    return argument + 1;
+}
+
+static void TryDebugger(void)
+{
+    static const char text[] = "text for the debugger\n";
+    char answer[32];
+    KdPrint(text, sizeof text - 1);
+    size_t length = KdPrompt("What is it? ", answer, sizeof answer);
+    KeLog(LogInfo, "kd: %zu bytes of answer: %s", length, answer);
+    for (uint64_t i = 0; i < 3; i++)
+        KeLog(LogInfo, "kd: of %llu comes %llu", i, KdiTriedFunction(i));
+    __asm__ volatile("int3");
+    KeLog(LogInfo, "kd: tried");
+}
+
 typedef struct Crash {
     const char *Name;
     void (*Routine)(void);
@@ -212,6 +235,7 @@ static const Crash crashes[] = {
     {"stuck-interrupts", CrashStuckInterrupts},
     {"program", CrashInProgram},
     {"system-call", CrashInSystemCall},
+    {"debugger", TryDebugger},
 };
 static Crash moreCrashes[8];
 static size_t moreCrashCount;

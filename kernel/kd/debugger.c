@@ -24,12 +24,13 @@
 #include "target.h"
 
 enum : uint64_t {
-    ByteTime = 250000000,      // ns the line may be silent in a conversation
+    IdleTime = 500000000,      // ns the line may be silent between packets
+    PacketTime = 2000000000,   // and within one
     NoiseTime = 500000,        // ns of silence behind a break-in byte that is meant
     DeafTime = 2000000000,     // ns for which a break-in in vain is not looked at again
     PollsWithoutClock = 250000 // status reads, about 1 us each, before the clock runs
 };
-enum { SendPolls = 200000, InformTries = 3, AttachTries = 3, TrapDebug = 1, TrapBreakpoint = 3 };
+enum { SendPolls = 200000, InformTries = 3, AttachTries = 2, TrapDebug = 1, TrapBreakpoint = 3 };
 
 #define RFLAGS_TRAP 0x100u
 
@@ -62,12 +63,13 @@ static bool SendBytes(void *context, const void *bytes, size_t size)
     return HalSendSerial(&port, bytes, size, SendPolls);
 }
 
-static KdiByteResult ReceiveByte(void *context, uint8_t *byte)
+static KdiByteResult ReceiveByte(void *context, uint8_t *byte, bool within)
 {
+    uint64_t time = within ? PacketTime : IdleTime;
     uint64_t start = KeQueryTime();
     for (uint64_t polls = 0; !HalReceiveSerial(&port, byte); polls++) {
         uint64_t now = KeQueryTime();
-        if (now - start > ByteTime || (now == 0 && polls > PollsWithoutClock))
+        if (now - start > time || (now == 0 && polls > PollsWithoutClock))
             return KdiByteNone;
         HalPause();
     }

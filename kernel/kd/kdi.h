@@ -56,6 +56,10 @@ size_t KdiLookupInlined(uint64_t address, bool returnAddress, PdbLocation *locat
 void KdiTrimSourcePath(char *path);
 bool KdiLookup(uint64_t address, bool returnAddress, KdSymbol *symbol);
 
+// Of crash `debugger`.
+extern volatile uint64_t KdiTriedVariable;
+uint64_t KdiTriedFunction(uint64_t argument);
+
 // The bugcheck reporter, for ke.
 void KdiReport(const KBugCheck *bugCheck);
 // Whether an address is in the code between a program's system call and the kernel function it

@@ -54,7 +54,7 @@ static void Transmit(KdiLink *link, KdPacketType type, const void *header, size_
 static KdiByteResult ReceiveBytes(KdiLink *link, uint8_t *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
-        KdiByteResult result = link->Port->Receive(link->Context, &bytes[i]);
+        KdiByteResult result = link->Port->Receive(link->Context, &bytes[i], true);
         if (result != KdiByteReceived)
             return result;
     }
@@ -69,7 +69,7 @@ static KdiLinkResult ReceiveLeader(KdiLink *link, uint32_t *leader)
     uint8_t last = 0, byte;
     bool breakIn = false;
     for (int noise = 0; noise < NOISE_LIMIT; noise++) {
-        switch (link->Port->Receive(link->Context, &byte)) {
+        switch (link->Port->Receive(link->Context, &byte, false)) {
         case KdiByteGone:
             return KdiLinkGone;
         case KdiByteNone:

@@ -13,7 +13,8 @@ typedef enum KdiByteResult {
 
 typedef struct KdiPort {
     bool (*Send)(void *context, const void *bytes, size_t size); // false: nobody takes them
-    KdiByteResult (*Receive)(void *context, uint8_t *byte);      // waits a fraction of a second
+    // Waits a fraction of a second, or within a packet, seconds: a busy host may stop anywhere.
+    KdiByteResult (*Receive)(void *context, uint8_t *byte, bool within);
 } KdiPort;
 
 typedef struct KdiLink {

@@ -4,6 +4,7 @@
 // changed only by who holds the Structure mutex as well, which makes mapping an image once for two
 // threads one thing.
 // SPDX-License-Identifier: MIT
+#include "kd.h"
 #include "pe/pe.h"
 #include "psi.h"
 
@@ -14,6 +15,7 @@ static void InsertModule(PsProcess *process, LdrModule *module)
     KIrql old = KeAcquireSpinLock(&process->Lock);
     RtlInsertTail(&process->Modules, &module->Link);
     KeReleaseSpinLock(&process->Lock, old);
+    KdNotifyModule(module->Path, module->Base, module->Size, process->Id, false);
 }
 
 static void RemoveModule(PsProcess *process, LdrModule *module)
@@ -21,6 +23,7 @@ static void RemoveModule(PsProcess *process, LdrModule *module)
     KIrql old = KeAcquireSpinLock(&process->Lock);
     RtlRemoveEntry(&module->Link);
     KeReleaseSpinLock(&process->Lock, old);
+    KdNotifyModule(module->Path, module->Base, module->Size, process->Id, true);
 }
 
 Status PsiMapModule(PsProcess *process, LdrImage *image, const char *path, LdrModule **result)

@@ -8,6 +8,7 @@
 // The same thread watches the first process: its end with an error before anybody asked for a
 // shutdown stops the system with a report, since nothing else could say what went wrong.
 // SPDX-License-Identifier: MIT
+#include "kd.h"
 #include "sysi.h"
 #include "win.h"
 
@@ -82,6 +83,7 @@ static void ShutDown(void)
         KeLog(LogError, "shutdown: files could not all be written: %s", RtlStatusText(status));
     IoShutdown();
     KeLog(LogInfo, "shutdown: exit code %d", ExitCode);
+    KdNotifyShutdown();
     if (Action == ShutdownRestart)
         HalReset();
     AcpiPowerOff();

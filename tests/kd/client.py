@@ -90,7 +90,7 @@ def connect(path, timeout=10):
 class Client:
     """One session over a connected socket."""
 
-    def __init__(self, line, timeout=30):
+    def __init__(self, line, timeout=60):
         self.line, self.timeout = line, timeout
         self.received = b""
         self.next_id, self.expected = INITIAL, None  # expected: the target's next id; None: whichever comes
@@ -101,6 +101,7 @@ class Client:
         self.answers = collections.deque()  # to prompts
         self.on_module = None
         self.resent = self.repeated = 0
+        self.attaching = False
         self.corrupt_next = None  # a function that spoils the next data packet before it is sent
 
     def close(self):
@@ -181,7 +182,7 @@ class Client:
                 raise KdError(f"debug I/O {api:#x}")
         elif kind == STATE_CHANGE:
             self.stop = Stop(data)
-        else:
+        elif not self.attaching:  # else an answer to a host before us
             raise KdError(f"an unexpected packet of type {kind}")
 
     def receive(self, wanted, seconds):
@@ -212,7 +213,7 @@ class Client:
         self.send_raw(spoiled)
         end = time.monotonic() + self.timeout
         while time.monotonic() < end:
-            answer = self._next(0.7)
+            answer = self._next(2)
             if answer is None:
                 self.resent += 1
                 self.send_raw(packet)
@@ -276,10 +277,10 @@ class Client:
     def attach(self, seconds=20):
         """Breaks in and starts anew, as hosts do; returns the stop."""
         end = time.monotonic() + seconds
-        self.stop = None
+        self.stop, self.attaching = None, True
         while time.monotonic() < end:
             self.send_raw(b"b")
-            data = self.receive(STATE_CHANGE, 0.3)
+            data = self.receive(STATE_CHANGE, 1)
             if data is not None:
                 break
         else:
@@ -291,11 +292,11 @@ class Client:
             packet = self._next(self.timeout)
             if packet is None:
                 raise KdError("the target does not answer a reset")
-            answered = packet[0] == RESET
+            answered = packet[0] == RESET  # what was under way comes again
         data = self.receive(STATE_CHANGE, self.timeout)
         if data is None:
             raise KdError("no state change after a reset")
-        self.stop = Stop(data)
+        self.stop, self.attaching = Stop(data), False
         return self.wait_for_stop()
 
     def break_in(self, seconds=20):

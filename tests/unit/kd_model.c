@@ -198,7 +198,7 @@ static bool Send(void *context, const void *bytes, size_t size)
     return true;
 }
 
-static KdiByteResult Receive(void *context, uint8_t *byte)
+static KdiByteResult Receive(void *context, uint8_t *byte, bool within)
 {
     ModelLine *line = context;
     static uint8_t reply[sizeof(KdPacketHeader)];
