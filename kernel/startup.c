@@ -213,10 +213,57 @@ static void FreeHeapBlockTwice(void)
     __asm__ volatile("" : : : "memory");
 }
 
+#ifdef METALOS_FAILURES // what only the sanitizers of test kernels notice
+
+static void UseFreedBlock(void)
+{
+    volatile uint8_t *block = MmAllocateHeap(100, MM_TAG('C', 'r', 's', 'h'));
+    MmFreeHeap((void *)block);
+    (void)*block;
+    __asm__ volatile("" : : : "memory");
+}
+
+static void ReadBehindBlock(void)
+{
+    volatile uint8_t *block = MmAllocateHeap(100, MM_TAG('C', 'r', 's', 'h'));
+    (void)block[100];
+    MmFreeHeap((void *)block);
+}
+
+static void ReadBehindVariable(void)
+{
+    static volatile uint8_t variable[13];
+    volatile uint8_t *pointer = variable;
+    __asm__ volatile("" : "+r"(pointer)); // it could be any
+    (void)pointer[sizeof(variable)];
+}
+
+static void OverflowInteger(void)
+{
+    volatile int32_t value = INT32_MAX;
+    value = value + 1;
+    __asm__ volatile("" : : : "memory");
+}
+
+static void RegisterSanitizerCrashes(void)
+{
+    KdRegisterCrash("freed-block", UseFreedBlock);
+    KdRegisterCrash("behind-block", ReadBehindBlock);
+    KdRegisterCrash("behind-variable", ReadBehindVariable);
+    KdRegisterCrash("overflow", OverflowInteger);
+}
+
+#else
+
+static void RegisterSanitizerCrashes(void) {}
+
+#endif
+
 static Status CrashIfAsked(const LoaderParams *loader)
 {
     KdRegisterCrash("heap-overrun", OverrunHeapBlock);
     KdRegisterCrash("heap-double-free", FreeHeapBlockTwice);
+    RegisterSanitizerCrashes();
     KdCrash(loader->Options);
     return StatusSuccess;
 }

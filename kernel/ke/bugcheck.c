@@ -4,6 +4,7 @@
 // A failure inside the report itself is told in one line and ends it.
 // SPDX-License-Identifier: MIT
 #include "ki.h"
+#include "sanitize.h"
 
 static volatile uint32_t OwnerPlusOne; // processor that reports
 static uint32_t Depth;                 // of the owner's failures
@@ -103,6 +104,7 @@ static void End(void)
 void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4,
                      const char *message, const KTrapFrame *frame)
 {
+    SanStop();
     HalDisableInterrupts();
     KiSetIrql(HighLevel);
     uint32_t self = KeGetCurrentProcessorNumber() + 1, expected = 0;

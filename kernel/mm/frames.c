@@ -16,6 +16,7 @@
 // beyond the reserve can make a promise fail, and then the process that touches the page ends.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
+#include "sanitize.h"
 
 #define ORDERS        19u // up to 1 GiB
 #define LOOSE_MAXIMUM 128u
@@ -189,6 +190,7 @@ static void ReleaseFrame(PhysicalAddress page)
                         "a page frame was freed that is not allocated", nullptr);
     MiCounters.PagesByUse[frame->Use]--;
     MiCounters.PagesFree++;
+    SanForbid(MmPhysicalToVirtual(page), PAGE_SIZE, SanFreePage);
     frame->Use = PageFree;
     frame->Flags = FrameLoose;
     RtlInsertHead(&loose, &frame->Link);
@@ -218,6 +220,7 @@ static Status TakePage(MmPageUse use, bool wantZeroed, uint64_t keep, bool fromP
     if (!frame)
         return StatusNoMemory;
     *page = MiPageOf(frame);
+    SanAllow(MmPhysicalToVirtual(*page), PAGE_SIZE);
     if (wantZeroed && !isZeroed)
         MiZeroPage(MmPhysicalToVirtual(*page));
     return StatusSuccess;
@@ -283,6 +286,7 @@ Status MmAllocateContiguous(MmPageUse use, size_t count, uint64_t alignment, Phy
     if (!frame)
         return StatusNoMemory;
     *pages = MiPageOf(frame);
+    SanAllow(MmPhysicalToVirtual(*pages), count * PAGE_SIZE);
     return StatusSuccess;
 }
 
@@ -300,6 +304,7 @@ void MmFreeContiguous(PhysicalAddress pages, size_t count)
         frame->Use = PageFree;
         frame->Flags = 0;
     }
+    SanForbid(MmPhysicalToVirtual(pages), count * PAGE_SIZE, SanFreePage);
     MiCounters.PagesFree += count;
     FreeRun(first, first + count);
     KeReleaseSpinLock(&frameLock, irql);

@@ -15,6 +15,9 @@
 // Large blocks take it for the counts only.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
+#include "sanitize.h"
+
+SAN_TRUSTED_BEGIN
 
 #define LARGEST_SMALL (2048u - sizeof(Trailer))
 #define MAXIMUM_BLOCK (1ull << 38)
@@ -131,6 +134,14 @@ static bool IsFilled(const void *memory, size_t size, uint8_t value)
     return true;
 }
 
+// The block is handed out: what was asked for may be used, the rest up to `whole` bytes not.
+static void Watch(void *block, size_t size, size_t whole)
+{
+    size_t end = RTL_ALIGN_UP(size, 8);
+    SanAllow(block, size);
+    SanForbid((char *)block + end, whole - end, SanBlockEnd);
+}
+
 // ---- slabs
 static MmPageFrame *MakeSlab(SizeClass *class, uint8_t index)
 {
@@ -155,6 +166,7 @@ static MmPageFrame *MakeSlab(SizeClass *class, uint8_t index)
     }
     if (MI_CHECKED)
         memset(MmPhysicalToVirtual(pages), FREE_PATTERN, class->Frames * PAGE_SIZE);
+    SanForbid(MmPhysicalToVirtual(pages), class->Frames * PAGE_SIZE, SanFreeBlock);
     RtlInsertHead(&class->Partial, &slab->Link);
     return slab;
 }
@@ -206,6 +218,7 @@ static void *AllocateSmall(size_t size, uint32_t tag)
     trailer->Check = CheckOf(trailer);
     if (MI_CHECKED)
         memset((char *)block + size, SLACK_PATTERN, trailer->Slack);
+    Watch(block, size, class->Size);
     return block;
 }
 
@@ -231,6 +244,7 @@ static void FreeSmall(void *block, MmPageFrame *slab)
         trailer->Check ^= 0xFFFF; // of a free block no trailer is valid
         if (MI_CHECKED)
             memset(block, FREE_PATTERN, class->Size);
+        SanForbid(block, class->Size, SanFreeBlock);
     }
     KIrql irql = KeAcquireSpinLock(&heapLock);
     if (!(*word & bit))
@@ -285,6 +299,7 @@ static void *AllocateLarge(size_t size, uint32_t tag)
     if (pages != 1)
         memset(MmPhysicalToVirtual(address), 0, pages * PAGE_SIZE);
     CountBlockLocked(tag, (int64_t)(pages * PAGE_SIZE), 1);
+    Watch(MmPhysicalToVirtual(address), size, pages * PAGE_SIZE);
     return MmPhysicalToVirtual(address);
 }
 
@@ -324,9 +339,10 @@ void *MmAllocateHeap(size_t size, uint32_t tag)
 
 void MmFreeHeap(void *block)
 {
+    KE_ASSERT(KeGetCurrentIrql() <= DispatchLevel);
+    block = SanDelay(block);
     if (!block)
         return;
-    KE_ASSERT(KeGetCurrentIrql() <= DispatchLevel);
     uint64_t address = (uint64_t)block;
     if (MiIsDynamic(address)) {
         FreeMapped(block);
@@ -356,3 +372,5 @@ void MiInitializeHeap(void)
         RtlInitializeList(&classes[i].Partial);
     tags[TAG_SLOTS - 1].Tag = MM_TAG('r', 'e', 's', 't');
 }
+
+SAN_TRUSTED_END

@@ -1,6 +1,7 @@
 """Long abuse: random calls, failing allocations, sanitized kernels, the same thing a thousand times."""
 # SPDX-License-Identifier: MIT
 import metal
+import test_abuse
 import test_api
 
 GROUPS = ("system memory files directories pipes handles waits threads windows libraries tls fpu stdio strings stdlib math "
@@ -10,6 +11,12 @@ HOUR = 3600
 
 def check(result):
     assert result.code == 0, result.output[-4000:]
+
+
+def test_sanitizer_notices():
+    for crash, words in (("freed-block", "read of 1 bytes"), ("behind-block", "behind a heap block"),
+                         ("behind-variable", "behind a variable"), ("heap-double-free", "a heap block that is free")):
+        test_abuse.check_notice("kasan", crash, words)
 
 
 @metal.limit(2 * HOUR)

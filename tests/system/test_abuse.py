@@ -7,6 +7,19 @@ def check(result):
     assert result.code == 0, result.output[-4000:]
 
 
+def check_notice(kernel, crash, words):
+    with metal.boot(options=[("crash", crash)], kernel=kernel) as machine:
+        machine.wait_until(lambda: machine.bugcheck_complete, 60, f"report of {crash}")
+        assert words in machine.bugcheck, machine.bugcheck
+        return machine.bugcheck
+
+
+def test_sanitizer_notices():
+    """That the kernel is compiled as it should be."""
+    report = check_notice("ubsan", "overflow", "undefined behaviour: signed addition overflows at ../../kernel/startup.c:")
+    assert "moskrnl!OverflowInteger" in report, report
+
+
 @metal.limit(200)
 def test_arguments():
     """Every pointer of every call: bad, or changing meanwhile; and every allocation of every call fails once."""
