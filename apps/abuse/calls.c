@@ -307,6 +307,11 @@ static void EndSleepingThread(const uint64_t *arguments)
     (void)CloseHandle((Handle)arguments[0]);
 }
 
+static void FillClipboard(uint64_t *arguments)
+{
+    OK(SetClipboard("abuse", 5));
+}
+
 static void TakeMutex(uint64_t *arguments)
 {
     OK(WaitForSingleObject(mutex, 0));
@@ -330,7 +335,7 @@ const Call *GetCalls(size_t *count)
         CALL(QueryTime, ARGS(S, S2), .Flags = OPTIONAL(1) | OPTIONAL(2)),
         CALL(DebugPrint, ARGS(Address("abuse"), 5), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),
         CALL(GetRandomBytes, ARGS(S, 64), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),
-        CALL(ReadSystemLog, ARGS(S, 64, S2), .Flags = BYTES(1), .SizeArgument = 2),
+        CALL(ReadSystemLog, ARGS(S, 64, S2)),
         CALL(FailAllocation, ARGS(0, 0, S), .Flags = OPTIONAL(3)),
         CALL(GetProcessInfo, ARGS(CurrentProcess, S)),
         CALL(CreateProcess, ARGS(Address(&newProcess), S), .Undo = WaitForEnd),
@@ -340,6 +345,7 @@ const Call *GetCalls(size_t *count)
         CALL(OpenProcess, ARGS(GetCurrentProcessId(), AccessQuery, S)),
         CALL(TerminateThread, ARGS(0, 3), .Prepare = StartSleepingThread, .Undo = EndSleepingThread,
              .Clean = EndSleepingThread),
+        CALL(SetExceptionEntry, ARGS(0)),
         CALL(GetThreadExitCode, ARGS(thread, S)),
         CALL(GetThreadInfo, ARGS(thread, S)),
         CALL(ListThreads, ARGS(CurrentProcess, S, 8, S2)),
@@ -378,6 +384,7 @@ const Call *GetCalls(size_t *count)
         CALL(MapView, ARGS(section, 0, 0, MemoryReadWrite, 0, Address(&base)), .Flags = LOOSE(6), .Prepare = ClearBase,
              .Undo = UnmapBase),
         CALL(UnmapView, .Prepare = MapBase, .Clean = UnmapBase),
+        CALL(GetModuleInfo, ARGS(Address(&base), S)),
         CALL(MapImage, ARGS(Address("apitest2.dll"), S), .Undo = UnmapImage),
         CALL(UnmapImage, .Prepare = MapImage, .Clean = UnmapAgain),
         CALL(CreateFile, ARGS(PATH, FileRead, FileOpenExisting, S)),
@@ -389,8 +396,8 @@ const Call *GetCalls(size_t *count)
         CALL(SetFilePointer, ARGS(file, 0, FileCurrent, S), .Flags = OPTIONAL(4)),
         CALL(SetFileSize, ARGS(file, 40000), .Undo = CutFile),
         CALL(FlushFile, ARGS(file)),
-        CALL(ReadFileAt, ARGS(file, 0, S, 64, S2), .Flags = BYTES(3), .SizeArgument = 4),
-        CALL(WriteFileAt, ARGS(file, 0, S, 64, S2), .Flags = BYTES(3), .SizeArgument = 4),
+        CALL(ReadFileAt, ARGS(file, 0, S, 64, S2), .Flags = BYTES(3) | LOOSE(3), .SizeArgument = 4),
+        CALL(WriteFileAt, ARGS(file, 0, S, 64, S2), .Flags = BYTES(3) | LOOSE(3), .SizeArgument = 4),
         CALL(SetFileTime, ARGS(file, 0)),
         CALL(LockFile, ARGS(file, 0, 1, FileLockNone, 0)),
         CALL(QueryFileLock, ARGS(file, 0, 1, FileLockShared, S)),
@@ -421,8 +428,8 @@ const Call *GetCalls(size_t *count)
         CALL(GetScreenRect, ARGS(S)),
         CALL(GetMessage, ARGS(S, 0), .Other = StatusTimeout),
         CALL(PeekMessage, ARGS(S), .Other = StatusWouldBlock),
-        CALL(SetClipboard, ARGS(Address("abuse"), 5), .Flags = BYTES(1), .SizeArgument = 2),
-        CALL(GetClipboard, ARGS(S, 64, S2), .Flags = BYTES(1), .SizeArgument = 2),
+        CALL(SetClipboard, ARGS(Address("abuse"), 5), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),
+        CALL(GetClipboard, ARGS(S, 64, S2), .Prepare = FillClipboard),
     };
     // clang-format on
     static Call table[COUNT_OF(rows)];

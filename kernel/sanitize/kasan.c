@@ -56,15 +56,15 @@ void SanForbid(const void *block, size_t size, SanReason reason)
         memset(shadow, reason, size / GRANULE);
 }
 
-static const char *Explain(uint8_t shadow)
+static const char *Explain(uint64_t address, uint8_t shadow)
 {
+    if (address - (uint64_t)__ImageBase < IMAGE_MAXIMUM)
+        return "behind a variable";
     switch (shadow) {
     case SanFreeBlock:
         return "a heap block that is free";
     case SanFreePage:
         return "a page that is free";
-    case SanGlobalEnd:
-        return "behind a variable";
     default:
         return "behind a heap block";
     }
@@ -76,7 +76,7 @@ static void Report(uint64_t address, size_t size, bool write, uint64_t bad, void
     uint8_t shadow = *ShadowOf(bad);
     Running = false;
     RtlFormat(message, sizeof(message), "%s of %llu bytes at %p: %s", write ? "write" : "read",
-              (unsigned long long)size, (void *)address, Explain(shadow));
+              (unsigned long long)size, (void *)address, Explain(bad, shadow));
     KeBugCheckFrame(BugCheckBadAccess, address, size, (uint64_t)caller, shadow, message, nullptr);
 }
 
