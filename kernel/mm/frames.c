@@ -254,6 +254,20 @@ void MiFreePages(const PhysicalAddress *pages, size_t count)
     }
 }
 
+void MiFreePageList(ListEntry *pages)
+{
+    constexpr size_t batch = 64;
+    while (!RtlIsListEmpty(pages)) {
+        KIrql irql = KeAcquireSpinLock(&frameLock);
+        for (size_t i = 0; i < batch && !RtlIsListEmpty(pages); i++) {
+            MmPageFrame *frame = RTL_CONTAINER_OF(pages->Next, MmPageFrame, Link);
+            RtlRemoveEntry(&frame->Link);
+            ReleaseFrame(MiPageOf(frame));
+        }
+        KeReleaseSpinLock(&frameLock, irql);
+    }
+}
+
 Status MmAllocateContiguous(MmPageUse use, size_t count, uint64_t alignment, PhysicalAddress limit,
                             PhysicalAddress *pages)
 {

@@ -59,6 +59,7 @@ void MiClaimFrames(MiFrameNumber start, MiFrameNumber end, MmPageUse use);
 void MiInitializeFrames(uint64_t frameCount);
 // Gives back frames of a batch under one acquisition of the lock.
 void MiFreePages(const PhysicalAddress *pages, size_t count);
+void MiFreePageList(ListEntry *pages); // linked by MmPageFrame.Link; the list is empty afterwards
 // Moves at most one free frame onto the list of zeroed ones; false when there is nothing to do.
 bool MiZeroOneFrame(void);
 // Tells the zeroing thread that the zeroed frames run low. Level <= Dispatch.

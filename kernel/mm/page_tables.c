@@ -132,16 +132,18 @@ Status MiSplitLargePages(PhysicalAddress root, uint64_t address, uint64_t size)
 }
 
 // ---- clearing
-#define REAPER_CAPACITY 32u
+#define REAPER_PINS 32u
 
-// What a clearing walk has taken out of the tables and may free after the TLB has forgotten it.
+// What a clearing walk has taken out of the tables and may free after all processors have forgotten
+// it: at the end, so that a walk interrupts the others once, or once for so many pins.
 typedef struct Reaper {
     PhysicalAddress Root;
-    uint64_t Start, End;
     uint64_t Owned;
-    size_t Count, PinCount;
-    PhysicalAddress Pages[REAPER_CAPACITY];
-    MiPte Pins[REAPER_CAPACITY];
+    uint64_t Start, End;
+    bool Changed;    // some entry that a processor may remember is gone
+    ListEntry Pages; // MmPageFrame.Link
+    size_t PinCount;
+    MiPte Pins[REAPER_PINS];
 } Reaper;
 
 void MiFlushRange(PhysicalAddress root, uint64_t start, uint64_t end)
@@ -151,18 +153,18 @@ void MiFlushRange(PhysicalAddress root, uint64_t start, uint64_t end)
 
 static void Reap(Reaper *reaper)
 {
-    MiFlushRange(reaper->Root, reaper->Start, reaper->End);
-    MiFreePages(reaper->Pages, reaper->Count);
+    if (reaper->Changed)
+        MiFlushRange(reaper->Root, reaper->Start, reaper->End);
+    reaper->Changed = false;
+    MiFreePageList(&reaper->Pages);
     for (size_t i = 0; i < reaper->PinCount; i++)
         MiReleasePin(reaper->Pins[i]);
-    reaper->Count = reaper->PinCount = 0;
+    reaper->PinCount = 0;
 }
 
 static void Bury(Reaper *reaper, PhysicalAddress page)
 {
-    if (reaper->Count == REAPER_CAPACITY)
-        Reap(reaper);
-    reaper->Pages[reaper->Count++] = page;
+    RtlInsertTail(&reaper->Pages, &MiFrameOf(page)->Link);
 }
 
 // Clears [start, end) in a table of the given level; end may be 0 for the end of the address space.
@@ -179,11 +181,12 @@ static void ClearTable(Reaper *reaper, MiPte *table, unsigned level, uint64_t st
             continue;
         if (level == 1 || (value & PTE_LARGE)) {
             MiSetPte(entry, 0);
+            reaper->Changed |= (value & PTE_PRESENT) != 0;
             if (value & PTE_OWNED) {
                 reaper->Owned++;
                 Bury(reaper, value & PTE_ADDRESS);
             } else if (value & PTE_PINNED) {
-                if (reaper->PinCount == REAPER_CAPACITY)
+                if (reaper->PinCount == REAPER_PINS)
                     Reap(reaper);
                 reaper->Pins[reaper->PinCount++] = value;
             }
@@ -194,6 +197,7 @@ static void ClearTable(Reaper *reaper, MiPte *table, unsigned level, uint64_t st
         bool kept = level == 4 && (at >> 63);
         if (MiFrameOf(child)->Count == 0 && !kept) {
             MiSetPte(entry, 0);
+            reaper->Changed = true;
             MiFrameOf(reaper->Root)->Tables--;
             Bury(reaper, child);
         }
@@ -203,6 +207,7 @@ static void ClearTable(Reaper *reaper, MiPte *table, unsigned level, uint64_t st
 uint64_t MiUnmapPages(PhysicalAddress root, uint64_t start, uint64_t end)
 {
     Reaper reaper = {.Root = root, .Start = start, .End = end};
+    RtlInitializeList(&reaper.Pages);
     ClearTable(&reaper, MiTableAt(root), 4, start, end);
     Reap(&reaper);
     return reaper.Owned;

@@ -433,12 +433,12 @@ void PsCountTransfer(bool write, uint64_t bytes)
 
 void PsSetWindowData(PsProcess *process, void *data)
 {
-    process->WindowData = data;
+    __atomic_store_n(&process->WindowData, data, __ATOMIC_RELEASE);
 }
 
 void *PsGetWindowData(PsProcess *process)
 {
-    return process->WindowData;
+    return __atomic_load_n(&process->WindowData, __ATOMIC_ACQUIRE);
 }
 
 void PsRegisterExitCallback(void (*callback)(PsProcess *process))

@@ -33,6 +33,7 @@ static constexpr uint32_t knownFlags = WindowFrame | WindowRelativeMouse | Windo
 KMutex WiMutex;
 WiDesk WiDesktop;
 bool WiHaveDisplay;
+static uint32_t WindowsMade;     // [m] shown or not, until they are deleted
 static uint64_t BufferBytes;     // [m] of all windows
 static uint64_t BufferLimit;     // fixed
 static uint64_t MessagesDropped; // [m] by queues that are gone
@@ -218,9 +219,11 @@ Status WinCreateWindow(PsProcess *process, const WindowParameters *parameters, c
         return StatusInvalidParameter;
     KeAcquireMutex(&WiMutex);
     WinQueue *queue = GetQueue(process);
-    bool full = WiDesktop.WindowCount >= WI_MAXIMUM_WINDOWS;
-    if (queue != nullptr)
+    bool full = WindowsMade >= WI_MAXIMUM_WINDOWS; // one that is made has a place on the desktop
+    if (queue != nullptr) {
         queue->References++;
+        WindowsMade += !full;
+    }
     KeReleaseMutex(&WiMutex);
     if (queue == nullptr)
         return StatusNoMemory;
@@ -229,6 +232,7 @@ Status WinCreateWindow(PsProcess *process, const WindowParameters *parameters, c
         full ? StatusLimitReached : ObCreateObject(&WinWindowType, sizeof(WinWindow), &body);
     if (status != StatusSuccess) {
         KeAcquireMutex(&WiMutex);
+        WindowsMade -= !full;
         DereferenceQueue(queue);
         KeReleaseMutex(&WiMutex);
         return status;
@@ -320,6 +324,7 @@ static void DeleteWindow(void *body)
         MmDereferenceSection(window->Section);
     KeAcquireMutex(&WiMutex);
     DereferenceQueue(window->Queue);
+    WindowsMade--;
     BufferBytes -= window->Bytes;
     KeReleaseMutex(&WiMutex);
 }
