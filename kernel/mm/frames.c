@@ -5,7 +5,9 @@
 // those who need it: memory below 4 GiB is used after everything above it, memory below 1 MiB last
 // of all. In front of the blocks stand two lists of single frames, so that the common case neither
 // splits nor merges: `loose`, frames just given back, and `zeroed`, cleared by the zeroing thread
-// while the machine idles.
+// while the machine idles. In front of these each processor has a few of either kind for itself,
+// taken and given back a batch at a time, so that most calls touch nothing shared. What a processor
+// keeps is not in MiCounters.PagesFree: it can be promised to nobody.
 //
 // A database entry with Use PageFree and no flags is either inside a free block or no memory at
 // all; both are wrong to free, and are caught.
@@ -15,6 +17,7 @@
 // an error return of an allocation. Kernel allocations are not promised beforehand; what they take
 // beyond the reserve can make a promise fail, and then the process that touches the page ends.
 // SPDX-License-Identifier: MIT
+#include "ke_prcb.h"
 #include "mi.h"
 #include "sanitize.h"
 
@@ -35,8 +38,8 @@ static KSpinLock frameLock = KE_SPIN_LOCK_INIT(LockRankPageFrame, "page frames")
 static FreeZone zones[ZoneCount];
 static ListEntry loose, zeroed;
 static uint64_t looseCount, zeroedCount, zeroedTarget;
-static uint64_t promised; // committed pages without a frame yet
-static uint64_t reserve;  // frames only the kernel's own needs may take
+static volatile uint64_t promised; // committed pages without a frame yet; lowered without the lock
+static uint64_t reserve;           // frames only the kernel's own needs may take
 
 uint64_t MiFrameCount;
 MmCounters MiCounters;
@@ -165,14 +168,13 @@ static void DrainLoose(ListEntry *list, uint64_t *count, uint64_t keep)
         FreeBlock(MiFrameNumberOf(PopLoose(list, count)), 0);
 }
 
-static MmPageFrame *TakeFrame(bool wantZeroed, bool *isZeroed)
+// Any free frame; zeroed ones last.
+static MmPageFrame *TakeFrame(void)
 {
-    *isZeroed = zeroedCount != 0 && (wantZeroed || looseCount == 0);
-    if (*isZeroed)
-        return PopLoose(&zeroed, &zeroedCount);
     if (looseCount != 0)
         return PopLoose(&loose, &looseCount);
-    return TakeBlock(0, 1);
+    MmPageFrame *frame = TakeBlock(0, 1);
+    return !frame && zeroedCount ? PopLoose(&zeroed, &zeroedCount) : frame;
 }
 
 static void Account(MmPageUse use, uint64_t count)
@@ -181,21 +183,93 @@ static void Account(MmPageUse use, uint64_t count)
     MiCounters.PagesByUse[use] += count;
 }
 
-static void ReleaseFrame(PhysicalAddress page)
+// ---- a processor's own frames
+#define CACHE_CAPACITY 16u
+#define CACHE_BATCH    8u
+
+typedef struct FramePool {
+    uint32_t Count;
+    MmPageFrame *Frames[CACHE_CAPACITY];
+} FramePool;
+
+// Its processor's alone, at DispatchLevel; the counters are read by all.
+typedef struct FrameCache {
+    FramePool Loose, Zeroed;
+    volatile int64_t ByUse[RTL_COUNT_OF(MiCounters.PagesByUse)]; // to be added to the counters
+} FrameCache;
+static alignas(64) FrameCache caches[KE_MAXIMUM_PROCESSORS];
+
+static FrameCache *OwnCache(void)
+{
+    return &caches[KeGetCurrentProcessorNumber()];
+}
+
+// Takes frames from all processors' lists, zeroed ones or any; nothing below `keep` free frames.
+static void Refill(FramePool *pool, bool fromZeroed, uint64_t keep)
+{
+    KIrql irql = KeAcquireSpinLock(&frameLock);
+    for (uint32_t i = 0; i < CACHE_BATCH && MiCounters.PagesFree > keep; i++) {
+        MmPageFrame *frame = !fromZeroed   ? TakeFrame()
+                             : zeroedCount ? PopLoose(&zeroed, &zeroedCount)
+                                           : nullptr;
+        if (!frame)
+            break;
+        frame->Flags = FrameLoose;
+        MiCounters.PagesFree--;
+        pool->Frames[pool->Count++] = frame;
+    }
+    bool low = fromZeroed && zeroedCount < zeroedTarget / 2;
+    KeReleaseSpinLock(&frameLock, irql);
+    if (low)
+        MiWakeZeroing();
+}
+
+// frameLock is held.
+static void GiveBack(FramePool *pool, uint32_t count)
+{
+    MiCounters.PagesFree += count;
+    while (count--) {
+        RtlInsertHead(&loose, &pool->Frames[--pool->Count]->Link);
+        if (++looseCount > LOOSE_MAXIMUM)
+            DrainLoose(&loose, &looseCount, LOOSE_MAXIMUM / 2);
+    }
+}
+
+static MmPageFrame *TakeOwn(FrameCache *cache, bool wantZeroed, uint64_t keep, bool *isZeroed)
+{
+    FramePool *pool = &cache->Loose;
+    if (wantZeroed) {
+        if (cache->Zeroed.Count == 0)
+            Refill(&cache->Zeroed, true, keep);
+        if (cache->Zeroed.Count != 0)
+            pool = &cache->Zeroed;
+    }
+    *isZeroed = pool == &cache->Zeroed;
+    if (pool->Count == 0)
+        Refill(pool, false, keep);
+    if (pool->Count == 0 && keep == 0 && cache->Zeroed.Count != 0) // the last there are
+        pool = &cache->Zeroed;
+    return pool->Count ? pool->Frames[--pool->Count] : nullptr;
+}
+
+// At DispatchLevel.
+static void ReleaseFrame(FrameCache *cache, PhysicalAddress page)
 {
     MmPageFrame *frame = MiFrameOf(page);
     bool isFrame = page % PAGE_SIZE == 0 && page >> PAGE_SHIFT < MiFrameCount;
     if (!isFrame || frame->Use <= PageKernelImage)
         KeBugCheckFrame(BugCheckBadHeapCaller, 1, page, isFrame ? frame->Use : UINT64_MAX, 0,
                         "a page frame was freed that is not allocated", nullptr);
-    MiCounters.PagesByUse[frame->Use]--;
-    MiCounters.PagesFree++;
     SanForbid(MmPhysicalToVirtual(page), PAGE_SIZE, SanFreePage);
+    cache->ByUse[frame->Use]--;
     frame->Use = PageFree;
     frame->Flags = FrameLoose;
-    RtlInsertHead(&loose, &frame->Link);
-    if (++looseCount > LOOSE_MAXIMUM)
-        DrainLoose(&loose, &looseCount, LOOSE_MAXIMUM / 2);
+    if (cache->Loose.Count == CACHE_CAPACITY) {
+        KIrql irql = KeAcquireSpinLock(&frameLock);
+        GiveBack(&cache->Loose, CACHE_BATCH);
+        KeReleaseSpinLock(&frameLock, irql);
+    }
+    cache->Loose.Frames[cache->Loose.Count++] = frame;
 }
 
 static Status TakePage(MmPageUse use, bool wantZeroed, uint64_t keep, bool fromPromise,
@@ -204,19 +278,18 @@ static Status TakePage(MmPageUse use, bool wantZeroed, uint64_t keep, bool fromP
     if (KeFailAllocation())
         return StatusNoMemory;
     bool isZeroed = false;
-    KIrql irql = KeAcquireSpinLock(&frameLock);
-    MmPageFrame *frame = MiCounters.PagesFree > keep ? TakeFrame(wantZeroed, &isZeroed) : nullptr;
+    KIrql irql = KeRaiseIrql(DispatchLevel);
+    FrameCache *cache = OwnCache();
+    MmPageFrame *frame = TakeOwn(cache, wantZeroed, keep, &isZeroed);
     if (frame) {
+        frame->Flags = 0;
         frame->Use = use;
         frame->Count = 0;
-        Account(use, 1);
+        cache->ByUse[use]++;
         if (fromPromise)
-            promised--;
+            __atomic_sub_fetch(&promised, 1, __ATOMIC_RELAXED);
     }
-    bool low = wantZeroed && zeroedCount < zeroedTarget / 2;
-    KeReleaseSpinLock(&frameLock, irql);
-    if (low)
-        MiWakeZeroing();
+    KeLowerIrql(irql);
     if (!frame)
         return StatusNoMemory;
     *page = MiPageOf(frame);
@@ -244,13 +317,14 @@ void MmFreePage(PhysicalAddress page)
 
 void MiFreePages(const PhysicalAddress *pages, size_t count)
 {
-    constexpr size_t batch = 64; // bounds how long the lock is held
+    constexpr size_t batch = 64; // bounds how long nothing else runs
     for (size_t done = 0; done < count;) {
         size_t end = RTL_MIN(done + batch, count);
-        KIrql irql = KeAcquireSpinLock(&frameLock);
+        KIrql irql = KeRaiseIrql(DispatchLevel);
+        FrameCache *cache = OwnCache();
         for (; done < end; done++)
-            ReleaseFrame(pages[done]);
-        KeReleaseSpinLock(&frameLock, irql);
+            ReleaseFrame(cache, pages[done]);
+        KeLowerIrql(irql);
     }
 }
 
@@ -284,7 +358,10 @@ Status MmAllocateContiguous(MmPageUse use, size_t count, uint64_t alignment, Phy
     KIrql irql = KeAcquireSpinLock(&frameLock);
     MmPageFrame *frame =
         end >= MiFrameCount ? TakeBlock(order, count) : TakeBlockBelow(order, count, end);
-    if (!frame && looseCount + zeroedCount != 0) {
+    if (!frame) { // single frames may be what is missing; those of other processors stay there
+        FrameCache *cache = OwnCache();
+        GiveBack(&cache->Loose, cache->Loose.Count);
+        GiveBack(&cache->Zeroed, cache->Zeroed.Count);
         DrainLoose(&loose, &looseCount, 0);
         DrainLoose(&zeroed, &zeroedCount, 0);
         frame = TakeBlockBelow(order, count, end);
@@ -357,7 +434,7 @@ static bool TryCharge(uint64_t pages)
     uint64_t taken = promised + reserve;
     bool fits = MiCounters.PagesFree > taken && MiCounters.PagesFree - taken >= pages;
     if (fits)
-        promised += pages;
+        __atomic_add_fetch(&promised, pages, __ATOMIC_RELAXED);
     KeReleaseSpinLock(&frameLock, irql);
     return fits;
 }
@@ -376,10 +453,8 @@ Status MiChargeCommit(uint64_t pages)
 
 void MiReturnCommit(uint64_t pages)
 {
-    KIrql irql = KeAcquireSpinLock(&frameLock);
-    KE_ASSERT(promised >= pages);
-    promised -= pages;
-    KeReleaseSpinLock(&frameLock, irql);
+    uint64_t before = __atomic_fetch_sub(&promised, pages, __ATOMIC_RELAXED);
+    KE_ASSERT(before >= pages);
 }
 
 // ---- start-up and counters
@@ -424,6 +499,13 @@ void MmQueryCounters(MmCounters *counters)
     counters->PagesZeroed = zeroedCount;
     counters->PagesPromised = promised;
     KeReleaseSpinLock(&frameLock, irql);
+    for (uint32_t i = 0; i < KeGetProcessorCount(); i++) {
+        const FrameCache *cache = &caches[i];
+        counters->PagesFree += cache->Loose.Count + cache->Zeroed.Count;
+        counters->PagesZeroed += cache->Zeroed.Count;
+        for (size_t use = 0; use < RTL_COUNT_OF(cache->ByUse); use++)
+            counters->PagesByUse[use] += (uint64_t)cache->ByUse[use];
+    }
     uint64_t cached = MiStacksCached;
     counters->PagesFree += cached;
     counters->PagesByUse[PageStack] -= RTL_MIN(cached, counters->PagesByUse[PageStack]);

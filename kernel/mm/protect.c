@@ -151,9 +151,7 @@ static Status ChargeParts(MmAddressSpace *space, MiRegion *first, uint64_t end,
     for (MiRegion *region = first; region; region = NextPart(space, region, end))
         if (!region->Charged && MiNeedsCharge(region, protection))
             pages += MiChargedPages(region);
-    if (pages == 0)
-        return StatusSuccess;
-    Status status = MiChargeCommit(pages);
+    Status status = pages ? MiChargeCommit(pages) : StatusSuccess;
     if (status != StatusSuccess)
         return status;
     space->CommittedPages += pages;

@@ -81,7 +81,7 @@ Status MiGrowStack(MmAddressSpace *space, MiRegion *region, uint64_t address)
 {
     uint64_t lowest = RTL_MAX(region->Range.Base, region->AllocationBase + PAGE_SIZE);
     uint64_t target = RTL_MAX(RTL_ALIGN_DOWN(address, STACK_STEP), lowest);
-    uint64_t pages = (region->CommitBase - target) / PAGE_SIZE;
+    uint64_t pages = (RTL_MIN(region->CommitBase, region->Range.End) - target) / PAGE_SIZE;
     if (region->Charged) {
         Status status = MiChargeCommit(pages);
         if (status != StatusSuccess)

@@ -17,10 +17,11 @@ static bool bugCheckExpected;
 static char bugCheckMessage[256];
 static const KSpinLock *heldLocks[8];
 static size_t heldCount;
+static uint32_t raised;
 
 KIrql KeGetCurrentIrql(void)
 {
-    return heldCount ? DispatchLevel : PassiveLevel;
+    return heldCount || raised ? DispatchLevel : PassiveLevel;
 }
 KIrql KeAcquireSpinLock(KSpinLock *lock)
 {
@@ -60,6 +61,26 @@ void KeForgetPageTables(uint64_t root)
     (void)root;
 }
 void MiWakeZeroing(void) {}
+uint32_t KeGetProcessorCount(void)
+{
+    return 2;
+}
+uint32_t KeGetCurrentProcessorNumber(void)
+{
+    return 0;
+}
+KIrql KeRaiseIrql(KIrql level)
+{
+    KIrql old = KeGetCurrentIrql();
+    raised++;
+    (void)level;
+    return old;
+}
+void KeLowerIrql(KIrql old)
+{
+    raised--;
+    (void)old;
+}
 void KeInitializeEvent(KEvent *event, bool manualReset, bool set)
 {
     (void)event, (void)manualReset, (void)set;
@@ -103,6 +124,7 @@ void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, 
         abort();
     }
     heldCount = 0;
+    raised = 0;
     longjmp(bugCheckJump, 1);
 }
 Status MmCheckUserRange(UserPointer address, size_t size)
