@@ -3,7 +3,8 @@
 // With `exec = PROGRAM ARGUMENTS` lines it runs those programs one after another, output to the
 // machine's console, and powers off with the last one's exit code; 127 stands for a program that
 // could not be started. Otherwise it starts every `run = PROGRAM ARGUMENTS` line's program at once
-// and stays, asleep: it waits for its children only to give their handles back.
+// and stays, asleep: it waits for its children only to give their handles back. `console = com1`
+// adds a shell on the machine's console, started again whenever it ends.
 // SPDX-License-Identifier: MIT
 #include "MetalOS.h"
 
@@ -15,6 +16,7 @@
 
 #define CONFIGURATION "/metalos.cfg"
 #define CONSOLE       "/device/console"
+#define SHELL         "/system/shell.exe"
 constexpr size_t MaximumConfiguration = 65536;
 constexpr size_t MaximumCommand = 4096;
 constexpr size_t MaximumChildren = 63; // one wait takes 64 objects
@@ -90,8 +92,25 @@ static int Execute(const char *commandLine)
     return (int)info.ExitCode;
 }
 
-// Gives children's handles back as they end, then sleeps for ever.
-static void WaitForChildren(Handle *children, size_t count)
+// A shell that reads and writes the machine's console.
+static bool StartShell(Handle *process)
+{
+    CreateProcessParameters parameters = {.CommandLine = SHELL};
+    Handle both;
+    Status status = CreateFile(CONSOLE, FileRead | FileWrite, FileOpenExisting, &both);
+    if (status == StatusSuccess) {
+        parameters.StandardInput = parameters.StandardOutput = parameters.StandardError = both;
+        status = CreateProcess(&parameters, process);
+        (void)CloseHandle(both);
+    }
+    if (status != StatusSuccess)
+        Say(SHELL ": ", GetStatusText(status));
+    return status == StatusSuccess;
+}
+
+// Gives children's handles back as they end, then sleeps for ever. The first child may be the
+// console's shell.
+static void WaitForChildren(Handle *children, size_t count, bool withShell)
 {
     while (count) {
         size_t index = 0;
@@ -101,6 +120,12 @@ static void WaitForChildren(Handle *children, size_t count)
             break;
         }
         (void)CloseHandle(children[index]);
+        if (withShell && index == 0) {
+            Sleep(1000); // should it end at once, again and again
+            withShell = StartShell(&children[0]);
+            if (withShell)
+                continue;
+        }
         children[index] = children[--count];
     }
     for (;;)
@@ -125,9 +150,12 @@ int main(void)
         Status status = ShutdownSystem(ShutdownPowerOff, exitCode);
         Say("cannot power off: ", GetStatusText(status));
     }
+    bool withShell = RtlFindOption(options, "console", 0, command, sizeof command) &&
+                     RtlCompareNoCase(command, "com1") == 0 && StartShell(&children[0]);
+    count += withShell;
     for (size_t i = 0; !executed && RtlFindOption(options, "run", i, command, sizeof command); i++)
         if (count < MaximumChildren && Start(command, &children[count]))
             count++;
-    WaitForChildren(children, count);
+    WaitForChildren(children, count, withShell);
     return 0;
 }

@@ -8,7 +8,8 @@
 // window's messages. What is typed goes to the console at once; what is pasted waits in line
 // until the console has room.
 //
-// The window closes when the last program has let go of the console.
+// The window closes when the last program has let go of the console; with a program of one's own,
+// at the next key after that, so that its output can be read.
 // SPDX-License-Identifier: MIT
 #include "MetalKeys.h"
 #include "MetalOS.h"
@@ -36,6 +37,7 @@ static WindowBuffer pixels;
 static bool focused;
 static char *pending; // typed or pasted, not taken by the console yet
 static size_t pendingLength;
+static bool ended; // nobody has the console any more; the next key closes the window
 static bool selecting;
 static uint64_t clickTime;
 static uint32_t clickColumn, clickRow, clickCount;
@@ -140,6 +142,8 @@ static void PressKey(const Message *message)
     uint16_t code = message->Key.Code, modifiers = message->Key.Modifiers;
     if (OwnKey(code, modifiers))
         return;
+    if (ended && message->Key.Character != 0)
+        ExitProcess(0);
     if (KeysType(&screen, code, modifiers, message->Key.Character)) {
         ScreenScroll(&screen, INT32_MIN);
         ScreenDeselect(&screen);
@@ -259,6 +263,7 @@ static void TakeMessage(const Message *message)
 
 // ---- threads
 
+// context: not nullptr when the window shall stay.
 static uint32_t ReadOutput(void *context)
 {
     static char buffer[32768];
@@ -269,7 +274,16 @@ static uint32_t ReadOutput(void *context)
         LockRelease(&lock);
         (void)SetEvent(changed);
     }
-    ExitProcess(0); // nobody has the console any more
+    if (context == nullptr)
+        ExitProcess(0);
+    static const char text[] =
+        "\r\n\x1B[0;38;5;243m[the program has ended; a key closes]\x1B[0m\x1B[?25l";
+    LockAcquire(&lock);
+    ScreenWrite(&screen, text, sizeof text - 1);
+    ended = true;
+    LockRelease(&lock);
+    (void)SetEvent(changed);
+    return 0;
 }
 
 static uint32_t Paint(void *context)
@@ -300,10 +314,10 @@ static uint32_t Paint(void *context)
 
 // ---- start
 
-static void StartThread(ThreadEntry entry)
+static void StartThread(ThreadEntry entry, void *context)
 {
     Handle thread;
-    Status status = CreateThread(entry, nullptr, 0, &thread);
+    Status status = CreateThread(entry, context, 0, &thread);
     if (status != StatusSuccess)
         Fail("starting a thread", status);
     (void)CloseHandle(thread);
@@ -380,8 +394,8 @@ int main(int argc, char **argv)
         Fail("making an event", status);
     OpenWindow();
     StartProgram(ChooseProgram(argc, argv, line, sizeof line));
-    StartThread(ReadOutput);
-    StartThread(Paint);
+    StartThread(ReadOutput, argc > 1 ? argv : nullptr);
+    StartThread(Paint, nullptr);
     while (GetMessage(&message, InfiniteTimeout) == StatusSuccess && message.Type != MessageClose) {
         LockAcquire(&lock);
         TakeMessage(&message);

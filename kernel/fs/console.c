@@ -212,23 +212,44 @@ static void Release(void *const *objects, uint32_t count)
         ObDereference(objects[i]);
 }
 
-// Interrupts what is in the foreground; it stays there.
+// An interrupt on its way to what was in the foreground.
+typedef struct Interrupt {
+    KWorkItem Work;
+    uint32_t Count;
+    void *Objects[FS_FOREGROUND]; // referenced
+} Interrupt;
+
+static void DeliverInterrupt(void *context)
+{
+    Interrupt *interrupt = context;
+    for (uint32_t i = 0; i < interrupt->Count; i++) {
+        void *object = interrupt->Objects[i];
+        if (ObGetType(object)->Kind == ObjectProcess)
+            PsTerminateTree(object, ConsoleInterrupted);
+        else
+            KeSetEvent(ObGetDispatcher(object));
+    }
+    Release(interrupt->Objects, interrupt->Count);
+    MmFreeHeap(interrupt);
+}
+
+// Interrupts what is in the foreground; it stays there. The worker thread does it: the process may
+// be the caller's own. Without memory nothing happens.
 static void InterruptForeground(FspConsoleState *console)
 {
-    void *objects[FS_FOREGROUND];
+    Interrupt *interrupt = MmAllocateHeap(sizeof(*interrupt), FSP_TAG);
     KIrql old = KeAcquireSpinLock(&console->Lock);
     console->Interrupts++;
-    uint32_t count = console->ForegroundCount;
+    uint32_t count = interrupt ? console->ForegroundCount : 0;
     for (uint32_t i = 0; i < count; i++)
-        ObReference(objects[i] = console->Foreground[i]);
+        ObReference(interrupt->Objects[i] = console->Foreground[i]);
     KeReleaseSpinLock(&console->Lock, old);
-    for (uint32_t i = 0; i < count; i++) {
-        if (ObGetType(objects[i])->Kind == ObjectProcess)
-            PsTerminateProcess(objects[i], ConsoleInterrupted);
-        else
-            KeSetEvent(ObGetDispatcher(objects[i]));
-    }
-    Release(objects, count);
+    if (!interrupt)
+        return;
+    interrupt->Count = count;
+    interrupt->Work.Routine = DeliverInterrupt;
+    interrupt->Work.Context = interrupt;
+    (void)KeQueueWorkItem(&interrupt->Work);
 }
 
 static size_t TypePiece(FspConsoleState *console, const uint8_t *text, size_t size,

@@ -43,6 +43,8 @@ void PsTerminateThread(PsThread *thread, uint32_t exitCode);
 void *PsGetTransferBuffer(void);
 // Ends every thread of the process; returns at once unless it is the caller's own (then never).
 void PsTerminateProcess(PsProcess *process, uint32_t exitCode);
+// Ends a process, not the caller's own, and those that it and they have started.
+void PsTerminateTree(PsProcess *process, uint32_t exitCode);
 void PsExitThread(uint32_t exitCode) __attribute__((noreturn));
 
 PsProcess *PsGetCurrentProcess(void); // nullptr for kernel threads

@@ -431,6 +431,35 @@ void PsCountTransfer(bool write, uint64_t bytes)
     __atomic_fetch_add(write ? &process->WriteBytes : &process->ReadBytes, bytes, __ATOMIC_RELAXED);
 }
 
+// The processes whose children are to be ended too: those beyond the room keep theirs.
+typedef struct Tree {
+    uint32_t Ids[64];
+    uint32_t Count, Parent;
+    uint32_t ExitCode;
+} Tree;
+
+static bool EndChild(PsProcess *process, void *context)
+{
+    Tree *tree = context;
+    if (process->ParentId != tree->Parent || process == PsGetCurrentProcess())
+        return true;
+    PsTerminateProcess(process, tree->ExitCode);
+    if (tree->Count < RTL_COUNT_OF(tree->Ids))
+        tree->Ids[tree->Count++] = process->Id;
+    return true;
+}
+
+// Parents first: one that is ending starts no more children.
+void PsTerminateTree(PsProcess *process, uint32_t exitCode)
+{
+    Tree tree = {.Ids = {process->Id}, .Count = 1, .ExitCode = exitCode};
+    PsTerminateProcess(process, exitCode);
+    for (uint32_t i = 0; i < tree.Count; i++) {
+        tree.Parent = tree.Ids[i];
+        PsForEachProcess(EndChild, &tree);
+    }
+}
+
 void PsSetWindowData(PsProcess *process, void *data)
 {
     __atomic_store_n(&process->WindowData, data, __ATOMIC_RELEASE);

@@ -31,6 +31,7 @@ static const struct {
     const char *File, *Name;
     WiIcon Icon;
 } knownPrograms[] = {
+    {"terminal.exe", "Terminal", IconTerminal},
     {"doom.exe", "DOOM", IconDoom},
     {"fire.exe", "Fire", IconFire},
 };

@@ -612,8 +612,9 @@ METALOS_API Status GetConsoleInfo(Handle console, ConsoleInfo *info);
 METALOS_API Status SetConsoleMode(Handle console, uint32_t mode);
 // Tells programs that ask how large the terminal is now.
 METALOS_API Status SetConsoleSize(Handle console, uint32_t columns, uint32_t rows);
-// What Control+C is for, until the next call: processes, which it ends with exit code
-// ConsoleInterrupted, and events, which it sets; count <= 32, 0: nothing. Of the console's end.
+// What Control+C is for, until the next call: processes, which it ends with all they have started,
+// exit code ConsoleInterrupted, and events, which it sets; count <= 32, 0: nothing. Of the
+// console's end. Rights: AccessTerminate, AccessModify.
 METALOS_API Status SetConsoleForeground(Handle console, size_t count, const Handle *objects);
 
 typedef enum StandardHandle {

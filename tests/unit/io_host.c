@@ -336,9 +336,14 @@ void *ObGetDispatcher(void *body)
     return (uint8_t *)body + ObGetType(body)->DispatcherOffset;
 }
 ObType PsProcessType;
-void PsTerminateProcess(PsProcess *process, uint32_t exitCode)
+void PsTerminateTree(PsProcess *process, uint32_t exitCode)
 {
     Die("a process is ended");
+}
+bool KeQueueWorkItem(KWorkItem *item)
+{
+    item->Routine(item->Context);
+    return true;
 }
 
 void KeLog(KLogLevel level, const char *format, ...)

@@ -232,6 +232,18 @@ static void DrawProgram(Canvas *canvas)
     FillPlain(canvas, 0x24508F, 0.9f);
 }
 
+static void DrawTerminal(Canvas *canvas)
+{
+    static const float prompt[6][2] = {{15, 22}, {19, 18}, {33, 32}, {19, 46}, {15, 42}, {25, 32}};
+    float points[6][2];
+    memcpy(points, prompt, sizeof(points));
+    DrawTile(canvas, 0x33405E, 0x12172A);
+    Polygon(canvas, 6, points);
+    Fill(canvas, Hex(0xFFB07A, 1), Hex(0xFF7A3C, 1), 18, 46);
+    RoundRect(canvas, 34, 42, 50, 46.5f, 2, true);
+    FillPlain(canvas, 0xE6EBF7, 0.95f);
+}
+
 // The mark of MetalOS: a hexagon nut, lit from above.
 static void DrawMark(Canvas *canvas)
 {
@@ -350,16 +362,19 @@ void WriteIcons(FILE *out)
     static const struct {
         const char *Name;
         void (*Draw)(Canvas *);
-    } programs[] = {{"Program", DrawProgram}, {"Doom", DrawDoom}, {"Fire", DrawFire}};
+    } programs[] = {{"Program", DrawProgram},
+                    {"Doom", DrawDoom},
+                    {"Fire", DrawFire},
+                    {"Terminal", DrawTerminal}};
     static const int sizes[] = {16, 20, 32, 48};
-    for (int p = 0; p < 3; p++)
+    for (int p = 0; p < 4; p++)
         for (int s = 0; s < 4; s++) {
             char name[64];
             snprintf(name, sizeof(name), "icon%s%d", programs[p].Name, sizes[s]);
             WriteSquare(out, name, programs[p].Draw, sizes[s]);
         }
     fputs("const GfxImage *const WiIcons[][4] = {", out);
-    for (int p = 0; p < 3; p++)
+    for (int p = 0; p < 4; p++)
         for (int s = 0; s < 4; s++)
             fprintf(out, "%s&icon%s%d,%s", s == 0 ? "{" : "", programs[p].Name, sizes[s],
                     s == 3 ? "}," : "");
