@@ -1,13 +1,14 @@
-// fontgen.c - makes win_assets.c: the anti-aliased glyphs, icons and lookup tables of the window
-// system.
+// fontgen.c - makes the anti-aliased glyphs and lookup tables of lib/gfx, the desktop's pictures and
+// the terminal's font.
 //
 // The kernel has no floating point and no font parser. Everything that needs them happens here,
 // when MetalOS is built: glyphs are rasterised from the Inter typeface at the few sizes the desktop
 // uses, each at four horizontal sub-pixel positions, so that text is spaced as the typeface wants
 // it.
 //
-// Usage: fontgen OUTPUT.c FOLDER-WITH-INTER-OTF
-//        fontgen OUTPUT.c FOLDER-WITH-JETBRAINS-MONO terminal      the terminal's (terminal.c)
+// Usage: fontgen gfx OUTPUT.c FOLDER-WITH-INTER-OTF
+//        fontgen pictures OUTPUT.c                         icons.c
+//        fontgen terminal OUTPUT.c FOLDER-WITH-JETBRAINS-MONO   terminal.c
 // SPDX-License-Identifier: MIT
 #include <ctype.h>
 #include <math.h>
@@ -260,38 +261,55 @@ static void WriteShadow(FILE *out)
     for (int i = 0; i < 2 * Radius; i++)
         fprintf(out, "%d,",
                 (int)lround(255 * 0.5 * (1 + erf((i + 0.5 - Radius) / (Radius * 0.42 * sqrt(2))))));
-    fputs("};\n", out);
+    fputs("};\n\n", out);
+}
+
+static void WriteSine(FILE *out)
+{
     fputs("const int16_t WiSine[1024] = {", out);
     for (int i = 0; i < 1024; i++)
         fprintf(out, "%d,", (int)lround(16384 * sin(i * 2 * M_PI / 1024)));
     fputs("};\n\n", out);
 }
 
-int main(int argc, char **argv)
+static void WriteGfx(FILE *out, const char *folder)
 {
-    bool terminal = argc == 4 && strcmp(argv[3], "terminal") == 0;
-    if (argc != 3 && !terminal)
-        Fail("usage: fontgen OUTPUT.c FOLDER [terminal]");
-    FILE *out = fopen(argv[1], "w");
-    if (out == nullptr)
-        Fail("%s cannot be written", argv[1]);
-    if (terminal) {
-        WriteTerminalFont(out, argv[2]);
-        return fclose(out) == 0 ? 0 : 1;
-    }
-    fputs("// Made by tools/fontgen from the Inter typeface (SIL Open Font License 1.1) and "
-          "tools/fontgen/icons.c.\n"
-          "#include \"pictures.h\"\n\n",
+    fputs("// Made by tools/fontgen from the Inter typeface (SIL Open Font License 1.1).\n"
+          "#include \"gfx/gfx.h\"\n\n",
           out);
-    WriteFont(out, "GfxFontText", argv[2], "Inter-Medium.otf", 13);
-    WriteFont(out, "GfxFontTitle", argv[2], "Inter-SemiBold.otf", 13);
-    WriteFont(out, "GfxFontSmall", argv[2], "Inter-Medium.otf", 11.5f);
-    WriteFont(out, "GfxFontLarge", argv[2], "InterDisplay-SemiBold.otf", 20);
-    WriteCellFont(out, argv[2], "Inter-Medium.otf", 14, 8, 17);
+    WriteFont(out, "GfxFontText", folder, "Inter-Medium.otf", 13);
+    WriteFont(out, "GfxFontTitle", folder, "Inter-SemiBold.otf", 13);
+    WriteFont(out, "GfxFontSmall", folder, "Inter-Medium.otf", 11.5f);
+    WriteFont(out, "GfxFontLarge", folder, "InterDisplay-SemiBold.otf", 20);
+    WriteCellFont(out, folder, "Inter-Medium.otf", 14, 8, 17);
     WriteCorners(out);
     WriteShadow(out);
+}
+
+static void WritePictures(FILE *out)
+{
+    fputs("// Made by tools/fontgen/icons.c.\n#include \"pictures.h\"\n\n", out);
+    WriteSine(out);
     WriteIcons(out);
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    bool pictures = argc == 3 && strcmp(what, "pictures") == 0;
+    bool gfx = argc == 4 && strcmp(what, "gfx") == 0;
+    if (!pictures && !gfx && (argc != 4 || strcmp(what, "terminal") != 0))
+        Fail("usage: fontgen pictures OUTPUT.c | gfx OUTPUT.c FOLDER | terminal OUTPUT.c FOLDER");
+    FILE *out = fopen(argv[2], "w");
+    if (out == nullptr)
+        Fail("%s cannot be written", argv[2]);
+    if (pictures)
+        WritePictures(out);
+    else if (gfx)
+        WriteGfx(out, argv[3]);
+    else
+        WriteTerminalFont(out, argv[3]);
     if (fclose(out) != 0)
-        Fail("%s cannot be written", argv[1]);
+        Fail("%s cannot be written", argv[2]);
     return 0;
 }

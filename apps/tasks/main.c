@@ -1,0 +1,179 @@
+// tasks.exe - the task manager: what each program uses, each processor's load, memory, updated once
+// a second; ends programs.
+// SPDX-License-Identifier: MIT
+#include "MetalKeys.h"
+#include "tasks.h"
+
+#include <stdio.h>
+#include <string.h>
+
+constexpr uint32_t UpdateInterval = 1000; // milliseconds
+
+static Sample sample;
+static View view;
+
+static size_t FindSelected(void)
+{
+    for (size_t i = 0; i < sample.TaskCount; i++)
+        if (sample.Tasks[i].Info.ProcessId == view.Selected)
+            return i;
+    return SIZE_MAX;
+}
+
+static Status Update(void)
+{
+    Status status = SampleTake(&sample);
+    if (status != StatusSuccess)
+        return status;
+    SampleSort(&sample, view.SortedBy, view.Descending);
+    if (FindSelected() == SIZE_MAX)
+        view.Selected = 0;
+    size_t rows = ViewRowCount();
+    view.Top = RTL_MIN(view.Top, sample.TaskCount > rows ? sample.TaskCount - rows : 0);
+    return StatusSuccess;
+}
+
+static void EndTask(void)
+{
+    size_t index = FindSelected();
+    if (index == SIZE_MAX)
+        return;
+    const ProcessInfo *info = &sample.Tasks[index].Info;
+    constexpr uint32_t ended = 1; // exit code
+    Handle process;
+    Status status = OpenProcess(info->ProcessId, AccessTerminate, &process);
+    if (status == StatusSuccess) {
+        status = TerminateProcess(process, ended);
+        (void)CloseHandle(process);
+    }
+    if (status == StatusSuccess)
+        snprintf(view.Notice, sizeof view.Notice, "%s was ended.", info->Name);
+    else
+        snprintf(view.Notice, sizeof view.Notice, "%s was not ended: %s", info->Name,
+                 GetStatusText(status));
+}
+
+static void MoveSelection(int by)
+{
+    size_t index = FindSelected();
+    if (sample.TaskCount == 0)
+        return;
+    if (index == SIZE_MAX)
+        index = 0;
+    else if (by < 0 ? index > 0 : index + 1 < sample.TaskCount)
+        index += (size_t)by;
+    view.Selected = sample.Tasks[index].Info.ProcessId;
+    if (index < view.Top)
+        view.Top = index;
+    if (index >= view.Top + ViewRowCount())
+        view.Top = index + 1 - ViewRowCount();
+}
+
+static void Scroll(int32_t notches)
+{
+    size_t rows = ViewRowCount(), last = sample.TaskCount > rows ? sample.TaskCount - rows : 0;
+    size_t steps = (size_t)(notches < 0 ? -notches : notches) * 3;
+    view.Top = notches > 0 ? view.Top - RTL_MIN(view.Top, steps) : RTL_MIN(view.Top + steps, last);
+}
+
+static void Press(int32_t x, int32_t y)
+{
+    size_t row;
+    Column column;
+    if (ViewFindRow(&view, &sample, x, y, &row)) {
+        view.Selected = sample.Tasks[row].Info.ProcessId;
+        view.Notice[0] = '\0';
+    } else if (ViewFindHead(x, y, &column)) {
+        view.Descending = view.SortedBy == column ? !view.Descending : column >= ColumnLoad;
+        view.SortedBy = column;
+        SampleSort(&sample, column, view.Descending);
+    }
+}
+
+static void Key(uint16_t code)
+{
+    if (code == KeyUp || code == KeyDown)
+        MoveSelection(code == KeyUp ? -1 : 1);
+    if (code == KeyDelete)
+        EndTask();
+}
+
+// False: the window is to close.
+static bool HandleMessage(const Message *message, bool *changed)
+{
+    if (UiButtonMessage(&view.End, message, changed)) {
+        EndTask();
+        *changed = true;
+    }
+    switch (message->Type) {
+    case MessageClose:
+        return false;
+    case MessageKeyDown:
+        if (message->Key.Code == KeyEscape)
+            return false;
+        Key(message->Key.Code);
+        *changed = true;
+        break;
+    case MessageMouseDown:
+        Press(message->Mouse.X, message->Mouse.Y);
+        *changed = true;
+        break;
+    case MessageMouseWheel:
+        Scroll(message->Mouse.Wheel);
+        *changed = true;
+        break;
+    default:
+        break;
+    }
+    return true;
+}
+
+static Status Run(void)
+{
+    Status status = Update();
+    uint64_t next = GetMonotonicTime() + UpdateInterval * 1000000ull;
+    bool open = true, changed = true;
+    while (status == StatusSuccess && open) {
+        if (changed) {
+            ViewDraw(&view, &sample);
+            status = PaintWindow(view.Window.Handle, nullptr);
+            changed = false;
+        }
+        uint64_t now = GetMonotonicTime();
+        Message message;
+        Status got = GetMessage(&message, now >= next ? 0 : (uint32_t)((next - now) / 1000000) + 1);
+        if (got == StatusSuccess) {
+            open = HandleMessage(&message, &changed);
+        } else if (got == StatusTimeout) {
+            status = Update();
+            next = GetMonotonicTime() + UpdateInterval * 1000000ull;
+            changed = true;
+        } else {
+            status = got;
+        }
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) {
+        bool help = strcmp(argv[1], "--help") == 0;
+        fprintf(help ? stdout : stderr,
+                "usage: tasks.exe\nShows what programs use and ends them (Delete, or the button). A "
+                "click on a column's head sorts by it.\n");
+        return help ? 0 : 2;
+    }
+    view.SortedBy = ColumnLoad;
+    view.Descending = true;
+    view.End = (UiButton){
+        .Area = {ViewWidth - 14 - 108, ViewHeight - 42, ViewWidth - 14, ViewHeight - 12},
+        .Label = "End task",
+    };
+    Status status = UiOpenWindow(&view.Window, "Tasks", ViewWidth, ViewHeight);
+    if (status == StatusSuccess)
+        status = Run();
+    if (status != StatusSuccess)
+        fprintf(stderr, "tasks: %s\n", GetStatusText(status));
+    return status == StatusSuccess ? 0 : 1;
+}

@@ -1,0 +1,61 @@
+// tasks.h - the task manager: what it has measured, and how it is shown.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "ui.h"
+
+enum { MaximumProcesses = 512, MaximumProcessors = 64, HistoryLength = 120 };
+
+typedef enum Column {
+    ColumnName,
+    ColumnId,
+    ColumnLoad,
+    ColumnMemory,
+    ColumnThreads,
+    ColumnHandles,
+    ColumnCalls,
+    ColumnCount
+} Column;
+
+typedef struct Task {
+    ProcessInfo Info;
+    uint32_t Load;  // processor time since the last sample, 1/1000 of one processor
+    uint64_t Calls; // system calls in a second
+} Task;
+
+typedef struct Sample {
+    uint64_t Time; // GetMonotonicTime
+    SystemInfo System;
+    size_t TaskCount;
+    Task Tasks[MaximumProcesses]; // in the order they are shown
+    uint32_t ProcessorCount;
+    ProcessorInfo Processors[MaximumProcessors];
+    uint32_t Load[MaximumProcessors];                   // 1/1000
+    uint8_t History[MaximumProcessors][HistoryLength]; // percent, oldest first
+    uint8_t MemoryHistory[HistoryLength];
+} Sample;
+
+// ---- sample.c
+// Measures anew; rates are since the sample before, whose content this replaces.
+Status SampleTake(Sample *sample);
+void SampleSort(Sample *sample, Column column, bool descending);
+
+// ---- view.c
+typedef struct View {
+    UiWindow Window;
+    UiButton End;
+    Column SortedBy;
+    bool Descending;
+    uint32_t Selected; // process id; 0: none
+    size_t Top;        // first row shown
+    char Notice[128];  // what the last action came to
+} View;
+
+enum { ViewWidth = 660, ViewHeight = 470 };
+
+void ViewDraw(View *view, const Sample *sample);
+size_t ViewRowCount(void); // rows that fit
+// The row at a place of the window, as an index of the sample's tasks. False: none.
+bool ViewFindRow(const View *view, const Sample *sample, int32_t x, int32_t y, size_t *row);
+// The column whose head is there.
+bool ViewFindHead(int32_t x, int32_t y, Column *column);

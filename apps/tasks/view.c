@@ -1,0 +1,190 @@
+// view.c - the task manager's window: graphs of the processors and of memory above, the list below.
+// SPDX-License-Identifier: MIT
+#include "tasks.h"
+
+#include <string.h>
+
+enum {
+    Margin = 14,
+    GraphTop = 30,
+    GraphBottom = 110,
+    HeadTop = 124,
+    HeadBottom = 146,
+    RowHeight = 22,
+    RowsBottom = ViewHeight - 52,
+    MemoryWidth = 200,
+    Gap = 8,
+};
+
+static const struct {
+    const char *Name;
+    int32_t Left, Right;
+    UiAlign Align;
+} columns[ColumnCount] = {
+    [ColumnName] = {"Program", 24, 200, UiLeft},     [ColumnId] = {"Id", 200, 250, UiRight},
+    [ColumnLoad] = {"Processor", 250, 330, UiRight}, [ColumnMemory] = {"Memory", 330, 420, UiRight},
+    [ColumnThreads] = {"Threads", 420, 490, UiRight},
+    [ColumnHandles] = {"Handles", 490, 560, UiRight},
+    [ColumnCalls] = {"Calls / s", 560, 636, UiRight},
+};
+
+size_t ViewRowCount(void)
+{
+    return (RowsBottom - HeadBottom) / RowHeight;
+}
+
+static void DrawGraph(const GfxSurface *to, Rect area, const uint8_t *history, uint32_t color)
+{
+    GfxRoundRect(to, area, 5, UiRaised, 256);
+    Rect inner = GfxInflate(area, -3);
+    int32_t width = GfxWidth(inner), height = GfxHeight(inner);
+    for (int32_t x = 0; x < width; x++) {
+        int32_t index = HistoryLength - 1 - (width - 1 - x) * HistoryLength / RTL_MAX(width, HistoryLength);
+        if (width < HistoryLength)
+            index = HistoryLength - width + x;
+        int32_t top = inner.Bottom - history[index] * height / 100;
+        Rect bar = {inner.Left + x, top, inner.Left + x + 1, inner.Bottom};
+        GfxTint(to, bar, color, 90);
+        GfxFill(to, (Rect){bar.Left, RTL_MIN(top, inner.Bottom - 1), bar.Right,
+                           RTL_MIN(top, inner.Bottom - 1) + 1}, color);
+    }
+}
+
+// All processors side by side in as many rows as it takes to keep them visible.
+static void DrawProcessors(const UiWindow *window, const Sample *sample)
+{
+    uint32_t count = sample->ProcessorCount, perRow = count > 8 ? (count + 1) / 2 : count, total = 0;
+    if (count > 32)
+        perRow = 16;
+    uint32_t rows = perRow == 0 ? 1 : (count + perRow - 1) / perRow;
+    int32_t left = Margin, right = ViewWidth - Margin - MemoryWidth - Gap;
+    int32_t height = (GraphBottom - GraphTop) / (int32_t)rows;
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t column = (int32_t)(i % perRow), row = (int32_t)(i / perRow);
+        int32_t span = right - left + Gap / 2;
+        Rect area = {left + span * column / (int32_t)perRow, GraphTop + height * row,
+                     left + span * (column + 1) / (int32_t)perRow - Gap / 2,
+                     GraphTop + height * (row + 1) - (rows > 1 ? 2 : 0)};
+        DrawGraph(&window->Surface, area, sample->History[i], UiAccent);
+        total += sample->Load[i];
+    }
+    UiDrawText(window, &GfxFontTitle, (Rect){left, 8, right, 28}, UiLeft, UiText,
+               count == 1 ? "Processor  %u %%" : "%2$u processors  %1$u %%",
+               count == 0 ? 0 : total / count / 10, count);
+}
+
+static void DrawMemory(const UiWindow *window, const Sample *sample)
+{
+    const SystemInfo *system = &sample->System;
+    int32_t left = ViewWidth - Margin - MemoryWidth, right = ViewWidth - Margin;
+    uint64_t used = system->TotalMemory - system->FreeMemory - system->CacheMemory;
+    DrawGraph(&window->Surface, (Rect){left, GraphTop, right, GraphBottom}, sample->MemoryHistory,
+              0x5AA9E6);
+    UiDrawText(window, &GfxFontTitle, (Rect){left, 8, right, 28}, UiLeft, UiText,
+               "Memory  %llu of %llu MiB", (unsigned long long)(used >> 20),
+               (unsigned long long)(system->TotalMemory >> 20));
+}
+
+static void DrawHead(const View *view)
+{
+    const UiWindow *window = &view->Window;
+    for (Column c = 0; c < ColumnCount; c++) {
+        Rect area = {columns[c].Left, HeadTop, columns[c].Right, HeadBottom};
+        bool sorted = view->SortedBy == c;
+        UiDrawText(window, &GfxFontSmall, area, columns[c].Align, sorted ? UiBright : UiMuted,
+                   sorted ? "%s %s" : "%s", columns[c].Name,
+                   view->Descending ? "\u2193" : "\u2191");
+    }
+    GfxFill(&window->Surface, (Rect){Margin, HeadBottom, ViewWidth - Margin, HeadBottom + 1},
+            UiLine);
+}
+
+static void DrawCell(const UiWindow *window, const Task *task, Column column, Rect area,
+                     uint32_t color)
+{
+    const ProcessInfo *info = &task->Info;
+    const GfxFont *font = &GfxFontText;
+    UiAlign align = columns[column].Align;
+    switch (column) {
+    case ColumnName:
+        UiDrawText(window, font, area, align, color, "%s", info->Name);
+        break;
+    case ColumnId:
+        UiDrawText(window, font, area, align, color, "%u", info->ProcessId);
+        break;
+    case ColumnLoad:
+        UiDrawText(window, font, area, align, color, "%u.%u %%", task->Load / 10, task->Load % 10);
+        break;
+    case ColumnMemory:
+        UiDrawText(window, font, area, align, color, "%llu KiB",
+                   (unsigned long long)(info->ResidentMemory >> 10));
+        break;
+    case ColumnThreads:
+        UiDrawText(window, font, area, align, color, "%u", info->ThreadCount);
+        break;
+    case ColumnHandles:
+        UiDrawText(window, font, area, align, color, "%u", info->HandleCount);
+        break;
+    default:
+        UiDrawText(window, font, area, align, color, "%llu", (unsigned long long)task->Calls);
+        break;
+    }
+}
+
+static void DrawRows(const View *view, const Sample *sample)
+{
+    const UiWindow *window = &view->Window;
+    for (size_t i = view->Top; i < sample->TaskCount && i < view->Top + ViewRowCount(); i++) {
+        const Task *task = &sample->Tasks[i];
+        int32_t top = HeadBottom + 2 + (int32_t)(i - view->Top) * RowHeight;
+        bool selected = task->Info.ProcessId == view->Selected;
+        if (selected)
+            GfxRoundRect(&window->Surface, (Rect){Margin, top, ViewWidth - Margin, top + RowHeight},
+                         6, UiAccent, 236);
+        for (Column c = 0; c < ColumnCount; c++)
+            DrawCell(window, task, c,
+                     (Rect){columns[c].Left, top, columns[c].Right, top + RowHeight},
+                     selected ? 0x1A0D06 : c == ColumnName ? UiBright : UiText);
+    }
+}
+
+void ViewDraw(View *view, const Sample *sample)
+{
+    const UiWindow *window = &view->Window;
+    GfxFill(&window->Surface, window->Surface.Bounds, UiCard);
+    DrawProcessors(window, sample);
+    DrawMemory(window, sample);
+    DrawHead(view);
+    DrawRows(view, sample);
+    GfxFill(&window->Surface,
+            (Rect){Margin, RowsBottom + 4, ViewWidth - Margin, RowsBottom + 5}, UiLine);
+    Rect foot = {Margin, ViewHeight - 42, ViewWidth - Margin - 120, ViewHeight - 12};
+    if (view->Notice[0] != '\0')
+        UiDrawText(window, &GfxFontSmall, foot, UiLeft, UiText, "%s", view->Notice);
+    else
+        UiDrawText(window, &GfxFontSmall, foot, UiLeft, UiMuted,
+                   "%zu programs, %u threads, %u handles, %u windows", sample->TaskCount,
+                   sample->System.ThreadCount, sample->System.HandleCount,
+                   sample->System.WindowCount);
+    view->End.Enabled = view->Selected != 0;
+    UiDrawButton(window, &view->End);
+}
+
+bool ViewFindRow(const View *view, const Sample *sample, int32_t x, int32_t y, size_t *row)
+{
+    if (x < Margin || x >= ViewWidth - Margin || y < HeadBottom + 2)
+        return false;
+    size_t line = (size_t)(y - HeadBottom - 2) / RowHeight;
+    *row = view->Top + line;
+    return line < ViewRowCount() && *row < sample->TaskCount;
+}
+
+bool ViewFindHead(int32_t x, int32_t y, Column *column)
+{
+    for (Column c = 0; c < ColumnCount; c++)
+        if (y >= HeadTop && y < HeadBottom && x >= columns[c].Left && x < columns[c].Right) {
+            *column = c;
+            return true;
+        }
+    return false;
+}
