@@ -1,6 +1,6 @@
 // stopped.exe PROGRAM WHAT WHERE - tells the person at the screen that a program with windows has
-// failed. The runtime starts it; the whole report is on the program's standard error and in the
-// system log.
+// failed. The runtime starts it unless one is there already, which an event of that name tells; the
+// whole report is on the program's standard error and in the system log.
 // SPDX-License-Identifier: MIT
 #include "MetalKeys.h"
 #include "ui.h"
@@ -54,7 +54,12 @@ int main(int argc, char **argv)
         .Where = argv[3],
         .Close = {{Width - Margin - 88, Height - 48, Width - Margin, Height - 18}, "Close", true},
     };
-    Status status = UiOpenWindow(&notice.Window, "Program stopped", Width, Height);
+    Handle here;
+    Status status = CreateEvent(true, false, &here);
+    if (status == StatusSuccess && NameObject(here, "stopped.exe") == StatusAlreadyExists)
+        return 0;
+    if (status == StatusSuccess)
+        status = UiOpenWindow(&notice.Window, "Program stopped", Width, Height);
     Message message = {};
     bool changed = true;
     while (status == StatusSuccess) {

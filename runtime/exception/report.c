@@ -17,6 +17,7 @@
 constexpr size_t LineSize = 512;
 constexpr size_t MaximumFrames = 64;
 constexpr size_t MaximumSymbolFiles = 8;
+constexpr size_t MaximumInlined = 6; // deeper ones are rare, and the outer ones say enough
 
 // ---- output
 static void Print(const char *line, size_t length)
@@ -115,36 +116,60 @@ static const char *TrimSourcePath(char *path)
     return strncmp(path, "X:/", 3) == 0 ? path + 3 : path;
 }
 
-static void DescribeSymbol(char *text, size_t size, const PdbFile *pdb, uint32_t rva,
-                           bool returnAddress)
-{
-    PdbLocation location;
-    if (!pdb || PdbLookup(pdb, rva - returnAddress, &location) != StatusSuccess)
-        return;
-    size_t length = strlen(text);
-    if (location.Function[0])
-        length = RtlFormat(text, size, "%.*s!%s+0x%x", (int)strcspn(text, "+"), text,
-                           location.Function, rva - location.FunctionRva);
-    if (location.Line && length < size)
-        RtlFormat(text + length, size - length, "  %s:%u", TrimSourcePath(location.File),
-                  location.Line);
-}
+// An address of code and what is known about it.
+typedef struct Place {
+    uint64_t Address;
+    char Module[64];    // "" outside of any
+    uint32_t Rva;       // in it
+    PdbLocation Function, Inlined[MaximumInlined]; // the latter outermost first
+    size_t InlinedCount;
+} Place;
 
-// "module!Function+0x12  file.c:34", as far as that is known.
-static void Describe(char *text, size_t size, uint64_t address, bool returnAddress)
+static void FindPlace(Place *place, uint64_t address, bool returnAddress)
 {
     ModuleInfo module;
     PeImage image;
     PeDebugId id;
-    RtlFormat(text, size, "0x%llx", (unsigned long long)address);
+    place->Address = address;
+    place->Module[0] = place->Function.Function[0] = 0;
+    place->Function.Line = 0;
+    place->InlinedCount = 0;
     if (SysGetModuleInfo(address, &module) != StatusSuccess)
         return;
-    uint32_t rva = (uint32_t)(address - module.Base);
     const char *name = LastPart(module.Path);
-    RtlFormat(text, size, "%.*s+0x%x", (int)strcspn(name, "."), name, rva);
-    if (PeOpen(&image, (const void *)module.Base, module.Size, PeLayoutMapped) == StatusSuccess &&
-        PeGetDebugId(&image, &id) == StatusSuccess)
-        DescribeSymbol(text, size, GetSymbols(&module, &id), rva, returnAddress);
+    RtlFormat(place->Module, sizeof place->Module, "%.*s", (int)strcspn(name, "."), name);
+    place->Rva = (uint32_t)(address - module.Base);
+    if (PeOpen(&image, (const void *)module.Base, module.Size, PeLayoutMapped) != StatusSuccess ||
+        PeGetDebugId(&image, &id) != StatusSuccess)
+        return;
+    const PdbFile *pdb = GetSymbols(&module, &id);
+    uint32_t rva = place->Rva - returnAddress;
+    if (pdb && PdbLookup(pdb, rva, &place->Function) == StatusSuccess)
+        place->InlinedCount = PdbLookupInlined(pdb, rva, place->Inlined, MaximumInlined);
+}
+
+// "module!Function+0x12  file.c:34", as far as that is known.
+static void Describe(char *text, size_t size, Place *place)
+{
+    PdbLocation *function = &place->Function;
+    size_t length = 0;
+    if (function->Function[0])
+        length = RtlFormat(text, size, "%s!%s+0x%x", place->Module, function->Function,
+                           place->Rva - function->FunctionRva);
+    else if (place->Module[0])
+        length = RtlFormat(text, size, "%s+0x%x", place->Module, place->Rva);
+    else
+        RtlFormat(text, size, "0x%llx", (unsigned long long)place->Address);
+    if (function->Line && length < size)
+        RtlFormat(text + length, size - length, "  %s:%u", TrimSourcePath(function->File),
+                  function->Line);
+}
+
+static void DescribeInlined(char *text, size_t size, Place *place, size_t index)
+{
+    PdbLocation *inlined = &place->Inlined[index];
+    RtlFormat(text, size, "%s!%s  %s:%u", place->Module, inlined->Function,
+              TrimSourcePath(inlined->File), inlined->Line);
 }
 
 // ---- the report
@@ -191,12 +216,18 @@ static void PrintStack(const ThreadContext *context)
 {
     UnwindVector vectors[16];
     UnwindFrame frame = RtFrameFromContext(context, vectors), caller;
+    static Place place; // large; only one thread reports
     char text[LineSize];
     for (size_t i = 0; i < MaximumFrames; i++) {
         DispatcherContext dispatcher;
         if (frame.Rip == 0 && !frame.Interrupted)
             return;
-        Describe(text, sizeof text, frame.Rip, !frame.Interrupted);
+        FindPlace(&place, frame.Rip, !frame.Interrupted);
+        for (size_t n = place.InlinedCount; n-- > 0;) {
+            DescribeInlined(text, sizeof text, &place, n);
+            PrintLine("  #%-2zu %s  (inlined)", i, text);
+        }
+        Describe(text, sizeof text, &place);
         PrintLine("  #%-2zu %s", i, text);
         if (!RtLookAtFrame(&frame, UnwindExceptionHandler, &dispatcher, &caller))
             return;
@@ -204,10 +235,15 @@ static void PrintStack(const ThreadContext *context)
     }
 }
 
+// One notice at a time: further failures are in the log.
 static void ShowWindow(const char *cause, const char *place)
 {
     char line[2 * LineSize];
-    Handle process;
+    Handle process, notice;
+    if (SysOpenObject("stopped.exe", 0, 0, &notice) == StatusSuccess) {
+        (void)SysCloseHandle(notice);
+        return;
+    }
     RtlFormat(line, sizeof line, "/system/stopped.exe \"%s\" \"%s\" \"%s\"",
               LastPart(RtGetProcess()->ProgramPath), cause, place);
     AbiCreateProcess parameters = {
@@ -220,7 +256,8 @@ static void ShowWindow(const char *cause, const char *place)
 
 static void Report(const ExceptionRecord *record, const ThreadContext *context)
 {
-    char cause[LineSize], place[LineSize];
+    static Place place;
+    char cause[LineSize], where[LineSize];
     ProcessInfo info = {};
     DescribeCause(cause, sizeof cause, record);
     PrintLine("%s stopped: %s (exception 0x%08X in thread %llu)",
@@ -232,8 +269,12 @@ static void Report(const ExceptionRecord *record, const ThreadContext *context)
         PrintLine("  while handling: %s (exception 0x%08X)", cause, nested->Code);
     }
     if (SysGetProcessInfo(CurrentProcess, &info) == StatusSuccess && info.WindowCount > 0) {
-        Describe(place, sizeof place, (uint64_t)record->Address, false);
-        ShowWindow(cause, place);
+        FindPlace(&place, (uint64_t)record->Address, false);
+        if (place.InlinedCount > 0)
+            DescribeInlined(where, sizeof where, &place, place.InlinedCount - 1);
+        else
+            Describe(where, sizeof where, &place);
+        ShowWindow(cause, where);
     }
 }
 
