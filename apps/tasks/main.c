@@ -159,9 +159,10 @@ int main(int argc, char **argv)
 {
     if (argc > 1) {
         bool help = strcmp(argv[1], "--help") == 0;
-        fprintf(help ? stdout : stderr,
-                "usage: tasks.exe\nShows what programs use and ends them (Delete, or the button). A "
-                "click on a column's head sorts by it.\n");
+        fprintf(
+            help ? stdout : stderr,
+            "usage: tasks.exe\nShows what programs use and ends them (Delete, or the button). A "
+            "click on a column's head sorts by it.\n");
         return help ? 0 : 2;
     }
     view.SortedBy = ColumnLoad;

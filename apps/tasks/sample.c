@@ -56,8 +56,7 @@ static Status TakeTasks(Sample *sample, uint64_t elapsed)
 
 static Status TakeProcessors(Sample *sample)
 {
-    sample->ProcessorCount =
-        RTL_MIN(sample->System.ProcessorCount, (uint32_t)MaximumProcessors);
+    sample->ProcessorCount = RTL_MIN(sample->System.ProcessorCount, (uint32_t)MaximumProcessors);
     for (uint32_t i = 0; i < sample->ProcessorCount; i++) {
         ProcessorInfo before = sample->Processors[i], *now = &sample->Processors[i];
         Status status = GetProcessorInfo(i, now);
@@ -80,9 +79,10 @@ Status SampleTake(Sample *sample)
     if (status == StatusSuccess)
         status = TakeProcessors(sample);
     const SystemInfo *system = &sample->System;
-    Shift(sample->MemoryHistory,
-          Share(system->TotalMemory - system->FreeMemory - system->CacheMemory,
-                system->TotalMemory) / 10);
+    Shift(
+        sample->MemoryHistory,
+        Share(system->TotalMemory - system->FreeMemory - system->CacheMemory, system->TotalMemory) /
+            10);
     sample->Time = now;
     return status;
 }
@@ -115,9 +115,9 @@ static int Compare(const void *a, const void *b)
                                          : (Key(x) > Key(y)) - (Key(x) < Key(y));
     if (sortDescending)
         order = -order;
-    return order != 0 ? order
-                      : (x->Info.ProcessId > y->Info.ProcessId) -
-                            (x->Info.ProcessId < y->Info.ProcessId);
+    return order != 0
+               ? order
+               : (x->Info.ProcessId > y->Info.ProcessId) - (x->Info.ProcessId < y->Info.ProcessId);
 }
 
 void SampleSort(Sample *sample, Column column, bool descending)

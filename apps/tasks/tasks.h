@@ -30,7 +30,7 @@ typedef struct Sample {
     Task Tasks[MaximumProcesses]; // in the order they are shown
     uint32_t ProcessorCount;
     ProcessorInfo Processors[MaximumProcessors];
-    uint32_t Load[MaximumProcessors];                   // 1/1000
+    uint32_t Load[MaximumProcessors];                  // 1/1000
     uint8_t History[MaximumProcessors][HistoryLength]; // percent, oldest first
     uint8_t MemoryHistory[HistoryLength];
 } Sample;

@@ -21,8 +21,10 @@ static const struct {
     int32_t Left, Right;
     UiAlign Align;
 } columns[ColumnCount] = {
-    [ColumnName] = {"Program", 24, 200, UiLeft},     [ColumnId] = {"Id", 200, 250, UiRight},
-    [ColumnLoad] = {"Processor", 250, 330, UiRight}, [ColumnMemory] = {"Memory", 330, 420, UiRight},
+    [ColumnName] = {"Program", 24, 200, UiLeft},
+    [ColumnId] = {"Id", 200, 250, UiRight},
+    [ColumnLoad] = {"Processor", 250, 330, UiRight},
+    [ColumnMemory] = {"Memory", 330, 420, UiRight},
     [ColumnThreads] = {"Threads", 420, 490, UiRight},
     [ColumnHandles] = {"Handles", 490, 560, UiRight},
     [ColumnCalls] = {"Calls / s", 560, 636, UiRight},
@@ -39,21 +41,25 @@ static void DrawGraph(const GfxSurface *to, Rect area, const uint8_t *history, u
     Rect inner = GfxInflate(area, -3);
     int32_t width = GfxWidth(inner), height = GfxHeight(inner);
     for (int32_t x = 0; x < width; x++) {
-        int32_t index = HistoryLength - 1 - (width - 1 - x) * HistoryLength / RTL_MAX(width, HistoryLength);
+        int32_t index =
+            HistoryLength - 1 - (width - 1 - x) * HistoryLength / RTL_MAX(width, HistoryLength);
         if (width < HistoryLength)
             index = HistoryLength - width + x;
         int32_t top = inner.Bottom - history[index] * height / 100;
         Rect bar = {inner.Left + x, top, inner.Left + x + 1, inner.Bottom};
         GfxTint(to, bar, color, 90);
-        GfxFill(to, (Rect){bar.Left, RTL_MIN(top, inner.Bottom - 1), bar.Right,
-                           RTL_MIN(top, inner.Bottom - 1) + 1}, color);
+        GfxFill(to,
+                (Rect){bar.Left, RTL_MIN(top, inner.Bottom - 1), bar.Right,
+                       RTL_MIN(top, inner.Bottom - 1) + 1},
+                color);
     }
 }
 
 // All processors side by side in as many rows as it takes to keep them visible.
 static void DrawProcessors(const UiWindow *window, const Sample *sample)
 {
-    uint32_t count = sample->ProcessorCount, perRow = count > 8 ? (count + 1) / 2 : count, total = 0;
+    uint32_t count = sample->ProcessorCount, perRow = count > 8 ? (count + 1) / 2 : count,
+             total = 0;
     if (count > 32)
         perRow = 16;
     uint32_t rows = perRow == 0 ? 1 : (count + perRow - 1) / perRow;
@@ -144,7 +150,9 @@ static void DrawRows(const View *view, const Sample *sample)
         for (Column c = 0; c < ColumnCount; c++)
             DrawCell(window, task, c,
                      (Rect){columns[c].Left, top, columns[c].Right, top + RowHeight},
-                     selected ? 0x1A0D06 : c == ColumnName ? UiBright : UiText);
+                     selected          ? 0x1A0D06
+                     : c == ColumnName ? UiBright
+                                       : UiText);
     }
 }
 
@@ -156,8 +164,8 @@ void ViewDraw(View *view, const Sample *sample)
     DrawMemory(window, sample);
     DrawHead(view);
     DrawRows(view, sample);
-    GfxFill(&window->Surface,
-            (Rect){Margin, RowsBottom + 4, ViewWidth - Margin, RowsBottom + 5}, UiLine);
+    GfxFill(&window->Surface, (Rect){Margin, RowsBottom + 4, ViewWidth - Margin, RowsBottom + 5},
+            UiLine);
     Rect foot = {Margin, ViewHeight - 42, ViewWidth - Margin - 120, ViewHeight - 12};
     if (view->Notice[0] != '\0')
         UiDrawText(window, &GfxFontSmall, foot, UiLeft, UiText, "%s", view->Notice);

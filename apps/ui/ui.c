@@ -48,11 +48,10 @@ void UiDrawButton(const UiWindow *window, const UiButton *button)
     int32_t width = GfxMeasureText(&GfxFontTitle, button->Label, length);
     GfxFill(&window->Surface, button->Area, UiCard);
     GfxRoundRect(&window->Surface, button->Area, 7, 0xFFFFFF, strength);
-    GfxDrawText(&window->Surface, &GfxFontTitle,
-                button->Area.Left + (GfxWidth(button->Area) - width) / 2,
-                GfxCenterBaseline(&GfxFontTitle, button->Area.Top, button->Area.Bottom), width + 1,
-                button->Label, length, button->Enabled ? UiBright : UiMuted,
-                button->Enabled ? 256 : 120);
+    GfxDrawText(
+        &window->Surface, &GfxFontTitle, button->Area.Left + (GfxWidth(button->Area) - width) / 2,
+        GfxCenterBaseline(&GfxFontTitle, button->Area.Top, button->Area.Bottom), width + 1,
+        button->Label, length, button->Enabled ? UiBright : UiMuted, button->Enabled ? 256 : 120);
 }
 
 bool UiButtonMessage(UiButton *button, const Message *message, bool *changed)

@@ -119,8 +119,8 @@ static const char *TrimSourcePath(char *path)
 // An address of code and what is known about it.
 typedef struct Place {
     uint64_t Address;
-    char Module[64];    // "" outside of any
-    uint32_t Rva;       // in it
+    char Module[64];                               // "" outside of any
+    uint32_t Rva;                                  // in it
     PdbLocation Function, Inlined[MaximumInlined]; // the latter outermost first
     size_t InlinedCount;
 } Place;
