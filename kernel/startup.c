@@ -174,6 +174,7 @@ static Status StartProcessors(const LoaderParams *loader)
         MmFreeContiguous(start.Code, 1);
         MmFreeContiguous(start.Tables, HAL_START_TABLES);
     }
+    KeRunProcessorTests();
     KeLog(LogInfo, "ke: %u of %llu processors run", KeGetProcessorCount(),
           (unsigned long long)HalGetProcessorLimit());
     return status;

@@ -49,7 +49,7 @@ static void StartTestThread(size_t index, uint8_t priority, void (*entry)(void *
 
 static void JoinTestThread(size_t index)
 {
-    KE_ASSERT(KeWaitForObject(&Threads[index].Thread, KernelWait, 1000 * MILLISECOND) ==
+    KE_ASSERT(KeWaitForObject(&Threads[index].Thread, KernelWait, 10000 * MILLISECOND) ==
               StatusSuccess);
     KE_ASSERT(KeWaitForObject(&Threads[index].Cleaned, KernelWait, 1000 * MILLISECOND) ==
               StatusSuccess);
@@ -277,8 +277,83 @@ void KeRunSelfTests(void)
           counters->ContextSwitches, counters->Interrupts, counters->Dpcs);
 }
 
+// ------------------------------------------------------------------------------ several processors
+
+static KSpinLock Lock = KE_SPIN_LOCK_INIT(LockRankDevice, "self test");
+static volatile uint32_t Ran[KE_MAXIMUM_PROCESSORS];
+
+// Goes to every processor in turn; each move is done when KeSetAffinity returns.
+static void Travel(void *context)
+{
+    for (int round = 0; round < 10; round++) {
+        for (uint32_t i = 0; i < KeGetProcessorCount(); i++) {
+            KE_ASSERT(KeSetAffinity(HalGetCurrentThread(), 1ull << i) == StatusSuccess);
+            KE_ASSERT(KeGetCurrentProcessorNumber() == i);
+            __atomic_fetch_add(&Ran[i], 1, __ATOMIC_RELAXED);
+        }
+    }
+    KE_ASSERT(KeSetAffinity(HalGetCurrentThread(), UINT64_MAX) == StatusSuccess);
+}
+
+static void TestAffinity(void)
+{
+    KE_ASSERT(KeSetAffinity(HalGetCurrentThread(), 0) == StatusInvalidParameter);
+    for (size_t i = 0; i < TEST_THREADS; i++)
+        StartTestThread(i, KePriorityNormal, Travel, nullptr);
+    for (size_t i = 0; i < TEST_THREADS; i++)
+        JoinTestThread(i);
+    for (uint32_t i = 0; i < KeGetProcessorCount(); i++)
+        KE_ASSERT(Ran[i] == TEST_THREADS * 10);
+}
+
+static void AddUnderSpinLock(void *context)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        KIrql old = KeAcquireSpinLock(&Lock);
+        uint32_t value = Shared;
+        HalPause();
+        Shared = value + 1;
+        KeReleaseSpinLock(&Lock, old);
+    }
+}
+
+static void TestSpinLock(void)
+{
+    Shared = 0;
+    for (size_t i = 0; i < TEST_THREADS; i++)
+        StartTestThread(i, KePriorityNormal, AddUnderSpinLock, nullptr);
+    for (size_t i = 0; i < TEST_THREADS; i++)
+        JoinTestThread(i);
+    KE_ASSERT(Shared == TEST_THREADS * ROUNDS);
+}
+
+// All flush at once, each waiting for all others.
+static void FlushOften(void *context)
+{
+    for (int i = 0; i < ROUNDS / 10; i++)
+        KeFlushTlbAll();
+}
+
+static void TestFlushes(void)
+{
+    for (size_t i = 0; i < TEST_THREADS; i++)
+        StartTestThread(i, KePriorityNormal, FlushOften, nullptr);
+    for (size_t i = 0; i < TEST_THREADS; i++)
+        JoinTestThread(i);
+}
+
+void KeRunProcessorTests(void)
+{
+    TestAffinity();
+    TestSpinLock();
+    TestMutex();
+    TestFlushes();
+    TestPingPong();
+}
+
 #else
 
 void KeRunSelfTests(void) {}
+void KeRunProcessorTests(void) {}
 
 #endif
