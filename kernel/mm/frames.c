@@ -332,13 +332,14 @@ void MiFreePageList(ListEntry *pages)
 {
     constexpr size_t batch = 64;
     while (!RtlIsListEmpty(pages)) {
-        KIrql irql = KeAcquireSpinLock(&frameLock);
+        KIrql irql = KeRaiseIrql(DispatchLevel);
+        FrameCache *cache = OwnCache();
         for (size_t i = 0; i < batch && !RtlIsListEmpty(pages); i++) {
             MmPageFrame *frame = RTL_CONTAINER_OF(pages->Next, MmPageFrame, Link);
             RtlRemoveEntry(&frame->Link);
-            ReleaseFrame(MiPageOf(frame));
+            ReleaseFrame(cache, MiPageOf(frame));
         }
-        KeReleaseSpinLock(&frameLock, irql);
+        KeLowerIrql(irql);
     }
 }
 
