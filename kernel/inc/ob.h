@@ -49,7 +49,12 @@ Status ObCloseHandle(ObHandleTable *table, Handle handle);
 // *body referenced; type nullptr: any. StatusInvalidHandle, StatusWrongType, StatusAccessDenied.
 Status ObReferenceByHandle(ObHandleTable *table, Handle handle, ObType *type, uint32_t access,
                            void **body);
-// The same, telling which access the handle has.
+// The same without a reference, for something short at DispatchLevel: on success the table stays
+// locked, and with it the handle open, until ObLeaveHandle.
+Status ObEnterHandle(ObHandleTable *table, Handle handle, const ObType *type, uint32_t access,
+                     void **body, KIrql *old);
+void ObLeaveHandle(ObHandleTable *table, KIrql old);
+// As ObReferenceByHandle, of any type, telling which access the handle has.
 Status ObQueryHandle(ObHandleTable *table, Handle handle, void **body, uint32_t *access);
 Status ObGetHandleInfo(ObHandleTable *table, Handle handle, HandleInfo *info);
 Status ObSetHandleFlags(ObHandleTable *table, Handle handle, uint32_t flags);

@@ -264,11 +264,11 @@ Status ObQueryHandle(ObHandleTable *table, Handle handle, void **body, uint32_t 
     return status;
 }
 
-Status ObReferenceByHandle(ObHandleTable *table, Handle handle, ObType *type, uint32_t access,
-                           void **body)
+Status ObEnterHandle(ObHandleTable *table, Handle handle, const ObType *type, uint32_t access,
+                     void **body, KIrql *old)
 {
     Status status = StatusInvalidHandle;
-    KIrql old = KeAcquireSpinLock(&table->Lock);
+    *old = KeAcquireSpinLock(&table->Lock);
     const Entry *entry = FindEntry(table, handle);
     if (entry != nullptr) {
         if (type != nullptr && ObGetType(entry->Body) != type) {
@@ -276,13 +276,29 @@ Status ObReferenceByHandle(ObHandleTable *table, Handle handle, ObType *type, ui
         } else if ((entry->Access & access) != access) {
             status = StatusAccessDenied;
         } else {
-            ObReference(entry->Body);
             *body = entry->Body;
-            status = StatusSuccess;
+            return StatusSuccess;
         }
     }
-    KeReleaseSpinLock(&table->Lock, old);
+    KeReleaseSpinLock(&table->Lock, *old);
     return status;
+}
+
+void ObLeaveHandle(ObHandleTable *table, KIrql old)
+{
+    KeReleaseSpinLock(&table->Lock, old);
+}
+
+Status ObReferenceByHandle(ObHandleTable *table, Handle handle, ObType *type, uint32_t access,
+                           void **body)
+{
+    KIrql old;
+    Status status = ObEnterHandle(table, handle, type, access, body, &old);
+    if (status != StatusSuccess)
+        return status;
+    ObReference(*body);
+    ObLeaveHandle(table, old);
+    return StatusSuccess;
 }
 
 Status ObGetHandleInfo(ObHandleTable *table, Handle handle, HandleInfo *info)

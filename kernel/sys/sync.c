@@ -49,25 +49,30 @@ Status SysCreateEvent(uint32_t manualReset, uint32_t initiallySet, UserPointer r
     return SysiReturnHandle(event, AccessAll, result);
 }
 
-static Status ChangeEvent(Handle handle, void (*change)(KEvent *event))
-{
-    void *event;
-    Status status = ReferenceForChange(handle, &EventType, &event);
-    if (status != StatusSuccess)
-        return status;
-    change(event);
-    ObDereference(event);
-    return StatusSuccess;
-}
-
 Status SysSetEvent(Handle handle)
 {
-    return ChangeEvent(handle, KeSetEvent);
+    void *event;
+    KIrql old;
+    ObHandleTable *table = SysiHandles();
+    Status status = ObEnterHandle(table, handle, &EventType, AccessModify, &event, &old);
+    if (status != StatusSuccess)
+        return status;
+    KeSetEvent(event);
+    ObLeaveHandle(table, old);
+    return StatusSuccess;
 }
 
 Status SysResetEvent(Handle handle)
 {
-    return ChangeEvent(handle, KeResetEvent);
+    void *event;
+    KIrql old;
+    ObHandleTable *table = SysiHandles();
+    Status status = ObEnterHandle(table, handle, &EventType, AccessModify, &event, &old);
+    if (status != StatusSuccess)
+        return status;
+    KeResetEvent(event);
+    ObLeaveHandle(table, old);
+    return StatusSuccess;
 }
 
 // ---- semaphores
@@ -117,11 +122,13 @@ Status SysCreateMutex(uint32_t owned, UserPointer result)
 Status SysReleaseMutex(Handle handle)
 {
     void *mutex;
-    Status status = ReferenceForChange(handle, &MutexType, &mutex);
+    KIrql old;
+    ObHandleTable *table = SysiHandles();
+    Status status = ObEnterHandle(table, handle, &MutexType, AccessModify, &mutex, &old);
     if (status != StatusSuccess)
         return status;
     status = KeReleaseMutant(mutex);
-    ObDereference(mutex);
+    ObLeaveHandle(table, old);
     return status;
 }
 
