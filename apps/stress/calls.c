@@ -186,6 +186,24 @@ static void Collect(uint64_t *state)
     case 5:
         status = CreateFile(STRESS_FOLDER "/a", FileRead | FileWrite, FileOpenAlways, &handle);
         break;
+    case 7:
+    case 8:
+        status = CreateSemaphore((uint32_t)(Next(state) % 4), 8, &handle);
+        break;
+    case 9:
+    case 10:
+        status = CreateMutex(OneIn(state, 2), &handle);
+        break;
+    case 11:
+    case 12:
+        status = CreateTimer(OneIn(state, 2), &handle);
+        if (status == StatusSuccess && OneIn(state, 2))
+            status = SetTimer(handle, Next(state) % 1000000, Next(state) % 1000000);
+        break;
+    case 13:
+        status = DuplicateHandle(CurrentProcess, CurrentThread, CurrentProcess, &handle,
+                                 AccessWait | AccessQuery, 0);
+        break;
     default:
         status = CreateEvent(OneIn(state, 2), OneIn(state, 2), &handle);
     }
