@@ -306,6 +306,7 @@ static const StartupStep Steps[] = {
     {"devices", StartDevices, true},
     {"ACPI", StartAcpi, false},
     {"the boot volume", FsInitialize, true, "a disk on an AHCI controller is needed"},
+    {"crash dumps", SysStartDumps, false},
     {"the window system", StartWindows, false},
     {"system calls", StartSystemCalls, true},
     {"a deliberate crash", CrashIfAsked, false},

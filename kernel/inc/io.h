@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "kd.h"
 #include "mm.h"
 
 // ---- drivers and devices. A bus reports a device; the first driver whose Probe takes it gets it.
@@ -73,6 +74,8 @@ struct IoBlockDevice {
     // PassiveLevel or DispatchLevel. The range was checked by IoSubmit. IoFlush completes when all
     // writes that completed before it was submitted are on the medium.
     void (*Submit)(IoBlockDevice *device, IoRequest *request);
+    // Prepares a way to write while the machine stands still; nullptr: the driver has none.
+    Status (*PrepareDump)(IoBlockDevice *device, KdDumpDevice *dump);
 };
 Status IoRegisterBlockDevice(IoBlockDevice *device); // StatusNotSupported: impossible geometry
 IoBlockDevice *IoFindBlockDevice(size_t index);      // nullptr past the last
@@ -92,6 +95,7 @@ typedef struct IoVolume {
 // GPT (primary, else backup, CRCs checked), else MBR, else the whole disk. A zero GUID: the first
 // EFI system partition.
 Status IoFindVolume(const uint8_t partitionGuid[16], IoVolume *volume);
+Status IoFindDumpPartition(IoVolume *volume); // the first of the type that crash dumps go to
 // Whose memory a buffer is; user memory is of the current process and may turn out to be bad
 // (StatusInvalidAddress).
 typedef enum IoMemory : uint8_t { IoKernelMemory, IoUserMemory } IoMemory;

@@ -46,6 +46,32 @@ void KdNotifyModule(const char *path, uint64_t base, uint64_t size, uint64_t pro
                     bool unload);
 void KdNotifyShutdown(void); // the machine is about to go down
 
+// ---- crash dumps (dump.c)
+// A piece of physical memory.
+typedef struct KdDumpSegment {
+    uint64_t Physical, Size;
+} KdDumpSegment;
+#define KD_DUMP_SEGMENTS 64u // in a row
+// Writing without interrupts, locks or the rest of the kernel; each returns false when the disk
+// does not do it in time.
+typedef struct KdDumpDevice {
+    bool (*Start)(void); // takes the controller over from its driver
+    bool (*Write)(uint64_t sector, const KdDumpSegment *segments, uint32_t count, uint32_t sectors);
+    bool (*Flush)(void);
+    uint32_t SectorSize;
+} KdDumpDevice;
+// From now on a bugcheck leaves a dump in these sectors. bitmap: page-aligned memory in the direct
+// map, KdDumpBitmapSize bytes, which is kd's; classOf: how soon a page frame goes into the dump, 1
+// before 2 ...; 0: never. Called in a crash.
+#define KD_DUMP_CLASSES 4u
+size_t KdDumpBitmapSize(const LoaderParams *loader);
+void KdEnableDump(const LoaderParams *loader, const KdDumpDevice *device, uint64_t firstSector,
+                  uint64_t sectorCount, void *bitmap, uint32_t (*classOf)(uint64_t frame));
+// Whether the first KD_DUMP_HEADER_SIZE bytes of what a bugcheck wrote are those of a whole dump of
+// at most space bytes; *size is then the file's.
+#define KD_DUMP_HEADER_SIZE 8192u
+bool KdCheckDump(const void *header, uint64_t space, uint64_t *size);
+
 // Adds a crash to those of crash.c, for subsystems above kd; start-up only, at most 8.
 void KdRegisterCrash(const char *name, void (*routine)(void));
 // For tests: boot option `crash = NAME` (crash.c has the names) stops the machine in that way;

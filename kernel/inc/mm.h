@@ -40,6 +40,8 @@ typedef enum MmPageUse : uint8_t { // who holds a frame, for the counters and th
     PageCache,
     PageDevice,
 } MmPageUse;
+// Who holds a frame, from the database as it is: no locks, for the crash dump.
+MmPageUse MmQueryPageUse(uint64_t frame);
 Status MmAllocatePage(MmPageUse use, bool zeroed, PhysicalAddress *page);
 void MmFreePage(PhysicalAddress page);
 // count frames in a row, aligned to alignment bytes, below limit (DMA). Not zeroed.

@@ -6,6 +6,9 @@
 #include "MetalOS.h"
 #include "ke.h"
 
+// Makes a file of the dump that the last stop left, and prepares for the next (dump.c). After the
+// boot volume.
+Status SysStartDumps(const LoaderParams *loader);
 // Registers the system calls, the launcher's starter and the look-up of user modules for reports.
 // After everything but the first process is up.
 void SysInitialize(const LoaderParams *loader);

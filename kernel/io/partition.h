@@ -19,6 +19,7 @@ typedef struct IopDisk {
 
 extern const uint8_t IopEfiSystemPartition[16]; // C12A7328-F81F-11D2-BA4B-00A0C93EC93B
 extern const uint8_t IopBasicDataPartition[16]; // EBD0A0A2-B9E5-4433-87C0-68B6B72699C7
+extern const uint8_t IopDumpPartition[16];      // 4D65746C-4F53-4475-6D70-000000000001, ours
 
 // Fills in at most capacity partitions. A disk without any table (a file system from sector 0 on)
 // is one partition, of type EFI system. StatusCorrupt: a protective MBR but no valid GPT.

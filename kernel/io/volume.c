@@ -20,9 +20,21 @@ static Status ReadSector(void *context, uint64_t sector, void *buffer)
                        buffer, nullptr);
 }
 
+typedef const IopPartition *Chooser(const Search *search, size_t count, const uint8_t guid[16]);
+
+// The first partition of that type.
+static const IopPartition *ChooseType(const Search *search, size_t count, const uint8_t type[16])
+{
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(search->Partitions[i].TypeGuid, type, 16) == 0)
+            return &search->Partitions[i];
+    }
+    return nullptr;
+}
+
 // The partition with that GUID; a zero GUID: the first EFI system partition, else the first of
 // basic data.
-static const IopPartition *Choose(const Search *search, size_t count, const uint8_t guid[16])
+static const IopPartition *ChooseGuid(const Search *search, size_t count, const uint8_t guid[16])
 {
     static const uint8_t zero[16];
     if (memcmp(guid, zero, 16) != 0) {
@@ -32,18 +44,11 @@ static const IopPartition *Choose(const Search *search, size_t count, const uint
         }
         return nullptr;
     }
-    for (size_t i = 0; i < count; i++) {
-        if (memcmp(search->Partitions[i].TypeGuid, IopEfiSystemPartition, 16) == 0)
-            return &search->Partitions[i];
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (memcmp(search->Partitions[i].TypeGuid, IopBasicDataPartition, 16) == 0)
-            return &search->Partitions[i];
-    }
-    return nullptr;
+    const IopPartition *system = ChooseType(search, count, IopEfiSystemPartition);
+    return system != nullptr ? system : ChooseType(search, count, IopBasicDataPartition);
 }
 
-Status IoFindVolume(const uint8_t partitionGuid[16], IoVolume *volume)
+static Status Find(Chooser *choose, const uint8_t guid[16], IoVolume *volume)
 {
     Search *search = MmAllocateHeap(sizeof(Search), TAG_VOLUME);
     if (!search)
@@ -65,7 +70,7 @@ Status IoFindVolume(const uint8_t partitionGuid[16], IoVolume *volume)
                   (unsigned)status);
             continue;
         }
-        const IopPartition *partition = Choose(search, count, partitionGuid);
+        const IopPartition *partition = choose(search, count, guid);
         if (!partition)
             continue;
         *volume = (IoVolume){.Device = device,
@@ -77,4 +82,14 @@ Status IoFindVolume(const uint8_t partitionGuid[16], IoVolume *volume)
     }
     MmFreeHeap(search);
     return result;
+}
+
+Status IoFindVolume(const uint8_t partitionGuid[16], IoVolume *volume)
+{
+    return Find(ChooseGuid, partitionGuid, volume);
+}
+
+Status IoFindDumpPartition(IoVolume *volume)
+{
+    return Find(ChooseType, IopDumpPartition, volume);
 }

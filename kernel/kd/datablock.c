@@ -221,6 +221,15 @@ void KdiRefreshDataBlock(void)
     Put(systemProcess, ProcessDirectoryTableBase, KeSystemProcess.PageTableRoot, 8);
 }
 
+uint64_t KdiDataBlockAddress(void)
+{
+    return (uint64_t)dataBlock;
+}
+uint64_t KdiActiveProcessHead(void)
+{
+    return (uint64_t)&activeProcesses;
+}
+
 void KdiSetBugCheckData(const KBugCheck *bugCheck)
 {
     bugCheckData[0] = bugCheck->Code;

@@ -38,7 +38,8 @@ typedef struct KdiStackFrame {
     uint32_t Count; // of frames in a row that are the same; a recursion takes no room
     bool Return;    // Address is where a call returns to, so the call is before it
 } KdiStackFrame;
-#define KDI_MAXIMUM_FRAMES 48u
+#define KDI_MAXIMUM_FRAMES       48u
+#define KDI_MAXIMUM_OTHER_FRAMES 24u // of a processor that only happened to be there
 // The state of the function that calls this, at the call.
 void KdiCapture(UnwindFrame *caller);
 UnwindFrame KdiFrameFromTrap(const KTrapFrame *trap);

@@ -151,6 +151,26 @@ static void PrintStackLine(void *context, const char *line)
     Print("  %s\n", line);
 }
 
+// Where the other processors stood when this one stopped them.
+static void PrintOtherProcessors(void)
+{
+    static KdiStackFrame frames[KDI_MAXIMUM_OTHER_FRAMES];
+    for (uint32_t i = 0; i < KeGetProcessorCount(); i++) {
+        KTrapFrame *frame, copy;
+        if (i == KeGetCurrentProcessorNumber())
+            continue;
+        if (!KeGetFrozenFrame(i, &frame) ||
+            !KdiReadMemory(nullptr, (uint64_t)frame, &copy, sizeof copy)) {
+            Print("*** PROCESSOR %u does not answer\n", i);
+            continue;
+        }
+        Print("*** PROCESSOR %u, rsp %016llx:\n", i, copy.Rsp);
+        size_t count = KdiWalk(KdiFrameFromTrap(&copy), frames, RTL_COUNT_OF(frames));
+        for (size_t j = 0; j < count; j++)
+            KdiPrintFrame(&frames[j], PrintStackLine, nullptr);
+    }
+}
+
 static void PrintStack(void)
 {
     static KdiStackFrame frames[KDI_MAXIMUM_FRAMES];
@@ -175,7 +195,17 @@ static void PrintReport(void)
     if (bugCheck->Frame != nullptr)
         PrintRegisters(bugCheck->Frame);
     PrintStack();
-    Print("*** END OF REPORT\n");
+    PrintOtherProcessors();
+}
+
+static void WriteDump(void)
+{
+    uint64_t pages;
+    const char *failure = KdiWriteDump(report.BugCheck, &report.Start, &pages);
+    if (failure == nullptr)
+        Print("*** dump: %llu pages are on the disk; the next start makes a file of them\n", pages);
+    else
+        Print("*** dump: none was written: %s\n", failure);
 }
 
 static void CallOnStack(void *top, void (*routine)(void))
@@ -199,4 +229,6 @@ void KdiReport(const KBugCheck *bugCheck)
         KdiCapture(&report.Start);
     CallOnStack(reportStack + sizeof reportStack, PrintReport);
     KdiBreakForBugCheck(bugCheck);
+    CallOnStack(reportStack + sizeof reportStack, WriteDump);
+    Print("*** END OF REPORT\n");
 }

@@ -493,6 +493,11 @@ void MiClaimFrames(MiFrameNumber start, MiFrameNumber end, MmPageUse use)
     KeReleaseSpinLock(&frameLock, irql);
 }
 
+MmPageUse MmQueryPageUse(uint64_t frame)
+{
+    return frame < MiFrameCount ? MiFrameOf(frame << PAGE_SHIFT)->Use : PageReserved;
+}
+
 void MmQueryCounters(MmCounters *counters)
 {
     KIrql irql = KeAcquireSpinLock(&frameLock);

@@ -136,4 +136,6 @@ bool AhciWait(volatile uint32_t *reg, uint32_t mask, uint32_t value, uint64_t ti
 // Sets up a port with a link; StatusNotSupported: no ATA disk there.
 Status AhciStartPort(AhciHba *hba, uint32_t number, AhciPort **port);
 void AhciRecoverPort(AhciPort *port); // when Recovering is set; PassiveLevel, waits
+// dump.c: one port at a time, the last one asked for.
+Status AhciPrepareDump(IoBlockDevice *device, KdDumpDevice *dump);
 bool AhciStopEngine(volatile AhciPortRegisters *registers);

@@ -359,6 +359,7 @@ static Status ReadGeometry(AhciPort *port)
     port->Block.MaximumTransfer = AHCI_MAXIMUM_TRANSFER;
     port->Block.Context = port;
     port->Block.Submit = Submit;
+    port->Block.PrepareDump = AhciPrepareDump;
     uint32_t slots = CAP_NCS(port->Hba->Capabilities);
     port->Queued =
         (port->Hba->Capabilities & CAP_SNCQ) && words[76] != 0xFFFF && (words[76] & 1u << 8);
