@@ -60,6 +60,15 @@ static void EnterOwned(MmAddressSpace *space, const MiRegion *region, MiPte *pte
     space->ResidentPages++;
 }
 
+static Status EnterZeroedPage(MmAddressSpace *space, const MiRegion *region, MiPte *pte)
+{
+    PhysicalAddress page;
+    Status status = MiAllocateCommittedPage(PageProcess, true, &page);
+    if (status == StatusSuccess)
+        EnterOwned(space, region, pte, page);
+    return status;
+}
+
 static Status EnterZeroed(MmAddressSpace *space, MiRegion *region, MiPte *pte, uint64_t address)
 {
     if (address < region->CommitBase) {
@@ -67,12 +76,16 @@ static Status EnterZeroed(MmAddressSpace *space, MiRegion *region, MiPte *pte, u
         if (status != StatusSuccess)
             return status;
     }
-    PhysicalAddress page;
-    Status status = MiAllocateCommittedPage(PageProcess, true, &page);
+    Status status = EnterZeroedPage(space, region, pte);
     if (status != StatusSuccess)
         return status;
     CountFault(&MiCounters.DemandZeroFaults);
-    EnterOwned(space, region, pte, page);
+    // The top page of a stack is its thread's block, written before the thread runs on the next.
+    bool top = region->Kind == RegionStack && address + PAGE_SIZE == region->Range.End;
+    uint64_t below = address - PAGE_SIZE;
+    if (top && address % LARGE_PAGE_SIZE != 0 && below >= region->CommitBase &&
+        below > region->AllocationBase && below >= region->Range.Base && pte[-1] == 0)
+        return EnterZeroedPage(space, region, pte - 1);
     return StatusSuccess;
 }
 
