@@ -5,6 +5,7 @@
 //   cputest.exe CASE    is one of them
 // SPDX-License-Identifier: MIT
 #include "MetalOS.h"
+#include "SystemCalls.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -153,11 +154,11 @@ static void LoadSegments(void)
     ExitProcess(STILL_FINE); // a stub, which does not need gs
 }
 
-// System calls with every kind of stack pointer. The number is WaitForMultipleObjects's, whose
+// System calls with every kind of stack pointer, of a call whose
 // fifth argument lies on the stack.
 static uint64_t CallOnStack(uint64_t stack)
 {
-    uint64_t result = 19; // SystemCallWaitForMultipleObjects
+    uint64_t result = SystemCallWaitForMultipleObjects;
     register uint64_t r10 __asm__("r10") = 1;
     register uint64_t r8 __asm__("r8") = 0;
     register uint64_t r9 __asm__("r9") = 0;

@@ -128,6 +128,11 @@ size_t HalFpuAreaSize(void);           // bytes, a multiple of 64
 void HalInitializeFpuArea(void *area); // 64-byte aligned; the state of a fresh program
 void HalSaveFpu(void *area);
 void HalRestoreFpu(const void *area);
+// The processor copies quicker by 32-byte registers than by string instructions. Who uses them
+// outside the hal runs on a user thread, which saves and restores them when it is switched.
+extern bool HalWideCopies;
+// memcpy of much memory that is there: no page fault can be taken meanwhile. Any level.
+void HalCopy(void *to, const void *from, size_t size);
 // Where MMIO is mapped: mm registers its mapper through start-up before interrupts are initialised.
 typedef void *HalDeviceMapper(PhysicalAddress address, size_t size);
 void HalRegisterDeviceMapper(HalDeviceMapper *mapper);

@@ -231,6 +231,8 @@ typedef struct KThreadParameters {
 // threads that enter user mode, else nullptr); it does not run before KeStartThread.
 Status KeInitializeThread(KThread *thread, const KThreadParameters *parameters, void *fpuArea);
 size_t KeFpuAreaSize(void);
+// The thread enters user mode: its vector registers are saved and restored when it is switched.
+bool KeHasUserState(const KThread *thread);
 void KeStartThread(KThread *thread);
 KThread *KeGetCurrentThread(void);
 KProcess *KeGetCurrentProcess(void);

@@ -147,7 +147,13 @@ void KeReleaseSpinLock(KSpinLock *lock, KIrql old)
     KI_CHECK(KeIsSpinLockHeld(lock));
     ForgetLock(lock);
     __atomic_store_n(&lock->Value, 0, __ATOMIC_RELEASE);
-    KeLowerIrql(old);
+    if (old != PassiveLevel || KiGetIrql() != DispatchLevel) {
+        KeLowerIrql(old);
+        return;
+    }
+    KiSetIrql(PassiveLevel);
+    if (KiIsWorkPending())
+        KiDispatchPendingWork();
 }
 
 bool KeIsSpinLockHeld(const KSpinLock *lock)

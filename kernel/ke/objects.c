@@ -24,6 +24,8 @@ void KeSetEvent(KEvent *event)
 
 void KeResetEvent(KEvent *event)
 {
+    if (!KeReadEvent(event))
+        return; // as if the reset had come just before whatever sets it now
     KIrql old = KiLockDispatcher();
     event->Header.Signal = 0;
     KiUnlockDispatcher(old);

@@ -65,6 +65,11 @@ size_t KeFpuAreaSize(void)
     return HalFpuAreaSize();
 }
 
+bool KeHasUserState(const KThread *thread)
+{
+    return thread->FpuArea != nullptr;
+}
+
 Status KeInitializeThread(KThread *thread, const KThreadParameters *parameters, void *fpuArea)
 {
     if (parameters->Entry == nullptr || parameters->KernelStackLimit == nullptr ||

@@ -10,12 +10,15 @@
 
 #define KEY_BUCKETS 64
 
-static ListEntry KeyBuckets[KEY_BUCKETS]; // of KThread.KeyLink
+static struct {
+    ListEntry Threads;         // of KThread.KeyLink
+    volatile uint32_t Waiters; // atomic: threads in it, or about to look whether they shall wait
+} KeyBuckets[KEY_BUCKETS];
 
 void KiInitializeWaits(void)
 {
     for (size_t i = 0; i < KEY_BUCKETS; i++)
-        RtlInitializeList(&KeyBuckets[i]);
+        RtlInitializeList(&KeyBuckets[i].Threads);
 }
 
 static bool IsSignalled(const KDispatcherHeader *header, const KThread *thread)
@@ -228,10 +231,10 @@ Status KeDelay(KWaitMode mode, uint64_t time)
 // ---------------------------------------------------------------------------------------- key
 // waits
 
-static ListEntry *BucketOf(uint64_t space, uint64_t key)
+static size_t BucketOf(uint64_t space, uint64_t key)
 {
     uint64_t hash = (space ^ key >> 2) * 0x9E3779B97F4A7C15ull; // Fibonacci hashing
-    return &KeyBuckets[hash >> 58];
+    return hash >> 58;
 }
 static_assert(KEY_BUCKETS == 1 << (64 - 58), "BucketOf");
 
@@ -241,23 +244,26 @@ Status KeWaitOnKey(uint64_t space, uint64_t key, bool (*check)(void *), void *co
     KE_ASSERT(KiGetIrql() == PassiveLevel);
     KThread *thread = HalGetCurrentThread();
     Status status = StatusTimeout;
+    size_t bucket = BucketOf(space, key);
     KIrql old = KiLockDispatcher();
+    __atomic_add_fetch(&KeyBuckets[bucket].Waiters, 1, __ATOMIC_SEQ_CST); // before the check
     if (!check(context)) {
         status = StatusWouldBlock;
     } else if (timeout != 0) {
         thread->KeySpace = space;
         thread->Key = key;
-        RtlInsertTail(BucketOf(space, key), &thread->KeyLink);
+        RtlInsertTail(&KeyBuckets[bucket].Threads, &thread->KeyLink);
         status = KiBlock(thread, mode, timeout);
     }
+    __atomic_sub_fetch(&KeyBuckets[bucket].Waiters, 1, __ATOMIC_RELAXED);
     KiUnlockDispatcher(old);
     return status;
 }
 
-uint32_t KeWakeKey(uint64_t space, uint64_t key, uint32_t count)
+__attribute__((noinline)) static uint32_t WakeThreads(ListEntry *bucket, uint64_t space,
+                                                      uint64_t key, uint32_t count)
 {
     uint32_t woken = 0;
-    ListEntry *bucket = BucketOf(space, key);
     KIrql old = KiLockDispatcher();
     for (ListEntry *link = bucket->Next; link != bucket && woken < count;) {
         KThread *thread = RTL_CONTAINER_OF(link, KThread, KeyLink);
@@ -269,4 +275,15 @@ uint32_t KeWakeKey(uint64_t space, uint64_t key, uint32_t count)
     }
     KiUnlockDispatcher(old);
     return woken;
+}
+
+// Who changed what `check` looks at does not see a waiter only if that waiter's check sees the
+// change: each writes first and reads then, with a fence between.
+uint32_t KeWakeKey(uint64_t space, uint64_t key, uint32_t count)
+{
+    size_t bucket = BucketOf(space, key);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&KeyBuckets[bucket].Waiters, __ATOMIC_RELAXED) == 0)
+        return 0;
+    return WakeThreads(&KeyBuckets[bucket].Threads, space, key, count);
 }

@@ -96,7 +96,7 @@ static Status EnterCopy(MmAddressSpace *space, const MiRegion *region, MiPte *pt
     Status status = MiAllocateCommittedPage(PageProcess, false, &page);
     if (status != StatusSuccess)
         return status;
-    memcpy(MmPhysicalToVirtual(page), MmPhysicalToVirtual(from), PAGE_SIZE);
+    HalCopy(MmPhysicalToVirtual(page), MmPhysicalToVirtual(from), PAGE_SIZE);
     CountFault(&MiCounters.CopyFaults);
     MiPte old = *pte;
     EnterOwned(space, region, pte, page);

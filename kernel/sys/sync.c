@@ -255,7 +255,7 @@ static bool HasExpectedValue(void *context)
 
 static uint64_t CurrentSpaceKey(void)
 {
-    return (uint64_t)PsGetAddressSpace(PsGetCurrentProcess());
+    return (uint64_t)KeGetCurrentProcess();
 }
 
 Status SysWaitOnAddress(UserPointer address, uint32_t expected, uint32_t timeout)

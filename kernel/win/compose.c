@@ -10,6 +10,7 @@
 // pixel once, and nothing flickers.
 // SPDX-License-Identifier: MIT
 #include "desk.h"
+#include "hal.h"
 
 enum {
     WorkCapacity = 96,
@@ -106,18 +107,29 @@ static void PaintLayer(WiDesk *desk, const WiLayer *layer, const GfxSurface *to)
     }
 }
 
+enum { LongRow = 128 }; // pixels
+
+static void CopyRow(const WiDesk *desk, uint32_t *to, const uint32_t *from, size_t count)
+{
+    if (desk->SwapOutput)
+        GfxCopyPixelsSwapped(to, from, count);
+    else if (count < LongRow)
+        GfxCopyPixels(to, from, count);
+    else
+        HalCopy(to, from, count * sizeof(*to));
+}
+
 // rect of `from`, which holds all of it, to the frame buffer.
 static void CopyOut(WiDesk *desk, Rect rect, const GfxSurface *from)
 {
-    size_t width = (size_t)GfxWidth(rect);
-    for (int32_t y = rect.Top; y < rect.Bottom; y++) {
-        uint32_t *to = GfxPixel(&desk->Output, rect.Left, y);
-        const uint32_t *row = GfxPixel(from, rect.Left, y);
-        if (desk->SwapOutput)
-            GfxCopyPixelsSwapped(to, row, width);
-        else
-            GfxCopyPixels(to, row, width);
+    size_t width = (size_t)GfxWidth(rect), rows = (size_t)GfxHeight(rect);
+    if (width == desk->Output.Stride && width == from->Stride) {
+        width *= rows; // one long row
+        rows = 1;
     }
+    for (size_t row = 0; row < rows; row++)
+        CopyRow(desk, GfxPixel(&desk->Output, rect.Left, rect.Top + (int32_t)row),
+                GfxPixel(from, rect.Left, rect.Top + (int32_t)row), width);
 }
 
 // Paints rect from layer `base` (LayerCount: the wallpaper) upwards.

@@ -3,6 +3,7 @@
 import metal
 
 PROCESSORS = ["Nehalem", "max,-xsave", "max,-smep,-smap,-umip"]
+SLOW_STRINGS = "max,-erms,-fsrm"  # large copies go by vector registers
 
 
 def test_misuse():
@@ -14,6 +15,11 @@ def test_processors():
     for processor in PROCESSORS:
         result = metal.run("sysinfo.exe", extra=["-cpu", processor])
         assert result.code == 0, f"{processor}: {result.output}"
+
+
+def test_slow_strings():
+    result = metal.run("/tests/apitest.exe files", "/tests/cputest.exe", extra=["-cpu", SLOW_STRINGS])
+    assert result.code == 0, result.output
 
 
 def test_nmi():

@@ -47,6 +47,11 @@ void KeLog(KLogLevel level, const char *format, ...)
 {
     (void)level, (void)format;
 }
+void HalCopy(void *to, const void *from, size_t size)
+{
+    memcpy(to, from, size);
+}
+
 void KeFlushTlb(uint64_t root, uint64_t start, uint64_t end)
 {
     (void)root, (void)start, (void)end;

@@ -3,9 +3,15 @@
 // SPDX-License-Identifier: MIT
 #include "MetalKeys.h"
 #include "desk.h"
+#include "hal.h"
 #include "unit.h"
 
 enum { ScreenWidth = 400, ScreenHeight = 300, Side = 64 };
+
+void HalCopy(void *to, const void *from, size_t size)
+{
+    memcpy(to, from, size);
+}
 
 static uint64_t seed;
 

@@ -7,7 +7,7 @@ import collections
 import os
 import tempfile
 
-from . import fat32, gpt, machine
+from . import fat32, gpt, machine, qmp
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 BUILD = os.path.join(ROOT, "out", "build")
@@ -46,7 +46,7 @@ ROWS = [
     Row("15", "boot", "loader entry to first user instruction", 100_000_000, 0.25),
     Row("16", "present", "full frame of 1280 x 800 shown", 1_200_000, 0.02),
     Row("16", "pointer-ground", "pointer moved a step over the wallpaper", 30_000, 0.1),
-    Row("16", "pointer-frame-most", "pointer moved a step over a window's frame, the most", 30_000, 0.5),
+    Row("16", "pointer-frame", "pointer moved a step over a window's frame", 30_000, 0.1),
     Row("", "memcpy-per-kb", "memcpy of 64 KB, a KB", 96, 0.02),
     Row("", "memset-per-kb", "memset of 64 KB, a KB", 56, 0.02),
 ]
@@ -74,7 +74,10 @@ def _play_mouse(guest, timeout):
     """Moves the mouse a step each time the benchmark asks for it, until the machine stops."""
     done = 0
     while guest.wait_until_stopped_or(lambda: guest.output.count(b"move\n") > done, timeout):
-        guest.mouse_move(*POINTER_STEP)
+        try:
+            guest.mouse_move(*POINTER_STEP)
+        except qmp.QmpError:  # it has just powered off
+            pass
         done += 1
 
 

@@ -39,6 +39,7 @@
 void HalpVectorTable(void); // entry.c: 256 stubs of 16 bytes
 void HalpSystemCallEntry(void);
 void HalpInitializeFpu(void);
+void HalpCopyWide(void *to, const void *from, size_t size);
 void HalpReportStackOverrun(uint64_t cookie);
 // security.c, called by the compiler
 void __security_check_cookie(uint64_t cookie);
