@@ -36,7 +36,7 @@ bench: setup-bench all
 	@tools/bench
 
 soak: setup-test all
-	@ninja -C out/build -j $(jobs) image kernel-ubsan
+	@ninja -C out/build -j $(jobs) image kernel-ubsan kernel-kasan
 	@tools/test --soak
 
 debug: setup-debug all
