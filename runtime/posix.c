@@ -119,6 +119,7 @@ static long long ReadClock(long long clock, uint64_t *now)
 {
     uint64_t monotonic = 0, system = 0;
     ProcessInfo info = {};
+    ThreadInfo thread = {};
     switch (clock) {
     case CLOCK_REALTIME:
     case CLOCK_REALTIME_COARSE:
@@ -134,6 +135,10 @@ static long long ReadClock(long long clock, uint64_t *now)
     case CLOCK_PROCESS_CPUTIME_ID:
         (void)SysGetProcessInfo(CurrentProcess, &info);
         *now = info.KernelTime + info.UserTime;
+        return 0;
+    case CLOCK_THREAD_CPUTIME_ID:
+        (void)SysGetThreadInfo(CurrentThread, &thread);
+        *now = thread.KernelTime + thread.UserTime;
         return 0;
     }
     return -EINVAL;

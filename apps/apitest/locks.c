@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 constexpr uint32_t Long = 20000; // milliseconds that must not pass
 constexpr int Rounds = 1000;
@@ -414,6 +415,12 @@ static void TestCounters(void)
     user = a.UserTime - b.UserTime, kernel = a.KernelTime - b.KernelTime;
     CHECK(kernel > user / 4 && kernel > 1000000);
     EQUAL(a.SystemCalls - b.SystemCalls, 100001);
+    struct timespec time = {};
+    ThreadInfo thread;
+    EQUAL(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time), 0);
+    OK(GetThreadInfo(CurrentThread, &thread));
+    uint64_t used = (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+    CHECK(used > 2000000 && used <= thread.KernelTime + thread.UserTime);
     void *memory = nullptr;
     OK(VirtualAlloc(&memory, Pages * 4096, MemoryReadWrite));
     for (int i = 0; i < Pages; i++)
