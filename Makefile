@@ -6,7 +6,7 @@ jobs := $(shell nproc)
 # Meson asks for lld-link, and clang for its tools, under names without a version.
 export PATH := $(PATH):/usr/lib/llvm-19/bin
 
-.PHONY: all image sdk run test bench soak format tidy debug clean help setup
+.PHONY: all image sdk run test bench soak format tidy debug debug-kd clean help setup
 .NOTPARALLEL:
 
 all: setup out/build/build.ninja
@@ -43,6 +43,10 @@ debug: setup-debug all
 	@ninja -C out/build -j $(jobs) image
 	@tools/debug
 
+debug-kd: setup-debug all
+	@ninja -C out/build -j $(jobs) image
+	@tools/debug-kd
+
 format: setup-test
 	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format-19 -i
 
@@ -71,6 +75,7 @@ help:
 	@echo 'make image    build, then write out/metalos.img (raw) and out/metalos.vhdx (Hyper-V)'
 	@echo 'make sdk      build, then write out/sdk: what compiling programs for MetalOS takes'
 	@echo 'make debug    build, then boot with the processor stopped and a debugger attached'
+	@echo 'make debug-kd boot with COM2 waiting for WinDbg or another kernel debugger'
 	@echo 'make format   put the sources into the layout of .clang-format'
 	@echo 'make tidy     look over the sources with clang-tidy'
 	@echo 'make setup    only install packages and fetch third-party sources'
