@@ -7,6 +7,9 @@
 // Lines are numbered from the first one ever, so that a selection stays with its text while the
 // screen scrolls. What is written over a selection takes the selection away.
 //
+// libvterm is given well-formed UTF-8 only: its decoder writes past its array after a sequence that
+// breaks off.
+//
 // A line that fills its row and goes on in the next is Wrapped: copied text has no line break
 // there. libvterm does not say so; a character in column 0 that follows one in the last column
 // without the cursor having moved otherwise is the sign.
@@ -543,14 +546,71 @@ void ScreenClose(Screen *screen)
     *screen = (Screen){};
 }
 
+// ---- bytes
+
+// The bytes that may begin a sequence, and what has to follow (Unicode 15, table 3-7).
+static bool Begin(Sequence *sequence, uint8_t byte)
+{
+    if (byte < 0xC2 || byte > 0xF4)
+        return false;
+    *sequence = (Sequence){.Bytes = {byte}, .Length = 1, .Low = 0x80, .High = 0xBF};
+    sequence->Missing = byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;
+    if (byte == 0xE0)
+        sequence->Low = 0xA0;
+    else if (byte == 0xED)
+        sequence->High = 0x9F;
+    else if (byte == 0xF0)
+        sequence->Low = 0x90;
+    else if (byte == 0xF4)
+        sequence->High = 0x8F;
+    return true;
+}
+
+// Takes a byte; puts what is complete into out, U+FFFD for what is wrong. The number of bytes, at
+// most 4.
+static size_t Filter(Sequence *sequence, uint8_t byte, char out[4])
+{
+    static const char replacement[3] = "\xEF\xBF\xBD";
+    size_t length = 0;
+    if (sequence->Missing > 0) {
+        if (byte >= sequence->Low && byte <= sequence->High) {
+            sequence->Bytes[sequence->Length++] = byte;
+            sequence->Low = 0x80;
+            sequence->High = 0xBF;
+            if (--sequence->Missing > 0)
+                return 0;
+            memcpy(out, sequence->Bytes, sequence->Length);
+            return sequence->Length;
+        }
+        sequence->Missing = 0;
+        memcpy(out, replacement, length = sizeof replacement);
+    }
+    if (byte < 0x80) {
+        out[length++] = (char)byte;
+    } else if (!Begin(sequence, byte) && length == 0) {
+        memcpy(out, replacement, length = sizeof replacement);
+    }
+    return length;
+}
+
 void ScreenWrite(Screen *screen, const char *bytes, size_t length)
 {
     enum { Piece = 1024 }; // libvterm keeps the characters of a piece on the stack
-    for (size_t done = 0; done < length;) {
-        size_t part = length - done < Piece ? length - done : Piece;
-        vterm_input_write(screen->Terminal, bytes + done, part);
-        done += part;
+    char piece[Piece + 4];
+    size_t used = 0;
+    for (size_t i = 0; i < length; i++) {
+        uint8_t byte = (uint8_t)bytes[i];
+        if (byte < 0x80 && screen->Sequence.Missing == 0)
+            piece[used++] = (char)byte;
+        else
+            used += Filter(&screen->Sequence, byte, piece + used);
+        if (used >= Piece) {
+            vterm_input_write(screen->Terminal, piece, used);
+            used = 0;
+        }
     }
+    if (used > 0)
+        vterm_input_write(screen->Terminal, piece, used);
 }
 
 void ScreenScroll(Screen *screen, int64_t lines)

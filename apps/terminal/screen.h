@@ -44,7 +44,15 @@ typedef enum SelectBy { SelectCells, SelectWords, SelectLines } SelectBy;
 #define HISTORY_LINES  10000u
 #define SCREEN_MAXIMUM 1000u // rows, columns
 
+// A UTF-8 sequence that has begun.
+typedef struct Sequence {
+    uint8_t Bytes[4];
+    uint8_t Length, Missing;
+    uint8_t Low, High; // what the next byte may be
+} Sequence;
+
 typedef struct Screen {
+    Sequence Sequence;
     VTerm *Terminal;
     VTermState *State;
     uint32_t Rows, Columns;

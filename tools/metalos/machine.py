@@ -179,6 +179,7 @@ class Machine:
                                          preexec_fn=_die_with_parent)
         for end in there:
             end.close()
+        self._com1 = serial
         self._serial = threading.Thread(target=self._read_serial, args=(serial,), name="com1", daemon=True)
         self._serial.start()
         try:
@@ -186,6 +187,10 @@ class Machine:
         except qmp.QmpError as error:
             self._process.wait()
             raise StartError(f"QEMU did not start: {self.qemu_messages()}") from error
+
+    def send_serial(self, data):
+        """Sends bytes into COM1."""
+        self._com1.sendall(data)
 
     def qemu_messages(self):
         """What QEMU itself has printed."""

@@ -1,0 +1,178 @@
+"""The terminal and the shell, used as a person uses them: keys, mouse, screen; what is checked goes to the machine's
+console or the disk, and the screenshots are there to be looked at."""
+# SPDX-License-Identifier: MIT
+import os
+import re
+import tempfile
+
+import metal
+
+PAPER, THUMB, SELECTED = (0x13, 0x18, 0x27), (0x4A, 0x53, 0x72), (0x3A, 0x44, 0x68)
+CELL_WIDTH, CELL_HEIGHT, PADDING = 9, 20, 8
+CONSOLE = " > /device/console\n"
+
+SCRIPT = r"""
+cd /home || mkdir /home && cd /home
+echo one two > a.txt; echo three >> a.txt
+cat < a.txt | sort | head -n 1
+for f in *.txt; do echo "file $f"; done
+i=0; while [ $i -lt 3 ]; do i=$((i + 1)); done; echo "i is $i"
+if test -e a.txt && ! test -e b.txt; then echo yes; else echo no; fi
+cp a.txt b.txt; mv b.txt c.txt; dir; rm c.txt; ls *.txt
+(cd /system; pwd); pwd
+echo "out: $(echo inner | grep -c inner) $1 $#"
+nonsense; echo "code $?"
+cat missing 2>&1; echo "code $?"
+type a.txt nothing 2> errors; cat errors
+false || echo or; true && echo and
+sleep 50 & kill %1; wait; echo "killed"
+mkdir d d/e; rmdir d; rm -r d; test -d d || echo gone
+echo "x" | { read v; echo "read $v"; }
+cat > text 2>/dev/null < a.txt; wc -l text
+du; ls --help | head -n 1
+echo "$(date +%Y | wc -c) end"
+"""
+EXPECTED = """one two
+file a.txt
+i is 3
+yes
+a.txt
+c.txt
+a.txt
+/system
+/home
+out: 1 first 2
+shell: nonsense: unknown command; 'help' lists what there is
+code 127
+type: missing: not found
+code 1
+one two
+three
+type: nothing: not found
+or
+and
+killed
+rmdir: d: the directory is not empty
+gone
+read x
+       2  text
+shell: du: unknown command; 'help' lists what there is
+dir [-l] [-r] [-a] [PATH...]
+5 end
+"""
+
+
+def test_script():
+    """The language and the small programs, in a script."""
+    script = SCRIPT
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "script.sh")
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(script)
+        result = metal.run("/system/shell.exe /script.sh first second", copy=[(path, "/script.sh")])
+    assert result.output.replace("\r", "") == EXPECTED, result.output
+    assert result.code == 0
+
+
+class Terminal:
+    """The one window on the desktop, found by its ground."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        machine.wait_for_log("win: the desktop is on the screen", 90)
+        self.said("up", "echo up" + CONSOLE)
+        picture = machine.look()
+        self.left, self.top = next((x, y) for y in range(0, 700, 2) for x in range(picture.width - 300)
+                                   if all(picture.pixel(x + step, y + 1) == PAPER for step in (0, 1, 50, 200)))
+
+    def said(self, text, keys):
+        """Types and waits until the machine's console has one more line with the text."""
+        count = self.lines(text)
+        self.machine.type(keys)
+        self.wait(text, count)
+
+    def lines(self, text):
+        return len(re.findall(text, self.machine.output.decode(errors="replace")))
+
+    def wait(self, text, count):
+        self.machine.wait_until(lambda: self.lines(text) > count, 60, f"output {text!r}")
+
+    def cell(self, column, row):
+        return (self.left + PADDING + column * CELL_WIDTH + 2, self.top + PADDING + row * CELL_HEIGHT + 8)
+
+
+@metal.limit(500)
+def test_session():
+    """History, completion, pipes, redirection, jobs, copy and paste, scroll-back, UTF-8, messages, a full disk."""
+    with metal.boot(options=[("resolution", "1280x800"), ("run", "terminal.exe")]) as machine:
+        terminal = Terminal(machine)
+        said = terminal.said
+        # History: the line before, and a search for it.
+        said("again", "echo again" + CONSOLE)
+        count = terminal.lines("again")
+        machine.keys("up")
+        machine.keys("ret")
+        terminal.wait("again", count)
+        machine.keys("ctrl", "r")
+        said("up", "ho up\n")
+        # Completion: a program, a path.
+        said("MetalOS 0.1", "sysin\t" + CONSOLE)
+        machine.type("echo the file > /home/some-file\n")
+        said("the file", "cat /ho\tsom\t" + CONSOLE)
+        # Pipes, redirection, jobs, Control+C.
+        said("\n5\r?\n", "echo -e '1\\n2\\n3\\n4\\n5' | sort -r | head -n 1" + CONSOLE)
+        said("running +sleep 2", "sleep 2 & jobs" + CONSOLE)
+        said("waited", "wait; echo waited" + CONSOLE)
+        machine.type("sleep 1000\n")
+        machine.wait_for_still_screen()
+        machine.keys("ctrl", "c")
+        said("code 130", "echo code $?" + CONSOLE)
+        # Messages.
+        said("nonsense: unknown command", "nonsense 2>/device/console\n")
+        said("missing: not found", "cat missing 2>/device/console\n")
+        said("does not belong here", "shell -c 'echo )' 2>/device/console\n")
+        # UTF-8 on the screen, marked with the mouse, pasted.
+        machine.type("clear; echo -e '\\xc3\\xa4\\xe2\\x82\\xac\\xd0\\x96\\xce\\xbb \\xe2\\x94\\x8c\\xe2\\x94\\x80\\xe2\\x94\\x90'\n")
+        machine.wait_for_still_screen()
+        machine.drag(*terminal.cell(0, 0), *terminal.cell(3, 0))
+        machine.wait_for_screen(lambda s: s.pixel(*terminal.cell(0, 0)) == SELECTED or
+                                s.count(SELECTED) > 100, 20, "selection")
+        machine.shoot("selected")
+        machine.keys("ctrl", "shift", "c")
+        machine.type("echo 'pasted ")
+        machine.keys("ctrl", "shift", "v")
+        said("pasted \u00e4\u20ac\u0416\u03bb\r?\n", "'" + CONSOLE)
+        # Scroll-back: by keys and wheel, and back by typing.
+        machine.type("clear; for i in 1 2 3 4; do dir /system; done; ls -l /; ps; mem\n")
+        picture = machine.wait_for_still_screen()
+        assert picture.count(THUMB) == 0
+        machine.shoot("session")
+        machine.keys("shift", "pgup")
+        machine.wait_for_screen(lambda s: s.count(THUMB) > 20, 20, "scroll-back")
+        machine.mouse_button("wheel-down", True)
+        machine.mouse_button("wheel-down", False)
+        machine.shoot("scrolled")
+        said("back", "echo back" + CONSOLE)
+        machine.wait_for_screen(lambda s: s.count(THUMB) == 0, 20, "end of the text")
+        # A full disk is a message, for a program and for the shell; everything goes on.
+        said("the disk is full", "i=0; while cp /doom/freedoom1.wad /home/f$i; do i=$((i+1)); done 2>/device/console\n")
+        machine.type("cp /doom/freedoom1.wad /home/g; for i in 1 2 3 4 5 6 7 8; do cp /system/shell.pdb /home/h$i; done\n")
+        machine.type("clear; cp /doom/freedoom2.wad /home/i; type /apps/doom.exe > /home/j\n")
+        machine.wait_for_still_screen(60, 8)
+        machine.shoot("full")
+        said("freed", "rm /home/f* && echo freed" + CONSOLE)
+        # The end of the shell closes the window; the history is on the disk.
+        machine.type("exit\n")
+        machine.wait_for_screen(lambda s: s.count(PAPER) < 1000, 30, "closed window")
+
+
+def test_com1():
+    """console = com1: the same shell on the serial port."""
+    with metal.boot(options=[("console", "com1"), ("run", "")]) as machine:
+        machine.wait_until(lambda: "lists the commands" in machine.log, 90, "greeting")
+        machine.send_serial(b"echo on com1 | sort\r")
+        machine.wait_until(lambda: "\non com1" in machine.log.replace("\r", "\n"), 30, "output")
+        machine.send_serial(b"nonsense\r")
+        machine.wait_until(lambda: "unknown command" in machine.log, 30, "message")
+        machine.send_serial(b"shutdown\r")
+        machine.wait_for_end(60)
