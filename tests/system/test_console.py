@@ -12,13 +12,13 @@ CELL_WIDTH, CELL_HEIGHT, PADDING = 9, 20, 8
 CONSOLE = " > /device/console\n"
 
 SCRIPT = r"""
-cd /home || mkdir /home && cd /home
+mkdir -p /home && cd /home
 echo one two > a.txt; echo three >> a.txt
 cat < a.txt | sort | head -n 1
 for f in *.txt; do echo "file $f"; done
 i=0; while [ $i -lt 3 ]; do i=$((i + 1)); done; echo "i is $i"
 if test -e a.txt && ! test -e b.txt; then echo yes; else echo no; fi
-cp a.txt b.txt; mv b.txt c.txt; dir; rm c.txt; ls *.txt
+cp a.txt b.txt; mv b.txt c.txt; dir | cat; rm c.txt; ls *.txt
 (cd /system; pwd); pwd
 echo "out: $(echo inner | grep -c inner) $1 $#"
 nonsense; echo "code $?"
@@ -30,7 +30,7 @@ mkdir d d/e; rmdir d; rm -r d; test -d d || echo gone
 echo "x" | { read v; echo "read $v"; }
 cat > text 2>/dev/null < a.txt; wc -l text
 du; ls --help | head -n 1
-echo "$(date +%Y | wc -c) end"
+echo $(date +%Y | wc -c) end
 """
 EXPECTED = """one two
 file a.txt
