@@ -117,6 +117,8 @@ static Status CallWith(unsigned call, Handle handle)
     FileLock lock;
     DirectoryEntry entry;
     ProcessInfo process;
+    ThreadInfo thread;
+    HandleInfo info;
     Rect rect;
     Handle duplicate;
     switch (call) {
@@ -175,10 +177,34 @@ static Status CallWith(unsigned call, Handle handle)
         return LockFile(handle, 0, 1, FileLockShared, 0);
     case 26:
         return QueryFileLock(handle, 0, 1, FileLockShared, &lock);
+    case 27:
+        return ReleaseSemaphore(handle, 1, nullptr);
+    case 28:
+        return ReleaseMutex(handle);
+    case 29:
+        return SetTimer(handle, 0, 0);
+    case 30:
+        return CancelTimer(handle);
+    case 31:
+        return TerminateThread(handle, 0);
+    case 32:
+        return GetThreadInfo(handle, &thread);
+    case 33:
+        return ListThreads(handle, nullptr, 0, &size);
+    case 34:
+        return DuplicateHandle(handle, CurrentThread, CurrentProcess, &duplicate, 0, 0);
+    case 35:
+        return DuplicateHandle(CurrentProcess, CurrentThread, handle, &duplicate, 0, 0);
+    case 36:
+        return GetHandleInfo(handle, &info);
+    case 37:
+        return SetHandleFlags(handle, 0);
+    case 38:
+        return NameObject(handle, "apitest.bad");
     }
     return StatusNotSupported;
 }
-constexpr unsigned CallsWithHandles = 27;
+constexpr unsigned CallsWithHandles = 39;
 
 static void TestBadHandles(void)
 {
@@ -208,9 +234,9 @@ static void TestWrongTypes(void)
 {
     Handle event;
     OK(CreateEvent(true, false, &event));
-    for (unsigned call = 0; call <= 18; call++) {
+    for (unsigned call = 0; call < 36; call++) {
         char text[64];
-        if (call == 3 || call == 4)
+        if (call == 3 || call == 4 || (call >= 19 && call <= 21)) // an event is right for them
             continue;
         snprintf(text, sizeof text, "call %u with an event", call);
         TestStatus(CallWith(call, event), StatusWrongType, __FILE__, __LINE__, text);
