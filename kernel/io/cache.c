@@ -319,6 +319,8 @@ Status IoCachePin(const IoVolume *volume, uint64_t offset, size_t ahead, Physica
     IopBuffer *cached = IopFindPinned(device, page);
     if (!cached)
         status = LoadPinned(device, page, (uint32_t)(1 + ahead / PAGE_SIZE), &cached);
+    if (status == StatusNoMemory) // what views let go of then can be dropped at once
+        (void)!IopWriteBack(device, UINT32_MAX);
     if (status != StatusSuccess)
         return status;
     status = IopWaitUntilLoaded(cached);

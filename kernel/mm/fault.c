@@ -17,6 +17,8 @@
 #define FAULT_FETCH    16u
 
 #define RFLAGS_AC (1ull << 18)
+#define ATTEMPTS  4
+#define SHRINK    256
 #define AROUND    (16 * PAGE_SIZE)
 
 static void CountFault(uint64_t *counter)
@@ -199,14 +201,15 @@ bool MiHandlePageFault(uint64_t address, uint64_t errorCode, KTrapFrame *frame)
     if (!space)
         return false;
     uint64_t page = RTL_ALIGN_DOWN(address, PAGE_SIZE);
-    for (unsigned attempt = 0; attempt < 2; attempt++) {
+    for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
         MiAcquireSpace(space);
         Status status = Resolve(space, page, errorCode);
         MiReleaseSpace(space);
         if (status != StatusNoMemory)
             return status == StatusSuccess;
-        if (MiShrinkCaches(64) == 0)
-            return false;
+        // What views let go of may have to be written back before it can be dropped: the fault asks
+        // for that when it asks again.
+        MiShrinkCaches(SHRINK);
     }
     return false;
 }
