@@ -13,7 +13,8 @@ typedef long long PosixCall(long long a, long long b, long long c, long long d, 
 // for the *at calls, fchdir and inode numbers.
 PosixCall PxRead, PxWrite, PxOpen, PxOpenAt, PxClose, PxSeek, PxReadVector, PxWriteVector, PxReadAt,
     PxWriteAt, PxReadVectorAt, PxWriteVectorAt, PxPipe, PxDup, PxDup2, PxFcntl, PxFlush,
-    PxResizeFile, PxIoctl, PxReadDirectory, PxStatFile, PxSetTimes, PxAllocate, PxPoll, PxChangeOwner;
+    PxResizeFile, PxIoctl, PxReadDirectory, PxStatFile, PxSetTimes, PxAllocate, PxPoll,
+    PxChangeOwner;
 
 // Native handle of an open descriptor, or a negative errno value.
 long long PxGetHandle(long long descriptor, Handle *handle);

@@ -5,8 +5,9 @@
 // 0 to 2 start out as the process's standard handles; a process without them gets descriptors that
 // read end of file and swallow what is written. Duplicates share the file position through
 // DuplicateHandle. A file that is unlinked while it is open here keeps its name until its last
-// descriptor is closed, as the file system has no nameless files. The table's lock guards taking and giving back entries only: closing a
-// descriptor that another thread is using is the program's mistake, as everywhere.
+// descriptor is closed, as the file system has no nameless files. The table's lock guards taking
+// and giving back entries only: closing a descriptor that another thread is using is the program's
+// mistake, as everywhere.
 // SPDX-License-Identifier: MIT
 #include "posix.h"
 
@@ -526,9 +527,8 @@ static long long TransferAt(const Descriptor *entry, uint64_t position, void *bu
 {
     uint64_t transferred = 0;
     size = size > INT_MAX ? INT_MAX : size;
-    Status status =
-        write ? SysWriteFileAt(entry->Handle, position, buffer, size, &transferred)
-              : SysReadFileAt(entry->Handle, position, buffer, size, &transferred);
+    Status status = write ? SysWriteFileAt(entry->Handle, position, buffer, size, &transferred)
+                          : SysReadFileAt(entry->Handle, position, buffer, size, &transferred);
     if (transferred)
         return (long long)transferred;
     return status == StatusAccessDenied ? -EBADF : PxResult(status);
@@ -755,7 +755,8 @@ long long PxReadDirectory(long long a, long long b, long long size, long long d,
 // utimensat: directory, path or nullptr, access and change time, flags. FAT keeps the latter.
 long long PxSetTimes(long long a, long long b, long long c, long long d, long long e, long long f)
 {
-    const struct timespec *times = (const struct timespec *)c, *change = times ? &times[1] : nullptr;
+    const struct timespec *times = (const struct timespec *)c,
+                          *change = times ? &times[1] : nullptr;
     uint64_t monotonic, now = 0;
     (void)SysQueryTime(&monotonic, &now);
     if (change && change->tv_nsec == UTIME_OMIT)

@@ -48,7 +48,7 @@ static MemoryProtection GetProtection(int protection)
 {
     if (protection & PROT_EXEC)
         return MemoryReadExecute;
-    return protection & PROT_WRITE ? MemoryReadWrite
+    return protection & PROT_WRITE  ? MemoryReadWrite
            : protection & PROT_READ ? MemoryRead
                                     : MemoryNoAccess;
 }
@@ -93,8 +93,7 @@ void PxWriteBackMappings(void)
 static Status Fill(const Mapping *mapping, Handle file)
 {
     uint64_t read;
-    Status status =
-        SysReadFileAt(file, mapping->Offset, mapping->Base, mapping->Length, &read);
+    Status status = SysReadFileAt(file, mapping->Offset, mapping->Base, mapping->Length, &read);
     return status == StatusEndOfFile ? StatusSuccess : status;
 }
 
@@ -140,9 +139,8 @@ static long long Create(const Mapping *wanted, Handle file, bool shared, int pro
     Status status = VirtualAlloc(&base, mapping->Size, MemoryReadWrite);
     if (status == StatusConflict && fixed) {
         free(mapping);
-        return file == InvalidHandle
-                   ? Renew(wanted->Base, wanted->Size, GetProtection(protection))
-                   : -EINVAL;
+        return file == InvalidHandle ? Renew(wanted->Base, wanted->Size, GetProtection(protection))
+                                     : -EINVAL;
     }
     mapping->Base = base;
     bool allocated = status == StatusSuccess;
@@ -276,8 +274,8 @@ CALL(PxRemap)
         return a;
     if (!(d & MREMAP_MAYMOVE))
         return -ENOMEM;
-    long long moved = PxMap(0, (long long)newSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON,
-                            -1, 0);
+    long long moved =
+        PxMap(0, (long long)newSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
     if (moved > 0) {
         memcpy((void *)moved, (const void *)a, oldSize);
         (void)PxUnmap(a, (long long)oldSize, 0, 0, 0, 0);

@@ -24,7 +24,8 @@ Status FsOpen(const char *path, uint32_t access, FileDisposition disposition, Fs
 Status FsRead(FsFile *file, const uint64_t *offset, void *buffer, size_t size, size_t *transferred);
 Status FsWrite(FsFile *file, const uint64_t *offset, const void *buffer, size_t size,
                size_t *transferred);
-// The same for memory of the current process, without a copy in between; for disk files only. StatusInvalidAddress when the memory turns out to be bad.
+// The same for memory of the current process, without a copy in between; for disk files only.
+// StatusInvalidAddress when the memory turns out to be bad.
 bool FsIsDiskFile(const FsFile *file);
 Status FsReadToUser(FsFile *file, const uint64_t *offset, UserPointer buffer, size_t size,
                     size_t *transferred);

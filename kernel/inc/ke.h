@@ -298,8 +298,8 @@ void KeRunIdle(void) __attribute__((noreturn));
 void KeSetWatchdog(uint32_t seconds);
 // In checked builds: tries the scheduler, waits and timers; stops the machine when one of them is
 // wrong.
-void KeRunSelfTests(void);      // on the boot processor alone
-void KeRunProcessorTests(void); // once the others run
+void KeRunSelfTests(void);          // on the boot processor alone
+void KeRunProcessorTests(void);     // once the others run
 KPrcb *KeGetCurrentPrcb(void);      // stable only while the thread cannot be preempted
 uint32_t KeGetProcessorCount(void); // that run; numbered from 0
 uint32_t KeGetCurrentProcessorNumber(void);

@@ -47,8 +47,9 @@ static void ReportNeighbour(const KPrcb *neighbour)
         ;
     (void)KeGetFrozenFrame(neighbour->Hal.Number, &frame);
     KeBugCheckFrame(BugCheckClockWatchdog, neighbour->Hal.Number, WATCH_LIMIT * Period, 0, 0,
-                    frame != nullptr ? "A processor has stopped taking interrupts; it was here."
-                                     : "A processor has stopped taking interrupts, even this one's.",
+                    frame != nullptr
+                        ? "A processor has stopped taking interrupts; it was here."
+                        : "A processor has stopped taking interrupts, even this one's.",
                     frame);
 }
 

@@ -17,7 +17,6 @@
 // an error return of an allocation. Kernel allocations are not promised beforehand; what they take
 // beyond the reserve can make a promise fail, and then the process that touches the page ends.
 // SPDX-License-Identifier: MIT
-#include "ke_prcb.h"
 #include "mi.h"
 #include "sanitize.h"
 
@@ -197,7 +196,7 @@ typedef struct FrameCache {
     FramePool Loose, Zeroed;
     volatile int64_t ByUse[RTL_COUNT_OF(MiCounters.PagesByUse)]; // to be added to the counters
 } FrameCache;
-static alignas(64) FrameCache caches[KE_MAXIMUM_PROCESSORS];
+static alignas(64) FrameCache caches[HAL_MAXIMUM_PROCESSORS];
 
 static FrameCache *OwnCache(void)
 {

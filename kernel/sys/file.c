@@ -45,7 +45,7 @@ typedef struct Transfer {
     UserPointer Buffer;
     uint64_t Size, Done;
     const uint64_t *Offset; // nullptr: the file position
-    uint8_t *Piece; // kernel buffer
+    uint8_t *Piece;         // kernel buffer
     size_t PieceSize;
 } Transfer;
 

@@ -535,19 +535,20 @@ METALOS_API Status SetFilePointer(Handle file, int64_t offset, FileOrigin origin
 METALOS_API Status SetFileSize(Handle file, uint64_t size);
 // Everything written so far is on the disk when this returns.
 METALOS_API Status FlushFile(Handle file);
-// As ReadFile and WriteFile, but at offset, and the file position stays where it is. Disk files only
-// (StatusNotSupported). A file opened for FileAppend is written at its end all the same.
+// As ReadFile and WriteFile, but at offset, and the file position stays where it is. Disk files
+// only (StatusNotSupported). A file opened for FileAppend is written at its end all the same.
 METALOS_API Status ReadFileAt(Handle file, uint64_t offset, void *buffer, size_t size,
                               size_t *transferred);
 METALOS_API Status WriteFileAt(Handle file, uint64_t offset, const void *buffer, size_t size,
                                size_t *transferred);
 // Sets when the file was last changed, in nanoseconds since 1970 (kept to two seconds on FAT).
 METALOS_API Status SetFileTime(Handle file, uint64_t modifyTime);
-// Locks a range of bytes against other processes: shared among readers, exclusive for one writer, or
-// none to give it back. Advisory: reading and writing do not look at it. length 0: up to any end.
-// Waits up to timeout for others (StatusTimeout; StatusWouldBlock when it is 0). A lock replaces what
-// the process had locked of the range, and goes at the latest with the handle (and its duplicates)
-// it was taken through. Exclusive needs FileWrite or FileAppend. StatusLimitReached.
+// Locks a range of bytes against other processes: shared among readers, exclusive for one writer,
+// or none to give it back. Advisory: reading and writing do not look at it. length 0: up to any
+// end. Waits up to timeout for others (StatusTimeout; StatusWouldBlock when it is 0). A lock
+// replaces what the process had locked of the range, and goes at the latest with the handle (and
+// its duplicates) it was taken through. Exclusive needs FileWrite or FileAppend.
+// StatusLimitReached.
 METALOS_API Status LockFile(Handle file, uint64_t offset, uint64_t length, FileLockMode mode,
                             uint32_t timeout);
 // *conflict = a lock of another process that LockFile would have to wait for; its Mode is

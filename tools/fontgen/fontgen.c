@@ -1,5 +1,5 @@
-// fontgen.c - makes the anti-aliased glyphs and lookup tables of lib/gfx, the desktop's pictures and
-// the terminal's font.
+// fontgen.c - makes the anti-aliased glyphs and lookup tables of lib/gfx, the desktop's pictures
+// and the terminal's font.
 //
 // The kernel has no floating point and no font parser. Everything that needs them happens here,
 // when MetalOS is built: glyphs are rasterised from the Inter typeface at the few sizes the desktop

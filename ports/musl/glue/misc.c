@@ -98,7 +98,8 @@ int select(int count, fd_set *restrict read, fd_set *restrict write, fd_set *res
         if (events)
             asked[used++] = (struct pollfd){.fd = i, .events = events};
     }
-    int result = poll(asked, used, timeout ? timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000 : -1);
+    int result =
+        poll(asked, used, timeout ? timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000 : -1);
     if (result < 0)
         return -1;
     if (read)

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct sigaction actions[_NSIG]; // L
+static struct sigaction actions[_NSIG];     // L
 static unsigned long long blocked, pending; // L
 static volatile int signalLock[1];          // L
 

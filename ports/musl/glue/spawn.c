@@ -97,8 +97,9 @@ static char *MakeCommandLine(const char *program, char *const arguments[])
 }
 
 int posix_spawn(pid_t *restrict result, const char *restrict program,
-                const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *restrict attributes,
-                char *const arguments[restrict], char *const environment[restrict])
+                const posix_spawn_file_actions_t *actions,
+                const posix_spawnattr_t *restrict attributes, char *const arguments[restrict],
+                char *const environment[restrict])
 {
     Plan plan = {.Standard = {0, 1, 2}};
     int error = 0, pid = 0;
@@ -120,8 +121,9 @@ int posix_spawn(pid_t *restrict result, const char *restrict program,
 
 // CreateProcess looks for a name without a path as posix_spawnp wants it.
 int posix_spawnp(pid_t *restrict result, const char *restrict program,
-                 const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *restrict attributes,
-                 char *const arguments[restrict], char *const environment[restrict])
+                 const posix_spawn_file_actions_t *actions,
+                 const posix_spawnattr_t *restrict attributes, char *const arguments[restrict],
+                 char *const environment[restrict])
 {
     return posix_spawn(result, program, actions, attributes, arguments, environment);
 }
