@@ -137,6 +137,35 @@ CRASH CrashLocked(void)
     KeReleaseSpinLock(&lock, old);
 }
 
+static void SpinElsewhere(void *context)
+{
+    (void)!KeSetAffinity(KeGetCurrentThread(), 2);
+    __atomic_store_n((volatile bool *)context, true, __ATOMIC_RELEASE);
+    CrashSpin();
+    NOT_LAST();
+}
+
+// With another processor in the middle of something.
+CRASH CrashSpinElsewhere(void)
+{
+    static alignas(16) uint8_t stack[16384];
+    static KThread thread;
+    static volatile bool there;
+    KThreadParameters parameters = {.Entry = SpinElsewhere,
+                                    .Context = (void *)&there,
+                                    .KernelStackLimit = stack,
+                                    .KernelStackSize = sizeof stack,
+                                    .Priority = KePriorityNormal,
+                                    .Name = "elsewhere"};
+    (void)!KeSetAffinity(KeGetCurrentThread(), 1);
+    KE_ASSERT(KeInitializeThread(&thread, &parameters, nullptr) == StatusSuccess);
+    KeStartThread(&thread);
+    while (!there)
+        (void)!KeDelay(KernelWait, 1000000);
+    CrashWriteNull();
+    NOT_LAST();
+}
+
 // Stuck, which only the watchdog ends.
 CRASH CrashStuckDispatch(void)
 {
@@ -231,6 +260,7 @@ static const Crash crashes[] = {
     {"queued-dpc", CrashQueuedDpc},
     {"interrupt", CrashInInterrupt},
     {"locked", CrashLocked},
+    {"spin-elsewhere", CrashSpinElsewhere},
     {"stuck-dispatch", CrashStuckDispatch},
     {"stuck-interrupts", CrashStuckInterrupts},
     {"program", CrashInProgram},

@@ -37,6 +37,15 @@ def check_stuck(crash, code, function):
     assert "CrashSpin" in names and function in names, "\n".join(report)
 
 
+def test_stop():
+    """The report shows what every processor was doing."""
+    report = report_of("spin-elsewhere", cpus=3)
+    text = "\n".join(report)
+    others = [i for i, line in enumerate(report) if line.startswith("*** PROCESSOR ")]
+    assert len(others) == 2, text
+    assert any("!SpinElsewhere" in line for line in report[others[0]:]), text
+
+
 def test_stuck_at_dispatch_level():
     check_stuck("stuck-dispatch", "DISPATCH_WATCHDOG", "CrashStuckDispatch")
 

@@ -29,9 +29,9 @@
 #define PTE_ACCESS  0x20ull
 #define ROOT_SLOTS  512u
 
-#define CR0_START 0x80010033u // PG, WP, NE, ET, MP, PE; caches on
-#define CR4_START 0x20u       // PAE
-#define EFER_START 0x900u     // LME, NXE
+#define CR0_START  0x80010033u // PG, WP, NE, ET, MP, PE; caches on
+#define CR4_START  0x20u       // PAE
+#define EFER_START 0x900u      // LME, NXE
 
 // At the end of the trampoline's page. The offsets are the trampoline's.
 #define PARAMETERS_OFFSET 0xF80
@@ -60,8 +60,7 @@ static_assert(PARAMETERS_OFFSET + sizeof(StartParameters) <= PAGE_SIZE, "one pag
 #define SELECTOR_START_DATA   0x10
 #define SELECTOR_START_CODE64 0x18
 
-extern const uint8_t HalpTrampoline[], HalpTrampoline32[], HalpTrampoline64[],
-    HalpTrampolineEnd[];
+extern const uint8_t HalpTrampoline[], HalpTrampoline32[], HalpTrampoline64[], HalpTrampolineEnd[];
 
 // Data to the kernel: it only runs from its copy. Live in it: ebx = the page's address.
 __asm__(".section .rdata,\"dr\"\n"
@@ -84,34 +83,42 @@ __asm__(".section .rdata,\"dr\"\n"
         "    movw %ax, %ds\n"
         "    movw %ax, %es\n"
         "    movw %ax, %ss\n"
-        "    movl $" NUMBER(CR4_START) ", %eax\n"
-        "    movl %eax, %cr4\n"
-        "    movl 0xF98(%ebx), %eax\n"
-        "    movl %eax, %cr3\n"
-        "    movl $0xC0000080, %ecx\n"
-        "    movl $" NUMBER(EFER_START) ", %eax\n"
-        "    xorl %edx, %edx\n"
-        "    wrmsr\n"
-        "    movl $" NUMBER(CR0_START) ", %eax\n"
-        "    movl %eax, %cr0\n"
-        "    ljmpl *0xF90(%ebx)\n"
-        ".code64\n"
-        "HalpTrampoline64:\n"
-        "    movl %ebx, %ebx\n"
-        "    movq 0xFA0(%rbx), %rsp\n"
-        "    popq %r15\n" // as HalSwitchStack does
-        "    popq %r14\n"
-        "    popq %r13\n"
-        "    popq %r12\n"
-        "    popq %rdi\n"
-        "    popq %rsi\n"
-        "    popq %rbp\n"
-        "    popq %rbx\n"
-        "    retq\n"
-        "HalpTrampolineEnd:\n"
-        ".text\n");
+        "    movl $" NUMBER(
+            CR4_START) ", %eax\n"
+                       "    movl %eax, %cr4\n"
+                       "    movl 0xF98(%ebx), %eax\n"
+                       "    movl %eax, %cr3\n"
+                       "    movl $0xC0000080, %ecx\n"
+                       "    movl $" NUMBER(
+                           EFER_START) ", %eax\n"
+                                       "    xorl %edx, %edx\n"
+                                       "    wrmsr\n"
+                                       "    movl $" NUMBER(
+                                           CR0_START) ", %eax\n"
+                                                      "    movl %eax, %cr0\n"
+                                                      "    ljmpl *0xF90(%ebx)\n"
+                                                      ".code64\n"
+                                                      "HalpTrampoline64:\n"
+                                                      "    movl %ebx, %ebx\n"
+                                                      "    movq 0xFA0(%rbx), %rsp\n"
+                                                      "    popq %r15\n" // as HalSwitchStack does
+                                                      "    popq %r14\n"
+                                                      "    popq %r13\n"
+                                                      "    popq %r12\n"
+                                                      "    popq %rdi\n"
+                                                      "    popq %rsi\n"
+                                                      "    popq %rbp\n"
+                                                      "    popq %rbx\n"
+                                                      "    retq\n"
+                                                      "HalpTrampolineEnd:\n"
+                                                      ".text\n");
 
-typedef enum StartState : uint32_t { StartNone, StartWanted, StartClaimed, StartAbandoned } StartState;
+typedef enum StartState : uint32_t {
+    StartNone,
+    StartWanted,
+    StartClaimed,
+    StartAbandoned
+} StartState;
 
 // Of the start that is under way.
 static volatile uint32_t State; // StartState
@@ -147,7 +154,8 @@ static void BuildTables(void)
         tables[i] = DirectMap(Memory.Tables + i * PAGE_SIZE);
         memset(tables[i], 0, PAGE_SIZE);
         if (i != 0)
-            tables[i - 1][0] = (Memory.Tables + i * PAGE_SIZE) | PTE_PRESENT | PTE_WRITE | PTE_ACCESS;
+            tables[i - 1][0] =
+                (Memory.Tables + i * PAGE_SIZE) | PTE_PRESENT | PTE_WRITE | PTE_ACCESS;
     }
     tables[HAL_START_TABLES - 1][Memory.Code >> PAGE_SHIFT] =
         Memory.Code | PTE_PRESENT | PTE_ACCESS;
@@ -158,7 +166,8 @@ static void BuildTables(void)
 static void WriteParameters(uint64_t stack)
 {
     uint32_t page = (uint32_t)Memory.Code;
-    StartParameters *parameters = (StartParameters *)((uint8_t *)DirectMap(page) + PARAMETERS_OFFSET);
+    StartParameters *parameters =
+        (StartParameters *)((uint8_t *)DirectMap(page) + PARAMETERS_OFFSET);
     *parameters = (StartParameters){
         .GdtLimit = sizeof(parameters->Gdt) - 1,
         .GdtBase = page + PARAMETERS_OFFSET + offsetof(StartParameters, Gdt),
