@@ -215,7 +215,8 @@ bool FsIsDiskFile(const FsFile *file)
     return file->Kind == FspDisk;
 }
 
-Status FsReadToUser(FsFile *file, const uint64_t *offset, UserPointer buffer, size_t size, size_t *transferred)
+Status FsReadToUser(FsFile *file, const uint64_t *offset, UserPointer buffer, size_t size,
+                    size_t *transferred)
 {
     *transferred = 0;
     if (file->Kind != FspDisk)
@@ -226,7 +227,8 @@ Status FsReadToUser(FsFile *file, const uint64_t *offset, UserPointer buffer, si
                        transferred);
 }
 
-Status FsWriteFromUser(FsFile *file, const uint64_t *offset, UserPointer buffer, size_t size, size_t *transferred)
+Status FsWriteFromUser(FsFile *file, const uint64_t *offset, UserPointer buffer, size_t size,
+                       size_t *transferred)
 {
     *transferred = 0;
     if (file->Kind != FspDisk)

@@ -36,17 +36,17 @@ typedef struct FspNode {
     uint64_t Size;          // N, V
     FspExtent *Extents;     // N, V; sorted by FileCluster
     uint32_t ExtentCount, ExtentCapacity, MappedClusters;
-    uint32_t LastExtent;   // N; where the last look-up ended
-    volatile bool Touched; // data written since the last sync; set under N, cleared under V
-    bool ReadOnly;         // attribute
-    bool Written;          // V; ever, while the node lived
-    uint64_t ModifyTime;   // Unix nanoseconds
-    uint64_t Seed;         // of the stamp
+    uint32_t LastExtent;          // N; where the last look-up ended
+    volatile bool Touched;        // data written since the last sync; set under N, cleared under V
+    bool ReadOnly;                // attribute
+    bool Written;                 // V; ever, while the node lived
+    uint64_t ModifyTime;          // Unix nanoseconds
+    uint64_t Seed;                // of the stamp
     volatile uint64_t WriteCount; // atomic
     volatile uint32_t Mappings;   // atomic, raised under N: while there are any the size stays
-    ListEntry Locks;     // N; lock.c
-    uint32_t LockCount;  // N
-    uint64_t LockChanges; // N; counts locks that went or became weaker
+    ListEntry Locks;              // N; lock.c
+    uint32_t LockCount;           // N
+    uint64_t LockChanges;         // N; counts locks that went or became weaker
 } FspNode;
 
 typedef enum FspKind : uint8_t { FspDisk, FspDirectory, FspPipe, FspConsole, FspTerminal } FspKind;

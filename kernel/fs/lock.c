@@ -31,8 +31,7 @@ static const FspRange *FindConflict(const FspNode *node, const FspRange *wanted)
     RTL_FOR_EACH (entry, &node->Locks) {
         const FspRange *range = RTL_CONTAINER_OF(entry, FspRange, Link);
         bool forbids = wanted->Mode == FileLockExclusive || range->Mode == FileLockExclusive;
-        if (forbids && range->Owner != wanted->Owner &&
-            Overlap(range, wanted->First, wanted->Last))
+        if (forbids && range->Owner != wanted->Owner && Overlap(range, wanted->First, wanted->Last))
             return range;
     }
     return nullptr;
@@ -66,7 +65,7 @@ static void Clear(FspNode *node, const FspRange *wanted, FspRange **spare)
         next = entry->Next;
         if (range->Owner != wanted->Owner || !Overlap(range, wanted->First, wanted->Last))
             continue;
-        bool before = range->First < wanted->First, after = range->Last > wanted->Last;
+        bool before = range->First<wanted->First, after = range->Last> wanted->Last;
         if (before && after) {
             FspRange *rest = *spare;
             *spare = nullptr;
@@ -128,8 +127,7 @@ static Status MakeRange(FsFile *file, uint32_t owner, uint64_t offset, uint64_t 
     uint64_t last = length == 0 ? UINT64_MAX : offset + length - 1;
     if (last < offset || mode > FileLockExclusive)
         return StatusInvalidParameter;
-    *range = (FspRange){
-        .File = file, .Owner = owner, .First = offset, .Last = last, .Mode = mode};
+    *range = (FspRange){.File = file, .Owner = owner, .First = offset, .Last = last, .Mode = mode};
     return StatusSuccess;
 }
 
@@ -154,8 +152,8 @@ Status FsLockRange(FsFile *file, uint32_t owner, uint64_t offset, uint64_t lengt
         uint64_t passed = KeQueryTime() - start;
         if (passed >= timeout)
             return timeout ? StatusTimeout : StatusWouldBlock;
-        status = KeWaitOnKey((uintptr_t)&FsFileType, (uintptr_t)node, IsUnchanged, &waiter, UserWait,
-                             timeout == KE_INFINITE ? KE_INFINITE : timeout - passed);
+        status = KeWaitOnKey((uintptr_t)&FsFileType, (uintptr_t)node, IsUnchanged, &waiter,
+                             UserWait, timeout == KE_INFINITE ? KE_INFINITE : timeout - passed);
         if (status == StatusTerminating)
             return status;
     }
