@@ -101,9 +101,9 @@
     SYSTEM_CALL(SetFileTime, 2, (Handle file, uint64_t modifyTime))                                \
     SYSTEM_CALL(LockFile, 5,                                                                       \
                 (Handle file, uint64_t offset, uint64_t length, uint32_t mode, uint32_t timeout))  \
-    SYSTEM_CALL(QueryFileLock, 5,                                                                  \
-                (Handle file, uint64_t offset, uint64_t length, uint32_t mode,                     \
-                 USER(FileLock) conflict))                                                         \
+    SYSTEM_CALL(                                                                                   \
+        QueryFileLock, 5,                                                                          \
+        (Handle file, uint64_t offset, uint64_t length, uint32_t mode, USER(FileLock) conflict))   \
     SYSTEM_CALL(GetFileInfo, 2, (Handle file, USER(FileInfo) info))                                \
     SYSTEM_CALL(GetPathInfo, 2, (USER(const char) path, USER(FileInfo) info))                      \
     SYSTEM_CALL(DeleteFile, 1, (USER(const char) path))                                            \

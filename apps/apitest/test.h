@@ -29,11 +29,11 @@ bool TestText(const char *got, const char *expected, const char *file, int line,
 #define FOLDER "/apitest"
 
 typedef void TestGroup(void);
-TestGroup TestSystem, TestMemory, TestSections, TestFiles, TestDirectories, TestPipes, TestWaits, TestThreads,
-    TestProcesses, TestExitCodes, TestLeaks, TestHandles, TestWindows, TestLibraries, TestTls,
-    TestFpu, TestStdio, TestStrings, TestStdlib, TestMath, TestTime, TestPosix, TestSetjmp,
-    TestHeap, TestExceptions, TestPthreads, TestConsole, TestLessons, TestObjects, TestSharing, TestLocks,
-    TestLists;
+TestGroup TestSystem, TestMemory, TestSections, TestFiles, TestDirectories, TestPipes, TestWaits,
+    TestThreads, TestProcesses, TestExitCodes, TestLeaks, TestHandles, TestWindows, TestLibraries,
+    TestTls, TestFpu, TestStdio, TestStrings, TestStdlib, TestMath, TestTime, TestPosix, TestSetjmp,
+    TestHeap, TestExceptions, TestPthreads, TestConsole, TestLessons, TestObjects, TestSharing,
+    TestLocks, TestLists;
 
 // Starts this program as `apitest.exe --child WORDS`, with handles that may be InvalidHandle.
 Status StartChild(const char *words, Handle input, Handle output, Handle error, Handle *process);
@@ -43,7 +43,7 @@ int RunChild(const char *words);
 int EndChild(Handle process);
 int ChildMain(int argc, char **argv);
 int ObjectChild(int argc, char **argv); // --child object ...
-int ExceptionChild(const char *what); // exceptions.c
+int ExceptionChild(const char *what);   // exceptions.c
 int ChildSection(void);
 
 // A kernel address, one no page table can map, and one in the never mapped first 64 KiB.
