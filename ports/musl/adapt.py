@@ -10,6 +10,8 @@ import sys
 # %zd and %td store 64 bits; musl treats both as %ld.
 SCANF = [("case 't':\n\t\t\tsize = SIZE_l;", "case 't':\n\t\t\tsize = SIZE_ll;", 1)]
 EXCHANGES = {
+    # Of a number below 1 there is none; the formulas give one for most negative numbers.
+    'acosh.c': [('unsigned e = u.i >> 52 & 0x7ff;', 'unsigned e = u.i >> 52 & 0x7ff;\n\n\tif (x < 1)\n\t\treturn (x - x) / (x - x);', 1)],
     # The heap sort's bit sets are size_t; a_ctz_l takes unsigned long.
     'qsort.c': [('a_ctz_l((x))', 'a_ctz_64((x))', 1)],
     'vfscanf.c': SCANF,
