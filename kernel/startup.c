@@ -381,6 +381,9 @@ static void ApplyOptions(const LoaderParams *loader)
         for (size_t i = 0; i < RTL_COUNT_OF(levels); i++)
             if (RtlCompareNoCase(value, levels[i].Name) == 0)
                 KeSetLogLevel(levels[i].Level);
+    if (RtlFindOption(loader->Options, "slide", 0, value, sizeof(value)) &&
+        RtlCompareNoCase(value, "off") == 0)
+        LdrKeepPreferredBases();
     if (RtlFindOption(loader->Options, "watchdog", 0, value, sizeof(value)))
         KeSetWatchdog((uint32_t)NumberOf(value));
     if (RtlFindOption(loader->Options, "bugcheck", 0, value, sizeof(value)))

@@ -18,6 +18,9 @@ typedef struct LdrSource {
 
 typedef struct LdrImage LdrImage; // cached, reference counted
 void LdrInitialize(void);
+// From now on an image goes where its headers ask for, when that is free: for debuggers, which then
+// know where a program will be.
+void LdrKeepPreferredBases(void);
 Status LdrOpenImage(const LdrSource *source, LdrImage **image); // StatusBadImage, StatusNoMemory
 void LdrReferenceImage(LdrImage *image);
 void LdrDereferenceImage(LdrImage *image);

@@ -25,6 +25,7 @@
 #define IDLE_MAXIMUM   (32ull << 20) // bytes of cached images nobody uses
 #define READ_CHUNK     (64u << 10)
 #define BASE_LOWEST    0x00007FF000000000ull
+#define PREFERRED_LOWEST 0x10000000ull // linkers take 0x140000000 and 0x180000000
 #define BASE_HIGHEST   0x00007FFF00000000ull
 #define BASE_ALIGNMENT 0x10000ull
 #define BASE_TRIES     64u
@@ -47,12 +48,30 @@ static bool IsBaseFree(uint64_t base, uint64_t size)
     return true;
 }
 
+static bool keepPreferredBases;
+
+void LdrKeepPreferredBases(void)
+{
+    keepPreferredBases = true;
+}
+
+// The base the headers ask for, if that is to be kept and may be.
+static uint64_t PreferredBase(const LdrImage *image)
+{
+    uint64_t base = image->Pe.Base;
+    bool fits = base >= PREFERRED_LOWEST && base < BASE_HIGHEST - image->Pe.SizeOfImage &&
+                base % BASE_ALIGNMENT == 0;
+    return keepPreferredBases && fits ? base : 0;
+}
+
 // Gives the image its base for this boot.
 static Status ChooseBase(LdrImage *image)
 {
     uint64_t places = (BASE_HIGHEST - BASE_LOWEST - image->Pe.SizeOfImage) / BASE_ALIGNMENT;
     for (unsigned i = 0; i < BASE_TRIES; i++) {
-        uint64_t base = BASE_LOWEST + KeGetRandom() % places * BASE_ALIGNMENT;
+        uint64_t base = i == 0 ? PreferredBase(image) : 0;
+        if (!base)
+            base = BASE_LOWEST + KeGetRandom() % places * BASE_ALIGNMENT;
         KIrql old = KeAcquireSpinLock(&CacheLock);
         bool free = IsBaseFree(base, image->Pe.SizeOfImage);
         if (free) {

@@ -15,6 +15,8 @@ static void InsertModule(PsProcess *process, LdrModule *module)
     KIrql old = KeAcquireSpinLock(&process->Lock);
     RtlInsertTail(&process->Modules, &module->Link);
     KeReleaseSpinLock(&process->Lock, old);
+    KeLog(LogDebug, "ps: process %u has %s at %llx", process->Id, module->Path,
+          (unsigned long long)module->Base);
     KdNotifyModule(module->Path, module->Base, module->Size, process->Id, false);
 }
 
