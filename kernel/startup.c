@@ -12,6 +12,7 @@
 #include "io.h"
 #include "kd.h"
 #include "ke_thread.h"
+#include "ldr.h"
 #include "mm.h"
 #include "ps.h"
 #include "sys.h"
