@@ -20,15 +20,15 @@
 // SPDX-License-Identifier: MIT
 #include "ldri.h"
 
-#define IMAGE_MAXIMUM  (64ull << 20) // SizeOfImage; all pages are present while it is cached
-#define FILE_MAXIMUM   (256ull << 20)
-#define IDLE_MAXIMUM   (32ull << 20) // bytes of cached images nobody uses
-#define READ_CHUNK     (64u << 10)
-#define BASE_LOWEST    0x00007FF000000000ull
+#define IMAGE_MAXIMUM    (64ull << 20) // SizeOfImage; all pages are present while it is cached
+#define FILE_MAXIMUM     (256ull << 20)
+#define IDLE_MAXIMUM     (32ull << 20) // bytes of cached images nobody uses
+#define READ_CHUNK       (64u << 10)
+#define BASE_LOWEST      0x00007FF000000000ull
 #define PREFERRED_LOWEST 0x10000000ull // linkers take 0x140000000 and 0x180000000
-#define BASE_HIGHEST   0x00007FFF00000000ull
-#define BASE_ALIGNMENT 0x10000ull
-#define BASE_TRIES     64u
+#define BASE_HIGHEST     0x00007FFF00000000ull
+#define BASE_ALIGNMENT   0x10000ull
+#define BASE_TRIES       64u
 
 static KSpinLock CacheLock = KE_SPIN_LOCK_INIT(LockRankProcess, "image cache");
 static ListEntry Cache = {&Cache, &Cache}; // C (guarded by CacheLock): LdrImage, newest first

@@ -1,9 +1,10 @@
 // records.c - asks the C library tens of thousands of questions and prints a line for each answer.
 //
-// The same source runs on MetalOS and on Linux; tests/system/test_clib.py compares the lines. A line
-// is `area: question = answer`. Questions come from tables and from a fixed pseudo-random sequence, so
-// both ask the same; no call has two of its numbers among its arguments, whose order is not the same
-// everywhere. Floating-point answers are bit patterns; nothing depends on the width of `long`.
+// The same source runs on MetalOS and on Linux; tests/system/test_clib.py compares the lines. A
+// line is `area: question = answer`. Questions come from tables and from a fixed pseudo-random
+// sequence, so both ask the same; no call has two of its numbers among its arguments, whose order
+// is not the same everywhere. Floating-point answers are bit patterns; nothing depends on the width
+// of `long`.
 // SPDX-License-Identifier: MIT
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -58,9 +59,26 @@ static double FromBits(uint64_t bits)
 // Doubles of every size; one in eight special.
 static double AnyDouble(void)
 {
-    static const double special[] = {0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, 0.1, 1e23, 5e-324,
-        2.2250738585072014e-308, 1.7976931348623157e308, INFINITY, -INFINITY, 9.999999999999999e22,
-        123456789012345678.0, 0.3, 99.995, 999999.5, 1e-5};
+    static const double special[] = {0.0,
+                                     -0.0,
+                                     1.0,
+                                     -1.0,
+                                     0.5,
+                                     1.5,
+                                     2.5,
+                                     0.1,
+                                     1e23,
+                                     5e-324,
+                                     2.2250738585072014e-308,
+                                     1.7976931348623157e308,
+                                     INFINITY,
+                                     -INFINITY,
+                                     9.999999999999999e22,
+                                     123456789012345678.0,
+                                     0.3,
+                                     99.995,
+                                     999999.5,
+                                     1e-5};
     switch (Below(8)) {
     case 0:
         return special[Below(COUNT_OF(special))];
@@ -162,13 +180,59 @@ static void Parsed(const char *text)
 
 static void TestStrtod(void)
 {
-    static const char *const odd[] = {"", " ", "+", "-", ".", "e5", "1e", "1e+", "1e+5x", "0x", "0x1p", "0x1p-3",
-        "0x.8p1", "0x1.fffffffffffff8p0", "0x1.00000000000008p0", "0x0.0000000000001p-1022", "0x1p1024", "0x1p-1075", "inf", "-Infinity", "infinit", "nan",
-        "NAN(12)", "nan(", "  12.5abc", "1e400", "-1e400", "1e-400", "1_000", "0.1e1e1", "00012", "1.", ".5", "-.5e-2",
-        "2.2250738585072011e-308", "2.2250738585072012e-308", "4.9406564584124654e-324", "2.4703282292062327e-324",
-        "2.4703282292062328e-324", "1.7976931348623158e308", "1.7976931348623159e308", "9007199254740993", "9007199254740992.999999",
-        "0.500000000000000166533453693773481063544750213623046875", "3.518437208883201171875e13", "62.5364939768271845828",
-        "8.10109172351e-10", "1.50000000000000011102230246251565", "179769313486231580793728971405303415079934132710037826936173778980444968292764750946649017977587207096330286416692887910946555547851940402630657488671505820681908902000708383676273854845817711531764475730270069855571366959622842914819860834936475292719074168444365510704342711559699508093042880"};
+    static const char *const odd[] = {
+        "",
+        " ",
+        "+",
+        "-",
+        ".",
+        "e5",
+        "1e",
+        "1e+",
+        "1e+5x",
+        "0x",
+        "0x1p",
+        "0x1p-3",
+        "0x.8p1",
+        "0x1.fffffffffffff8p0",
+        "0x1.00000000000008p0",
+        "0x0.0000000000001p-1022",
+        "0x1p1024",
+        "0x1p-1075",
+        "inf",
+        "-Infinity",
+        "infinit",
+        "nan",
+        "NAN(12)",
+        "nan(",
+        "  12.5abc",
+        "1e400",
+        "-1e400",
+        "1e-400",
+        "1_000",
+        "0.1e1e1",
+        "00012",
+        "1.",
+        ".5",
+        "-.5e-2",
+        "2.2250738585072011e-308",
+        "2.2250738585072012e-308",
+        "4.9406564584124654e-324",
+        "2.4703282292062327e-324",
+        "2.4703282292062328e-324",
+        "1.7976931348623158e308",
+        "1.7976931348623159e308",
+        "9007199254740993",
+        "9007199254740992.999999",
+        "0.500000000000000166533453693773481063544750213623046875",
+        "3.518437208883201171875e13",
+        "62.5364939768271845828",
+        "8.10109172351e-10",
+        "1.50000000000000011102230246251565",
+        "179769313486231580793728971405303415079934132710037826936173778980444968292764750946649017"
+        "977587207096330286416692887910946555547851940402630657488671505820681908902000708383676273"
+        "854845817711531764475730270069855571366959622842914819860834936475292719074168444365510704"
+        "342711559699508093042880"};
     char text[128];
     for (size_t i = 0; i < COUNT_OF(odd); i++)
         Parsed(odd[i]);
@@ -191,19 +255,40 @@ static void TestStrtod(void)
 
 static void TestIntegers(void)
 {
-    static const char *const texts[] = {"0", "12", "-12", "+7", " 42", "0x1F", "0X", "077", "08", "zz", "", "-", "99999999999999999999",
-        "-99999999999999999999", "9223372036854775807", "-9223372036854775808", "18446744073709551615", "18446744073709551616",
-        "7fffffffffffffff", "1z", "0b11", "\t 5"};
+    static const char *const texts[] = {"0",
+                                        "12",
+                                        "-12",
+                                        "+7",
+                                        " 42",
+                                        "0x1F",
+                                        "0X",
+                                        "077",
+                                        "08",
+                                        "zz",
+                                        "",
+                                        "-",
+                                        "99999999999999999999",
+                                        "-99999999999999999999",
+                                        "9223372036854775807",
+                                        "-9223372036854775808",
+                                        "18446744073709551615",
+                                        "18446744073709551616",
+                                        "7fffffffffffffff",
+                                        "1z",
+                                        "0b11",
+                                        "\t 5"};
     static const int bases[] = {0, 2, 8, 10, 16, 36};
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         for (size_t j = 0; j < COUNT_OF(bases); j++) {
             char *end;
             errno = 0;
             long long number = strtoll(texts[i], &end, bases[j]);
-            printf("strtoll: %s %d = %lld %d %d\n", texts[i], bases[j], number, (int)(end - texts[i]), errno);
+            printf("strtoll: %s %d = %lld %d %d\n", texts[i], bases[j], number,
+                   (int)(end - texts[i]), errno);
             errno = 0;
             unsigned long long natural = strtoull(texts[i], &end, bases[j]);
-            printf("strtoull: %s %d = %llu %d %d\n", texts[i], bases[j], natural, (int)(end - texts[i]), errno);
+            printf("strtoull: %s %d = %llu %d %d\n", texts[i], bases[j], natural,
+                   (int)(end - texts[i]), errno);
         }
 }
 
@@ -214,8 +299,9 @@ static void TestScanf(void)
         int a = -1, b = -1, n = -1;
         double d = -1;
         char word[64] = "-", set[64] = "-", c = '-';
-        static const char *const formats[] = {"%d %lf %63s%n", "%3d%2d%n", "%x,%d%n", "%63[a-f0-9]%c%n", "%*d %d%n", "%i %i%n",
-            "%lf%%%d%n", " %c%63[^,],%d%n"};
+        static const char *const formats[] = {"%d %lf %63s%n",   "%3d%2d%n",       "%x,%d%n",
+                                              "%63[a-f0-9]%c%n", "%*d %d%n",       "%i %i%n",
+                                              "%lf%%%d%n",       " %c%63[^,],%d%n"};
         unsigned which = Below(COUNT_OF(formats));
         unsigned kind = Below(6), first = Below(100000), second = Below(1000), third = Below(18);
         double real = AnyDouble();
@@ -260,7 +346,8 @@ static void TestScanf(void)
         default:
             count = sscanf(text, formats[which], &c, set, &a, &n);
         }
-        printf("scanf: %s <%s> = %d: %d %d %016" PRIx64 " %s %s %c %d\n", formats[which], text, count, a, b, BitsOf(d), word, set, c, n);
+        printf("scanf: %s <%s> = %d: %d %d %016" PRIx64 " %s %s %c %d\n", formats[which], text,
+               count, a, b, BitsOf(d), word, set, c, n);
     }
 }
 
@@ -292,7 +379,8 @@ static void TestSorting(void)
             qsort(numbers, count, sizeof *numbers, CompareInts);
         for (unsigned i = 0; i < count; i++)
             hash = (hash ^ (unsigned)numbers[i]) * 1099511628211ull;
-        int key = (int)Below(range), *found = round & 1 ? NULL : bsearch(&key, numbers, count, sizeof *numbers, CompareInts);
+        int key = (int)Below(range),
+            *found = round & 1 ? NULL : bsearch(&key, numbers, count, sizeof *numbers, CompareInts);
         printf("qsort: %d %u = %016" PRIx64 " %d\n", round, count, hash, found ? *found : -1);
     }
 }
@@ -300,8 +388,12 @@ static void TestSorting(void)
 // ---- time
 static void TestTime(void)
 {
-    static const char *const zones[] = {"UTC0", "CET-1CEST,M3.5.0,M10.5.0/3", "EST5EDT,M3.2.0,M11.1.0", "IST-5:30", "<+1245>-12:45<+1345>,M9.5.0/2:45,M4.1.0/3:45",
-        "AEST-10AEDT,M10.1.0,M4.1.0/3"};
+    static const char *const zones[] = {"UTC0",
+                                        "CET-1CEST,M3.5.0,M10.5.0/3",
+                                        "EST5EDT,M3.2.0,M11.1.0",
+                                        "IST-5:30",
+                                        "<+1245>-12:45<+1345>,M9.5.0/2:45,M4.1.0/3:45",
+                                        "AEST-10AEDT,M10.1.0,M4.1.0/3"};
     static const char formats[] = "aAbBcCdDeFgGhHIjmMnprRStTuUVwWxXyYzZ%s";
     for (size_t zone = 0; zone < COUNT_OF(zones); zone++) {
         setenv("TZ", zones[zone], 1);
@@ -313,65 +405,89 @@ static void TestTime(void)
             if (!localtime_r(&moment, &broken))
                 continue;
             again = broken;
-            printf("localtime: %s %lld = %d-%d-%d %d:%d:%d %d %d %d, mktime %lld\n", zones[zone], (long long)moment,
-                   broken.tm_year, broken.tm_mon, broken.tm_mday, broken.tm_hour, broken.tm_min, broken.tm_sec,
-                   broken.tm_wday, broken.tm_yday, broken.tm_isdst, (long long)mktime(&again));
+            printf("localtime: %s %lld = %d-%d-%d %d:%d:%d %d %d %d, mktime %lld\n", zones[zone],
+                   (long long)moment, broken.tm_year, broken.tm_mon, broken.tm_mday, broken.tm_hour,
+                   broken.tm_min, broken.tm_sec, broken.tm_wday, broken.tm_yday, broken.tm_isdst,
+                   (long long)mktime(&again));
             format[1] = formats[Below(sizeof formats - 1)];
             size_t length = strftime(text, sizeof text, format, &broken);
-            printf("strftime: %s %s %lld = %zu %s\n", format, zones[zone], (long long)moment, length, text);
-            length = strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S %z week %V day %j", &broken);
-            printf("strftime: all %s %lld = %zu %s\n", zones[zone], (long long)moment, length, text);
+            printf("strftime: %s %s %lld = %zu %s\n", format, zones[zone], (long long)moment,
+                   length, text);
+            length =
+                strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S %z week %V day %j", &broken);
+            printf("strftime: all %s %lld = %zu %s\n", zones[zone], (long long)moment, length,
+                   text);
             struct tm parsed = {};
             char *rest = strptime(text, "%a, %d %b %Y %H:%M:%S", &parsed);
-            printf("strptime: %s = %d %d %d %d %d\n", text, rest ? (int)(rest - text) : -1, parsed.tm_year, parsed.tm_mon, parsed.tm_mday, parsed.tm_hour);
+            printf("strptime: %s = %d %d %d %d %d\n", text, rest ? (int)(rest - text) : -1,
+                   parsed.tm_year, parsed.tm_mon, parsed.tm_mday, parsed.tm_hour);
         }
         for (int i = 0; i < 200; i++) {
-            struct tm wild = {.tm_year = (int)Below(300) - 50, .tm_mon = (int)Below(100) - 50, .tm_mday = (int)Below(1000) - 500,
-                              .tm_hour = (int)Below(200) - 100, .tm_min = (int)Below(400) - 200, .tm_sec = (int)Below(400) - 200, .tm_isdst = -1};
+            struct tm wild = {.tm_year = (int)Below(300) - 50,
+                              .tm_mon = (int)Below(100) - 50,
+                              .tm_mday = (int)Below(1000) - 500,
+                              .tm_hour = (int)Below(200) - 100,
+                              .tm_min = (int)Below(400) - 200,
+                              .tm_sec = (int)Below(400) - 200,
+                              .tm_isdst = -1};
             struct tm before = wild;
             time_t moment = mktime(&wild);
-            printf("mktime: %s %d %d %d %d %d %d = %lld %d %d\n", zones[zone], before.tm_year, before.tm_mon, before.tm_mday, before.tm_hour,
-                   before.tm_min, before.tm_sec, (long long)moment, wild.tm_yday, wild.tm_isdst);
+            printf("mktime: %s %d %d %d %d %d %d = %lld %d %d\n", zones[zone], before.tm_year,
+                   before.tm_mon, before.tm_mday, before.tm_hour, before.tm_min, before.tm_sec,
+                   (long long)moment, wild.tm_yday, wild.tm_isdst);
         }
     }
 }
 
-// ---- math: the answer is a bit pattern; the test allows each function its units in the last place.
+// ---- math: the answer is a bit pattern; the test allows each function its units in the last
+// place.
 static void TestMath(void)
 {
 #define ONE(name) {#name, name}
     static const struct {
         const char *Name;
         double (*Function)(double);
-    } ones[] = {ONE(sin), ONE(cos), ONE(tan), ONE(asin), ONE(acos), ONE(atan), ONE(sinh), ONE(cosh), ONE(tanh), ONE(asinh), ONE(acosh),
-        ONE(atanh), ONE(exp), ONE(exp2), ONE(expm1), ONE(log), ONE(log2), ONE(log10), ONE(log1p), ONE(sqrt), ONE(cbrt), ONE(floor),
-        ONE(ceil), ONE(trunc), ONE(round), ONE(rint), ONE(nearbyint), ONE(fabs), ONE(logb), ONE(erf), ONE(erfc), ONE(lgamma), ONE(tgamma)};
+    } ones[] = {ONE(sin),   ONE(cos),    ONE(tan),       ONE(asin),  ONE(acos),  ONE(atan),
+                ONE(sinh),  ONE(cosh),   ONE(tanh),      ONE(asinh), ONE(acosh), ONE(atanh),
+                ONE(exp),   ONE(exp2),   ONE(expm1),     ONE(log),   ONE(log2),  ONE(log10),
+                ONE(log1p), ONE(sqrt),   ONE(cbrt),      ONE(floor), ONE(ceil),  ONE(trunc),
+                ONE(round), ONE(rint),   ONE(nearbyint), ONE(fabs),  ONE(logb),  ONE(erf),
+                ONE(erfc),  ONE(lgamma), ONE(tgamma)};
 #undef ONE
 #define TWO(name) {#name, name}
     static const struct {
         const char *Name;
         double (*Function)(double, double);
-    } twos[] = {TWO(pow), TWO(atan2), TWO(fmod), TWO(hypot), TWO(fdim), TWO(fmax), TWO(fmin), TWO(copysign), TWO(nextafter), TWO(remainder)};
+    } twos[] = {TWO(pow),  TWO(atan2), TWO(fmod),     TWO(hypot),     TWO(fdim),
+                TWO(fmax), TWO(fmin),  TWO(copysign), TWO(nextafter), TWO(remainder)};
 #undef TWO
     for (size_t i = 0; i < COUNT_OF(ones); i++)
         for (int j = 0; j < 300; j++) {
             double x = j % 3 ? AnyDouble() : ((double)(int64_t)Next() * 0x1p-63) * (j % 2 ? 1 : 40);
-            printf("math: %s %016" PRIx64 " = %016" PRIx64 "\n", ones[i].Name, BitsOf(x), BitsOf(ones[i].Function(x)));
+            printf("math: %s %016" PRIx64 " = %016" PRIx64 "\n", ones[i].Name, BitsOf(x),
+                   BitsOf(ones[i].Function(x)));
         }
     for (size_t i = 0; i < COUNT_OF(twos); i++)
         for (int j = 0; j < 500; j++) {
-            double x = j % 3 ? AnyDouble() : (double)(int64_t)Next() * 0x1p-60, y = j % 2 ? AnyDouble() : (double)(int64_t)Next() * 0x1p-59;
-            printf("math: %s %016" PRIx64 " %016" PRIx64 " = %016" PRIx64 "\n", twos[i].Name, BitsOf(x), BitsOf(y), BitsOf(twos[i].Function(x, y)));
+            double x = j % 3 ? AnyDouble() : (double)(int64_t)Next() * 0x1p-60,
+                   y = j % 2 ? AnyDouble() : (double)(int64_t)Next() * 0x1p-59;
+            printf("math: %s %016" PRIx64 " %016" PRIx64 " = %016" PRIx64 "\n", twos[i].Name,
+                   BitsOf(x), BitsOf(y), BitsOf(twos[i].Function(x, y)));
         }
     for (int j = 0; j < 1000; j++) {
         double x = AnyDouble(), y = AnyDouble(), z = AnyDouble(), whole;
         int exponent;
-        printf("math: fma %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " = %016" PRIx64 "\n", BitsOf(x), BitsOf(y), BitsOf(z), BitsOf(fma(x, y, z)));
-        double part = modf(x, &whole), mantissa = isfinite(x) ? frexp(x, &exponent) : (exponent = 0, x);
-        printf("parts: %016" PRIx64 " = %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %d %016" PRIx64 "\n", BitsOf(x), BitsOf(part), BitsOf(whole),
-               BitsOf(mantissa), exponent, BitsOf(ldexp(x, (int)Below(200) - 100)));
+        printf("math: fma %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " = %016" PRIx64 "\n",
+               BitsOf(x), BitsOf(y), BitsOf(z), BitsOf(fma(x, y, z)));
+        double part = modf(x, &whole),
+               mantissa = isfinite(x) ? frexp(x, &exponent) : (exponent = 0, x);
+        printf("parts: %016" PRIx64 " = %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %d %016" PRIx64
+               "\n",
+               BitsOf(x), BitsOf(part), BitsOf(whole), BitsOf(mantissa), exponent,
+               BitsOf(ldexp(x, (int)Below(200) - 100)));
         if (fabs(x) < 1e18)
-            printf("parts: round %016" PRIx64 " = %lld %lld %d\n", BitsOf(x), llround(x), llrint(x), ilogb(x == 0 ? 1 : x));
+            printf("parts: round %016" PRIx64 " = %lld %lld %d\n", BitsOf(x), llround(x), llrint(x),
+                   ilogb(x == 0 ? 1 : x));
     }
 }
 
@@ -391,11 +507,14 @@ static void TestStrings(void)
         for (unsigned j = 0; j < m; j++)
             b[j] = (char)('a' + Below(alphabet));
         a[n] = b[m] = 0;
-        const char *found = strstr(a, b), *last = strrchr(a, 'a' + (int)Below(alphabet)), *any = strpbrk(a, b);
+        const char *found = strstr(a, b), *last = strrchr(a, 'a' + (int)Below(alphabet)),
+                   *any = strpbrk(a, b);
         const char *memory = memmem(a, n, b, m);
-        printf("string: %s %s = %d %d %d %d %d %d %d %d %zu %zu %zu\n", a, b, found ? (int)(found - a) : -1, last ? (int)(last - a) : -1,
-               any ? (int)(any - a) : -1, memory ? (int)(memory - a) : -1, Sign(strcmp(a, b)), Sign(strncmp(a, b, 3)), Sign(strcasecmp(a, b)), Sign(memcmp(a, b, m)),
-               strspn(a, b), strcspn(a, b), strnlen(a, 20));
+        printf("string: %s %s = %d %d %d %d %d %d %d %d %zu %zu %zu\n", a, b,
+               found ? (int)(found - a) : -1, last ? (int)(last - a) : -1,
+               any ? (int)(any - a) : -1, memory ? (int)(memory - a) : -1, Sign(strcmp(a, b)),
+               Sign(strncmp(a, b, 3)), Sign(strcasecmp(a, b)), Sign(memcmp(a, b, m)), strspn(a, b),
+               strcspn(a, b), strnlen(a, 20));
         strcpy(c, a);
         strncat(c, b, 3);
         char *rest = c, *token;
@@ -405,14 +524,19 @@ static void TestStrings(void)
         printf("\n");
     }
     for (int i = 0; i < 256; i++)
-        printf("ctype: %d = %d%d%d%d%d%d%d%d%d%d%d %d %d\n", i, !!isalpha(i), !!isdigit(i), !!isalnum(i), !!isspace(i), !!isupper(i), !!islower(i),
-               !!ispunct(i), !!isprint(i), !!iscntrl(i), !!isxdigit(i), !!isgraph(i), toupper(i), tolower(i));
-    static const char *const patterns[] = {"*", "a*", "?b", "[a-c]*", "[!a]*", "*.c", "a\\*", "", "*b*c*", "[[:digit:]]x"};
-    static const char *const names[] = {"", "a", "ab", "abc", "b", "file.c", ".hidden", "a*", "xbxcx", "7x"};
+        printf("ctype: %d = %d%d%d%d%d%d%d%d%d%d%d %d %d\n", i, !!isalpha(i), !!isdigit(i),
+               !!isalnum(i), !!isspace(i), !!isupper(i), !!islower(i), !!ispunct(i), !!isprint(i),
+               !!iscntrl(i), !!isxdigit(i), !!isgraph(i), toupper(i), tolower(i));
+    static const char *const patterns[] = {"*",   "a*",   "?b", "[a-c]*", "[!a]*",
+                                           "*.c", "a\\*", "",   "*b*c*",  "[[:digit:]]x"};
+    static const char *const names[] = {"",       "a",       "ab", "abc",   "b",
+                                        "file.c", ".hidden", "a*", "xbxcx", "7x"};
     for (size_t i = 0; i < COUNT_OF(patterns); i++)
         for (size_t j = 0; j < COUNT_OF(names); j++)
-            printf("fnmatch: %s %s = %d %d\n", patterns[i], names[j], fnmatch(patterns[i], names[j], 0), fnmatch(patterns[i], names[j], FNM_PERIOD));
-    static const char *const expressions[] = {"a+b", "^(a|b)*c$", "[0-9]{2,3}", "(x?)(y)", "\\.", "a.c", "(ab)*", "[^a-c]", "(a)(b)?", "b$"};
+            printf("fnmatch: %s %s = %d %d\n", patterns[i], names[j],
+                   fnmatch(patterns[i], names[j], 0), fnmatch(patterns[i], names[j], FNM_PERIOD));
+    static const char *const expressions[] = {"a+b", "^(a|b)*c$", "[0-9]{2,3}", "(x?)(y)", "\\.",
+                                              "a.c", "(ab)*",     "[^a-c]",     "(a)(b)?", "b$"};
     for (size_t i = 0; i < COUNT_OF(expressions); i++) {
         regex_t regex;
         int error = regcomp(&regex, expressions[i], REG_EXTENDED);
@@ -447,7 +571,9 @@ static void TestWide(void)
             printf(" %02x", (unsigned char)text[j]);
         printf(" %d %x\n", (int)used, (unsigned)wide);
     }
-    static const char *const bad[] = {"\x80", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf8\x88\x80\x80\x80", "\xc3", "\xe2\x82", "\xff"};
+    static const char *const bad[] = {
+        "\x80", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf8\x88\x80\x80\x80",
+        "\xc3", "\xe2\x82", "\xff"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         mbstate_t state = {};
         wchar_t wide;
