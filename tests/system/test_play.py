@@ -180,9 +180,9 @@ def system_information(machine):
 
 
 def launch(machine, program):
-    """Opens the launcher and starts a program of /apps: DOOM and Fire come first, then the others by name."""
+    """Opens the launcher and starts a program of /apps: those it knows come first, then the others by name."""
     names = sorted(name[:-4].lower() for name in machine.programs if name.lower().endswith(".exe"))
-    order = sorted(names, key=lambda name: ({"doom": 0, "fire": 1}.get(name, 2), name))
+    order = sorted(names, key=lambda name: (name not in ("doom", "fire", "terminal"), name))
     machine.do(f"meta_l wait:0.5 down*{order.index(program) + 1} wait:0.1 ret")
 
 
