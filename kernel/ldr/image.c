@@ -73,7 +73,8 @@ static Status ChooseBase(LdrImage *image)
         if (!base)
             base = BASE_LOWEST + KeGetRandom() % places * BASE_ALIGNMENT;
         KIrql old = KeAcquireSpinLock(&CacheLock);
-        bool free = IsBaseFree(base, image->Pe.SizeOfImage);
+        // Programs in other processes may have the same; where it is taken, the image is moved.
+        bool free = (i == 0 && PreferredBase(image)) || IsBaseFree(base, image->Pe.SizeOfImage);
         if (free) {
             image->Base = base;
             image->Size = image->Pe.SizeOfImage;
