@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define PROGRAM "/tests/bench.exe"
+#define FOLDER  "/EFI" // for files: small, and the first of the disk, whatever else is on it
 
 static Handle screen;
 
