@@ -96,11 +96,12 @@ void TestFailingPrograms(char *const *lines, int count, uint64_t step)
             (void)TryProgram(lines[i], 0);
         CountAll(&before);
         uint64_t n = 1;
-        while (TryProgram(lines[i], n))
-            n += step;
+        uint64_t tried = 0;
+        for (; TryProgram(lines[i], n); tried++)
+            n += step ? step : 1 + n / 32;
         CompareCounters(&before, lines[i]);
-        printf("abuse: %s: every %llu. of %llu allocations failed\n", lines[i],
-               (unsigned long long)step, (unsigned long long)n - 1);
+        printf("abuse: %s: %llu of about %llu allocations failed\n", lines[i],
+               (unsigned long long)tried, (unsigned long long)n);
         fflush(stdout);
     }
 }

@@ -2,7 +2,8 @@
 //
 //   abuse.exe [pointers] [races] [failures]    these parts; `failures` needs a test kernel
 //   abuse.exe programs STEP LINE...            runs each command line with every STEP-th of its
-//                                              allocations failing
+//                                              allocations failing; 0: the first ones each, then
+//                                              ever fewer
 //   abuse.exe repeat N LINE...                 runs each command line N times
 //   abuse.exe windows N                        opens and closes N windows
 //

@@ -4,7 +4,7 @@ import metal
 import test_abuse
 import test_api
 
-GROUPS = ("system memory files directories pipes handles waits threads windows libraries tls fpu stdio strings stdlib math "
+GROUPS = ("system memory files directories pipes handles waits objects sharing locks lists threads windows libraries tls fpu stdio strings stdlib math "
           "time posix setjmp heap pthreads processes exitcodes lessons").split()
 HOUR = 3600
 
@@ -41,13 +41,6 @@ def test_interface_sanitized():
         check(metal.run("/tests/abuse.exe pointers races failures", kernel=kernel, cpus=4, timeout=HOUR // 4))
 
 
-@metal.limit(4 * HOUR)
-def test_failing_programs():
-    """Each group of apitest with its allocations failing one after another: all of them where there are few, else spread."""
-    lines = " ".join(f'"/tests/apitest.exe {group}"' for group in GROUPS)
-    check(metal.run(f"/tests/abuse.exe programs 13 {lines}", kernel="ubsan", timeout=3 * HOUR))
-
-
 @metal.limit(HOUR)
 def test_thousand_programs():
     check(metal.run('/tests/abuse.exe repeat 1000 "/tests/apitest.exe --child nothing"', cpus=2, timeout=HOUR))
@@ -62,3 +55,15 @@ def test_thousand_windows():
 def test_doom_runs():
     check(metal.run('/tests/abuse.exe repeat 20 "doom.exe -iwad freedoom1.wad -timedemo demo1 -nosound -nomusic -nosfx -nogui"',
                     timeout=2 * HOUR))
+
+
+def _failing(group):
+    @metal.limit(HOUR)
+    def test():
+        """A group of apitest with its allocations failing: each of the first ones, then ever fewer."""
+        check(metal.run(f'/tests/abuse.exe programs 0 "/tests/apitest.exe {group}"', kernel="ubsan", timeout=HOUR))
+    return test
+
+
+for _group in GROUPS:
+    globals()["test_failing_" + _group] = _failing(_group)
