@@ -4,8 +4,8 @@ import metal
 import test_abuse
 import test_api
 
-GROUPS = ("system memory files directories pipes handles waits objects sharing locks lists threads windows libraries tls fpu stdio strings stdlib math "
-          "time posix setjmp heap pthreads processes exitcodes lessons").split()
+GROUPS = ("system memory files directories pipes handles waits objects sharing locks lists threads windows libraries tls fpu "
+          "stdio strings stdlib math time posix setjmp heap pthreads processes exitcodes lessons").split()
 HOUR = 3600
 
 
