@@ -55,6 +55,8 @@ static bool inStop;                // the owner of the machine talks to the debu
 static uint64_t deafUntil;
 static KdStateChange change; // of the one stop there is
 static bool stopAtBoot;
+static volatile bool handling[KE_MAXIMUM_PROCESSORS]; // a trap, by the processor itself
+static volatile uint64_t takenOut; // address of a breakpoint that the debugger ran into
 
 // -------------------------------------------------------------------------------------- the line
 
@@ -207,10 +209,35 @@ static bool IsStillThere(uint64_t address)
     return KdiTargetRead(address, &byte, 1) == 1 && byte == 0xCC;
 }
 
+// A breakpoint in what the debugger itself runs is taken out, or it would never end.
+static bool StepOffOwnBreakpoint(KTrapFrame *frame)
+{
+    if (frame->Vector != TrapBreakpoint || !KdiIsBreakpoint(frame->Rip - 1))
+        return false;
+    KdiClearBreakpointsIn(--frame->Rip, 1);
+    takenOut = frame->Rip;
+    return true;
+}
+
+static bool HandleStop(KTrapFrame *frame);
+
 // Breakpoint and debug traps. true: the interrupted code goes on with what the frame now says.
 static bool HandleTrap(KTrapFrame *frame)
 {
-    if (!enabled || inStop || (HalTrapFromUser(frame) && !link.HostPresent))
+    volatile bool *own = &handling[KeGetCurrentProcessorNumber()];
+    if (!enabled)
+        return false;
+    if (*own)
+        return StepOffOwnBreakpoint(frame) || HandleStop(frame);
+    *own = true;
+    bool handled = HandleStop(frame);
+    *own = false;
+    return handled;
+}
+
+static bool HandleStop(KTrapFrame *frame)
+{
+    if (inStop || (HalTrapFromUser(frame) && !link.HostPresent))
         return false;
     bool stub = frame->Vector == TrapBreakpoint && frame->Rip == (uint64_t)KdiBreakReturn;
     if (frame->Vector == TrapBreakpoint && !stub)
@@ -222,11 +249,12 @@ static bool HandleTrap(KTrapFrame *frame)
         start = KeQueryTime();
     }
     bool handled = true;
-    if (frame->Vector == TrapDebug || stub || IsStillThere(frame->Rip)) {
+    if (frame->Vector == TrapDebug || stub || IsStillThere(frame->Rip) || takenOut == frame->Rip) {
         const ModuleEvent *event =
             stub && frame->Rcx == BreakModule ? (const ModuleEvent *)frame->Rdx : nullptr;
         handled = Talk(frame, event) || stub;
     }
+    takenOut = 0;
     Leave(start);
     if (!handled && frame->Vector == TrapBreakpoint)
         frame->Rip++;
@@ -246,19 +274,42 @@ static bool WaitForByte(uint8_t *byte)
     return true;
 }
 
-// Whether what has come is a break-in: a 'b', or several, then silence or the beginning of a
-// packet; or the packet with which a host starts anew. Anything else is noise.
+static void SkipNoise(void)
+{
+    enum { Most = 4096 };
+    uint8_t byte;
+    for (int i = 0; i < Most && WaitForByte(&byte); i++)
+        ;
+}
+
+// The bytes of the packet with which a host starts anew.
+static bool IsReset(uint8_t first)
+{
+    KdPacketHeader header;
+    uint8_t *bytes = (uint8_t *)&header;
+    bytes[0] = first;
+    for (size_t i = 1; i < sizeof header; i++) {
+        if (!WaitForByte(&bytes[i]))
+            return false;
+    }
+    return header.PacketLeader == KD_LEADER_CONTROL && header.PacketType == KdPacketReset &&
+           header.ByteCount == 0;
+}
+
+// Whether what has come is a break-in: a 'b', or several, then silence or a reset, which is
+// answered; or a reset alone. Anything else is noise.
 static bool IsBreakIn(void)
 {
     enum { Most = 64 };
     uint8_t byte;
     bool asked = false;
     for (int i = 0; i < Most && WaitForByte(&byte); i++) {
-        if (byte == (uint8_t)KD_LEADER_CONTROL || byte == (uint8_t)KD_LEADER_DATA)
-            continue; // the rest of the packet comes again when it is not answered
+        if (byte == (uint8_t)KD_LEADER_CONTROL && IsReset(byte)) {
+            KdiAnswerReset(&link);
+            return true;
+        }
         if (byte != KD_BREAK_IN) {
-            while (i++ < 4096 && WaitForByte(&byte))
-                ;
+            SkipNoise();
             return false;
         }
         asked = true;

@@ -108,6 +108,13 @@ static bool ReceiveBody(KdiLink *link, const KdPacketHeader *header)
     return true;
 }
 
+void KdiAnswerReset(KdiLink *link)
+{
+    link->HostPresent = true;
+    link->SendId = link->ReceiveId = KD_INITIAL_ID;
+    SendControl(link, KdPacketReset, 0);
+}
+
 static void CountSent(KdiLink *link)
 {
     link->SendId = (link->SendId ^ 1) & ~KD_SYNC;
@@ -130,9 +137,7 @@ static KdiLinkResult ReceiveOne(KdiLink *link, KdPacketType wanted, bool *done)
     if (header.PacketLeader == KD_LEADER_CONTROL) {
         switch ((KdPacketType)header.PacketType) {
         case KdPacketReset:
-            link->HostPresent = true;
-            link->SendId = link->ReceiveId = KD_INITIAL_ID;
-            SendControl(link, KdPacketReset, 0);
+            KdiAnswerReset(link);
             return KdiLinkResend;
         case KdPacketResend:
             link->HostPresent = true;

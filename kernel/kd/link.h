@@ -36,6 +36,8 @@ typedef enum KdiLinkResult {
 } KdiLinkResult;
 
 void KdiInitializeLink(KdiLink *link, const KdiPort *port, void *context);
+// A RESET came that was read elsewhere: both sides count from the start.
+void KdiAnswerReset(KdiLink *link);
 // Waits for a data packet of this type, which is then in Data and acknowledged; other packets are
 // acknowledged and dropped.
 KdiLinkResult KdiReceivePacket(KdiLink *link, KdPacketType type);
