@@ -238,7 +238,7 @@ def check_bad_packets(c):
 
 # --------------------------------------------------------------------------------------- the tests
 
-@metal.limit(280)
+@metal.limit(400)
 def test_requests():
     """At a stop in the boot of a machine with four processors; then what the boot meets on its way."""
     with metal.boot(com2=True, cpus=4, options=[("debug", "boot"), ("crash", "debugger")],
