@@ -83,6 +83,16 @@ static Look ChooseLook(const Screen *screen, const Cell *cell, bool selected)
     return look;
 }
 
+// Ink on paper in one pass: most cells hold one glyph.
+static void DrawGlyph(uint32_t *at, size_t stride, const uint8_t *coverage, Look look)
+{
+    for (uint32_t y = 0; y < TheFont.CellHeight; y++, at += stride)
+        for (uint32_t x = 0; x < TheFont.CellWidth; x++, coverage++)
+            at[x] = *coverage == 0     ? look.Paper
+                    : *coverage == 255 ? look.Ink
+                                       : Mix(look.Paper, look.Ink, *coverage);
+}
+
 static void DrawCoverage(uint32_t *at, size_t stride, const uint8_t *coverage, uint32_t ink)
 {
     for (uint32_t y = 0; y < TheFont.CellHeight; y++, at += stride)
@@ -104,9 +114,10 @@ static void DrawCell(uint32_t *at, size_t stride, const Cell *cell, Look look)
     FontFace face = cell->Attributes & CellBold     ? FaceBold
                     : cell->Attributes & CellItalic ? FaceItalic
                                                     : FaceRegular;
-    FillArea(at, stride, width, height, look.Paper);
     if (cell->Point > ' ')
-        DrawCoverage(at, stride, FindGlyph(cell->Point, face), look.Ink);
+        DrawGlyph(at, stride, FindGlyph(cell->Point, face), look);
+    else
+        FillArea(at, stride, width, height, look.Paper);
     if (cell->Mark != 0)
         DrawCoverage(at, stride, FindGlyph(cell->Mark, face), look.Ink);
     if (cell->Attributes & (CellUnderline | CellDoubleUnderline))
