@@ -154,7 +154,7 @@ int main(void)
                      RtlCompareNoCase(command, "com1") == 0 && StartShell(&children[0]);
     count += withShell;
     for (size_t i = 0; !executed && RtlFindOption(options, "run", i, command, sizeof command); i++)
-        if (count < MaximumChildren && Start(command, &children[count]))
+        if (command[0] != 0 && count < MaximumChildren && Start(command, &children[count]))
             count++;
     WaitForChildren(children, count, withShell);
     return 0;

@@ -202,7 +202,7 @@ def test_program_that_cannot_start():
         empty = machine.wait_for_still_screen()
         machine.keys("meta_l")
         machine.wait_for_screen(lambda s: s.differs(empty, 20, 600, 300, 740), 20, "menu")
-        machine.do("down*3 ret")  # after DOOM and Fire
+        machine.do("down*4 ret")  # after Terminal, DOOM and Fire
         machine.wait_for_log("could not be started: not a valid MetalOS program", 30)
         machine.wait_for_screen(lambda s: s.differs(empty, 1000, 700, 1270, 745), 20, "notice")
         machine.shoot("notice")
