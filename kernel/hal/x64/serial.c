@@ -31,6 +31,7 @@ enum {
 #define INTERRUPT_RECEIVED            0x01u
 #define LINE_STATUS_DATA_READY        0x01u
 #define LINE_STATUS_TRANSMITTER_EMPTY 0x20u
+#define LINE_STATUS_IDLE              0x40u
 #define LINE_STATUS_VANISHED          0xFFu
 #define DIVISOR_115200                1u
 #define TRANSMIT_FIFO_BYTES           16u
@@ -62,6 +63,9 @@ static void OpenSerial(HalSerialPort *port, uint16_t base)
     HalWritePort8(base + RegisterScratch, 0x5A);
     if (HalReadPort8(base + RegisterScratch) != 0x5A)
         return;
+    // The loader's last words may still be on their way to a busy host: clearing the FIFO would lose
+    // them, and a transmitter at work does not answer the test below.
+    (void)WaitForStatus(port, LINE_STATUS_IDLE, TRANSMIT_POLLS);
     HalWritePort8(base + RegisterInterruptEnable, 0);
     HalWritePort8(base + RegisterLineControl, LINE_CONTROL_DIVISOR);
     HalWritePort8(base + RegisterData, DIVISOR_115200);
