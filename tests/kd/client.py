@@ -274,7 +274,7 @@ class Client:
         if self.on_module:
             self.on_module(self.stop)
 
-    def attach(self, seconds=20):
+    def attach(self, seconds=60):
         """Breaks in and starts anew, as hosts do; returns the stop."""
         end = time.monotonic() + seconds
         self.stop, self.attaching = None, True
