@@ -63,8 +63,8 @@ static void OpenSerial(HalSerialPort *port, uint16_t base)
     HalWritePort8(base + RegisterScratch, 0x5A);
     if (HalReadPort8(base + RegisterScratch) != 0x5A)
         return;
-    // The loader's last words may still be on their way to a busy host: clearing the FIFO would lose
-    // them, and a transmitter at work does not answer the test below.
+    // The loader's last words may still be on their way to a busy host: clearing the FIFO would
+    // lose them, and a transmitter at work does not answer the test below.
     (void)WaitForStatus(port, LINE_STATUS_IDLE, TRANSMIT_POLLS);
     HalWritePort8(base + RegisterInterruptEnable, 0);
     HalWritePort8(base + RegisterLineControl, LINE_CONTROL_DIVISOR);
