@@ -2,13 +2,24 @@
 # SPDX-License-Identifier: MIT
 import metal
 from metalos import bench
+from metalos.machine import MachineError
+
+
+def measure():
+    """A run of the benchmark; another when one was not finished: what QEMU is told to do with the mouse may come too early."""
+    for _ in range(2):
+        try:
+            return bench.run_metalos()
+        except MachineError:
+            pass
+    return bench.run_metalos()
 
 
 @metal.limit(300)
 def test_no_operation_has_become_dearer():
     """The benchmark on MetalOS. `tools/bench --metalos --record` records what a change has moved."""
     recorded = bench.read_table()[1]
-    measured = bench.run_metalos()
+    measured = measure()
     dearer = []
     for row in bench.ROWS:
         now, then = measured.get(row.name), recorded.get(row.name)
