@@ -10,7 +10,6 @@
 extern uint32_t RtXStateSize; // bytes of an XSAVE area; 0: the processor has only FXSAVE
 void RtExceptionEntry(void);  // where the kernel has a failing thread go on
 void RtRestoreContext(const ThreadContext *context) __attribute__((noreturn));
-void RtFastFail(void) __attribute__((noreturn));
 
 typedef enum ExceptionDisposition { // what a language-specific handler answers
     DispositionContinueExecution = 0,
