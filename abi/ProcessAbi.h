@@ -67,6 +67,7 @@ typedef struct AbiException {
     uint64_t Pad;
     ThreadContext Context;
     uint64_t Rip, Cs, Rflags, Rsp, Ss;
+    uint64_t Pad3F8; // 0: every byte that goes to the program is a member's
 } AbiException;
 
 static_assert(sizeof(ExceptionRecord) == 152, "layout the compiler knows");
@@ -75,6 +76,7 @@ static_assert(offsetof(ThreadContext, EFlags) == 0x44 && offsetof(ThreadContext,
                   offsetof(ThreadContext, ExtendedState) == 0x300 && sizeof(ThreadContext) == 0x310,
               "layout");
 static_assert(offsetof(AbiException, Context) % 16 == 0, "FXSAVE");
+static_assert(sizeof(AbiException) == offsetof(AbiException, Pad3F8) + 8, "no padding");
 
 // Argument of the CreateProcess system call: strings by address and length, all copied once.
 typedef struct AbiCreateProcess {

@@ -137,10 +137,5 @@ Status SysOpenObject(UserPointer user, uint32_t kind, uint32_t access, UserPoint
     Status status = CopyName(user, name);
     if (status == StatusSuccess)
         status = ObOpenByName(SysiHandles(), name, kind, access, &handle);
-    if (status != StatusSuccess)
-        return status;
-    status = MmCopyToUser(result, &handle, sizeof(handle));
-    if (status != StatusSuccess)
-        (void)!ObCloseHandle(SysiHandles(), handle); // another thread may have closed it already
-    return status;
+    return status == StatusSuccess ? SysiDeliverHandle(handle, result) : status;
 }

@@ -92,17 +92,20 @@ Status SysiProbeHandle(UserPointer result)
     return status == StatusSuccess ? MmCopyToUser(result, &present, sizeof(present)) : status;
 }
 
+Status SysiDeliverHandle(Handle handle, UserPointer result)
+{
+    Status status = MmCopyToUser(result, &handle, sizeof(handle));
+    if (status != StatusSuccess)
+        (void)!ObCloseHandle(SysiHandles(), handle); // another thread may have closed it already
+    return status;
+}
+
 Status SysiReturnHandle(void *body, uint32_t access, UserPointer result)
 {
     Handle handle;
     Status status = ObOpenHandle(SysiHandles(), body, access, &handle);
     ObDereference(body);
-    if (status != StatusSuccess)
-        return status;
-    status = MmCopyToUser(result, &handle, sizeof(handle));
-    if (status != StatusSuccess)
-        (void)!ObCloseHandle(SysiHandles(), handle); // another thread may have closed it already
-    return status;
+    return status == StatusSuccess ? SysiDeliverHandle(handle, result) : status;
 }
 
 bool SysiListItem(SysList *list, const void *item, size_t size)

@@ -43,6 +43,8 @@ Status SysiReferenceProcess(Handle handle, uint32_t access, PsProcess **process)
 Status SysiReferenceThread(Handle handle, uint32_t access, PsThread **thread);
 // Copies a path from the caller and makes it absolute.
 Status SysiCopyPath(UserPointer path, char result[MaximumPath]);
+// Writes a handle of the caller out, or closes it when that fails.
+Status SysiDeliverHandle(Handle handle, UserPointer result);
 // Opens a handle to a new object, drops the creator's reference, and writes the handle out; on
 // failure nothing is left.
 Status SysiReturnHandle(void *body, uint32_t access, UserPointer result);

@@ -62,9 +62,8 @@ Status SysAllocWindow(UserPointer user, UserPointer result, UserPointer buffer)
     WindowBuffer out = {(uint32_t *)base, parameters.Width, parameters.Height, stride};
     status = MmCopyToUser(buffer, &out, sizeof(out));
     if (status == StatusSuccess)
-        status = MmCopyToUser(result, &handle, sizeof(handle));
-    if (status != StatusSuccess)
-        (void)!ObCloseHandle(SysiHandles(), handle); // another thread may have closed it already
+        return SysiDeliverHandle(handle, result);
+    (void)!ObCloseHandle(SysiHandles(), handle); // another thread may have closed it already
     return status;
 }
 

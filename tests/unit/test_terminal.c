@@ -72,6 +72,8 @@ static void TestText(void)
     CHECK_TEXT(replied, "\x1B[3;6R");
     Write("\x1B]0;a title\x07");
     CHECK_TEXT(screen.Title, "a title");
+    Write("\x1B[1;1H\x1B[2K\xF4\x01\xFD|"); // a lead byte, then a control
+    CHECK_TEXT(Row(0), "??|");
     ScreenClose(&screen);
 }
 
