@@ -1,11 +1,13 @@
-// Tests of kernel/drivers/ps2/decode.c: keys in both scan code sets, mouse packets, noise.
+// Tests of lib/input/scancode.c and kernel/drivers/ps2/decode.c: keys in both scan code sets, mouse
+// packets, noise.
 // SPDX-License-Identifier: MIT
 #include "../../kernel/drivers/ps2/decode.h"
 #include "MetalKeys.h"
+#include "input/input.h"
 #include "unit.h"
 
 // Feeds hexadecimal bytes and writes the events as "+04 -04 ".
-static const char *Keys(Ps2KeyDecoder *decoder, const char *bytes)
+static const char *Keys(InputKeyDecoder *decoder, const char *bytes)
 {
     static char text[256];
     char *end;
@@ -15,7 +17,7 @@ static const char *Keys(Ps2KeyDecoder *decoder, const char *bytes)
         uint8_t byte = (uint8_t)strtoul(bytes, &end, 16);
         uint16_t key;
         bool pressed;
-        if (Ps2DecodeKey(decoder, byte, &key, &pressed))
+        if (InputDecodeKey(decoder, byte, &key, &pressed))
             used += (size_t)snprintf(text + used, sizeof(text) - used, "%c%02X ",
                                      pressed ? '+' : '-', key);
         while (*end == ' ')
@@ -26,7 +28,7 @@ static const char *Keys(Ps2KeyDecoder *decoder, const char *bytes)
 
 static void Set1(void)
 {
-    Ps2KeyDecoder decoder = {};
+    InputKeyDecoder decoder = {};
     CHECK_TEXT(Keys(&decoder, "1E 9E"), "+04 -04 ");
     CHECK_TEXT(Keys(&decoder, "E0 48 E0 C8 48 C8"), "+52 -52 +60 -60 ");
     CHECK_TEXT(Keys(&decoder, "2A AA 36 B6"), "+E1 -E1 +E5 -E5 ");
@@ -38,7 +40,7 @@ static void Set1(void)
 
 static void Set2(void)
 {
-    Ps2KeyDecoder decoder = {.Set2 = true};
+    InputKeyDecoder decoder = {.Set2 = true};
     CHECK_TEXT(Keys(&decoder, "1C F0 1C"), "+04 -04 ");
     CHECK_TEXT(Keys(&decoder, "E0 75 E0 F0 75 75 F0 75"), "+52 -52 +60 -60 ");
     CHECK_TEXT(Keys(&decoder, "E0 12 E0 7C E0 F0 7C E0 F0 12"), "+46 -46 ");
@@ -54,10 +56,10 @@ static void SetsAgree(void)
     for (int set = 0; set < 2; set++) {
         for (int code = 1; code < (set ? 0xE0 : 0x80); code++) {
             for (int extended = 0; extended < 2; extended++) {
-                Ps2KeyDecoder decoder = {.Set2 = set, .Extended = extended};
+                InputKeyDecoder decoder = {.Set2 = set, .Extended = extended};
                 uint16_t key;
                 bool pressed;
-                if (Ps2DecodeKey(&decoder, (uint8_t)code, &key, &pressed))
+                if (InputDecodeKey(&decoder, (uint8_t)code, &key, &pressed))
                     known[set][key] = true;
             }
         }
@@ -117,13 +119,13 @@ static void MouseResync(void)
 static void Noise(void)
 {
     uint64_t seed = 7;
-    Ps2KeyDecoder sets[2] = {{}, {.Set2 = true}};
+    InputKeyDecoder sets[2] = {{}, {.Set2 = true}};
     for (int i = 0; i < 1000000; i++) {
         uint64_t random = UnitRandom(&seed);
         uint16_t key;
         bool pressed;
         Ps2MouseEvent event;
-        if (Ps2DecodeKey(&sets[i & 1], (uint8_t)(random >> 20), &key, &pressed) &&
+        if (InputDecodeKey(&sets[i & 1], (uint8_t)(random >> 20), &key, &pressed) &&
             (key == KeyNone || key > KeyRightSuper)) {
             CHECK(key != KeyNone && key <= KeyRightSuper);
             return;

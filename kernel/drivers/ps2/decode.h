@@ -1,17 +1,9 @@
-// decode.h - PS/2 byte streams to events. Pure.
+// decode.h - a PS/2 mouse's bytes to events. Pure.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
-
-typedef struct Ps2KeyDecoder {
-    bool Set2; // scan code set 2; else set 1
-    bool Extended, Release;
-    uint8_t PauseLeft;
-} Ps2KeyDecoder;
-// Takes one byte; true when it completes an event: *key is a KeyCode.
-bool Ps2DecodeKey(Ps2KeyDecoder *decoder, uint8_t byte, uint16_t *key, bool *pressed);
 
 typedef struct Ps2MouseDecoder {
     uint8_t Id; // 0 plain, 3 with wheel, 4 with five buttons

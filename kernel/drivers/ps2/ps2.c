@@ -12,6 +12,7 @@
 #include "../drivers.h"
 
 #include "decode.h"
+#include "input/input.h"
 
 #define DATA_PORT          0x60
 #define STATUS_PORT        0x64
@@ -56,7 +57,7 @@
 static struct {
     KSpinLock Lock; // guards everything below, and the ports
     bool HasKeyboard, HasMouse;
-    Ps2KeyDecoder Keys;
+    InputKeyDecoder Keys;
     Ps2MouseDecoder Mouse;
     uint8_t Lights[2];  // command and argument under way
     uint8_t LightsSent; // bytes sent of them; 0: none under way
@@ -194,7 +195,7 @@ static void TakeByte(uint8_t status, uint8_t byte)
     } else if (Ps2.HasKeyboard && !TakeAnswer(byte)) {
         uint16_t code;
         bool pressed;
-        if (Ps2DecodeKey(&Ps2.Keys, byte, &code, &pressed))
+        if (InputDecodeKey(&Ps2.Keys, byte, &code, &pressed))
             ReportKey(code, pressed);
     }
 }
