@@ -19,7 +19,7 @@ def case(name, expected=DESKTOP, **options):
 
 def check(chosen):
     """Boots a case; raises unless what is expected of it comes, on COM1 and on the screen."""
-    with metal.boot(**chosen.options) as machine:
+    with metal.boot(cold=True, **chosen.options) as machine:
         machine.wait_until(lambda: chosen.expected in machine.log or machine.bugcheck_complete, TIME,
                            f"'{chosen.expected}' ({chosen.name})")
         assert chosen.expected in machine.log, machine.bugcheck

@@ -29,9 +29,11 @@ from metalos import machine as _machine  # noqa: E402
 from metalos import qmp as _qmp  # noqa: E402
 from metalos import screen as _screen  # noqa: E402
 from metalos import script as _script  # noqa: E402
+from metalos import warmstart as _warmstart  # noqa: E402
 
 BUILD = os.path.join(ROOT, "out", "build")
 IMAGE = os.path.join(BUILD, "tools", "metalos.img")
+WAIT = os.path.join(BUILD, "tools", "warmstart", "WAIT.EFI")
 KEPT = os.path.join(ROOT, "out", "test")
 SOURCES = os.path.join(os.environ.get("METALOS_CACHE") or os.path.join(
     os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "metalos"), "sources")
@@ -57,12 +59,15 @@ def limit(seconds):
 
 
 class TestMachine(_machine.Machine):
-    """A machine whose log and screenshots are kept."""
+    """A machine whose log and screenshots are kept. cold: it begins with power-on, not behind the firmware."""
 
     _count = collections.Counter()
 
-    def __init__(self, **options):
-        super().__init__(options.pop("image", IMAGE), **options)
+    def __init__(self, cold=False, **options):
+        image = options.pop("image", IMAGE)
+        if not cold and not options.get("extra"):  # further hardware is rarely used twice: not worth a state
+            options["resume"] = _warmstart.keep(WAIT, image, **options)
+        super().__init__(image, **options)
         TestMachine._count[current_test] += 1
         number = TestMachine._count[current_test]
         self._name = os.path.join(KEPT, current_test + (f"-{number}" if number > 1 else ""))

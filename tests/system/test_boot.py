@@ -27,8 +27,8 @@ def start(damage=lambda machine: None, **options):
 
 
 def refusal(damage, then=None):
-    """The sentence with which the loader goes back to the firmware; then: a log line to await after it."""
-    with start(damage) as machine:
+    """The sentence with which the loader goes back to the firmware; then: a log line of the firmware to await after it."""
+    with start(damage, cold=then is not None) as machine:
         line = re.compile("MetalOS cannot start: ([^\r\n]*)[\r\n]")  # all of it: COM1 comes in pieces
         machine.wait_until(lambda: line.search(machine.log), 60, "the loader's refusal")
         if then:
@@ -111,7 +111,7 @@ def test_slide():
 
 
 def boots(**options):
-    with start(**options) as machine:
+    with start(cold=True, **options) as machine:
         machine.wait_for_log("win: display", 60)
 
 

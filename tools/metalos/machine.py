@@ -7,6 +7,7 @@ noted under one condition variable, so whoever waits wakes at the event and neve
 # SPDX-License-Identifier: MIT
 import ctypes
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -101,13 +102,13 @@ class Machine:
     by which the disk fails. com2: the path of a Unix socket that COM2 listens
     on, True: one in the machine's folder. machine: "q35" or "pc", with QEMU's
     options after a comma; disk_on: what the disk is attached to, a name of DISKS; video: QEMU's name of the display
-    adapter. on_output(bytes) gets programs'
+    adapter; resume: a state of warmstart.py to begin with instead of power-on. on_output(bytes) gets programs'
     output as it comes, on_log(bytes) the kernel's log, both on the reading thread.
     """
 
     def __init__(self, image, *, snapshot=True, memory=512, cpus=1, machine="q35", accelerator="tcg",
                  display="none", disk_errors="", disk_on="ahci", video="std", com2=None, extra=(),
-                 on_output=None, on_log=None):
+                 resume=None, on_output=None, on_log=None):
         if not os.path.exists(image):
             raise MachineError(f"{image} does not exist; 'make image' makes it")
         self._qemu = find_qemu()
@@ -121,6 +122,8 @@ class Machine:
         self._arguments = self._command_line(machine, accelerator, memory, cpus, display, disk_errors)
         self._arguments += ["-vga", video, *DISKS[machine.partition(",")[0], disk_on], *extra]
         self.com2 = os.path.join(self.folder, "com2") if com2 is True else com2
+        self._resume = resume
+        self._migration = None  # QEMU's word for how far saving the machine is
         self._on_output, self._on_log = on_output, on_log
         self._process = None
         self._changed = threading.Condition()
@@ -162,11 +165,15 @@ class Machine:
         self.disk.write(CONFIGURATION, text.encode(), os.path.join(self.folder, "metalos.cfg"))
 
     def start(self):
-        """Powers the machine on."""
+        """Powers the machine on, or resumes it."""
         serial, serial_there = socket.socketpair()
         control, control_there = socket.socketpair()
         there = [serial_there, control_there]
-        arguments = self._arguments + [
+        resume = []
+        if self._resume:
+            there.append(open(self._resume, "rb"))
+            resume = ["-incoming", f"fd:{there[-1].fileno()}", "-fw_cfg", "name=opt/metalos/go,string=1"]
+        arguments = self._arguments + resume + [
             "-chardev", f"socket,id=com1,fd={serial_there.fileno()}", "-serial", "chardev:com1",
             *([] if not self.com2 else ["-chardev", f"socket,id=com2,path={self.com2.replace(',', ',,')},"
                                          "server=on,wait=off", "-serial", "chardev:com2"]),
@@ -187,6 +194,16 @@ class Machine:
         except qmp.QmpError as error:
             self._process.wait()
             raise StartError(f"QEMU did not start: {self.qemu_messages()}") from error
+
+    def save(self, path, timeout):
+        """Writes the machine's state, without its disk, to a file; the machine is then at an end."""
+        on = [{"capability": "events", "state": True}]
+        self.qmp.command("migrate-set-capabilities", capabilities=on)
+        self.qmp.command("migrate", uri="exec:cat > " + shlex.quote(path))
+        status = self.wait_until(lambda: self._migration in ("completed", "failed") and self._migration, timeout,
+                                 "end of saving the machine")
+        if status == "failed":
+            raise MachineError(f"the machine was not saved: {self.qemu_messages()}")
 
     def send_serial(self, data):
         """Sends bytes into COM1."""
@@ -220,6 +237,8 @@ class Machine:
         with self._changed:
             if name == "SHUTDOWN" and not self.shutdown_reason:
                 self.shutdown_reason = data.get("reason", "unknown")
+            elif name == "MIGRATION":
+                self._migration = data.get("status")
             elif name == "CLOSED":
                 self.closed = True
             self._changed.notify_all()
