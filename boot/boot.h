@@ -119,7 +119,9 @@ void BootMap(BootTables *tables, uint64_t virtual, uint64_t physical, uint64_t s
 // Upper bound of the tables that BootMap takes for size bytes.
 uint64_t BootCountTables(uint64_t size, uint64_t largest);
 
-// ---- runtime.c: the firmware's runtime services in the kernel's address space.
+// ---- runtime.c: the firmware's tables, and its runtime services in the kernel's address space.
+// A firmware configuration table by GUID, nullptr: none.
+void *BootFindConfigurationTable(const EFI_GUID *guid);
 // Gives each runtime area of the map its virtual address.
 void BootPlaceRuntimeAreas(BootMemoryMap *map);
 void BootMapRuntimeAreas(BootTables *tables, const BootMemoryMap *map);
@@ -137,5 +139,3 @@ typedef struct BootState {
 } BootState;
 // Builds the tables, leaves boot services and enters the kernel; returns only when that failed.
 bool BootHandOver(BootState *state);
-// A firmware configuration table by GUID, nullptr: none.
-void *BootFindConfigurationTable(const EFI_GUID *guid);

@@ -21,15 +21,6 @@ typedef struct HandOver {
     uint8_t *Stack;
 } HandOver;
 
-void *BootFindConfigurationTable(const EFI_GUID *guid)
-{
-    for (UINTN i = 0; i < BootSystem->NumberOfTableEntries; i++) {
-        if (memcmp(&BootSystem->ConfigurationTable[i].VendorGuid, guid, sizeof *guid) == 0)
-            return BootSystem->ConfigurationTable[i].VendorTable;
-    }
-    return nullptr;
-}
-
 static uint64_t FindTablePhysical(const EFI_GUID *newer, const EFI_GUID *older)
 {
     void *table = BootFindConfigurationTable(newer);

@@ -1,7 +1,8 @@
-// runtime.c - UEFI runtime services for the kernel: their memory at RUNTIME_SERVICES_BASE +
-// physical address, so that distances inside the firmware stay what they are, with the protection
-// that the Memory Attributes Table asks for. Firmware without that table gets its code areas
-// writable and executable, since it may keep data in them.
+// runtime.c - what the firmware leaves behind: its configuration tables, and UEFI runtime services
+// for the kernel, their memory at RUNTIME_SERVICES_BASE + physical address, so that distances
+// inside the firmware stay what they are, with the protection that the Memory Attributes Table asks
+// for. Firmware without that table gets its code areas writable and executable, since it may keep
+// data in them.
 // SPDX-License-Identifier: MIT
 #include "boot.h"
 
@@ -15,6 +16,15 @@ typedef struct MemoryAttributesTable {
 
 enum : uint64_t { AttributeReadOnly = 0x20000, AttributeNoExecute = EFI_MEMORY_XP };
 enum { MaximumEntries = 4096 };
+
+void *BootFindConfigurationTable(const EFI_GUID *guid)
+{
+    for (UINTN i = 0; i < BootSystem->NumberOfTableEntries; i++) {
+        if (memcmp(&BootSystem->ConfigurationTable[i].VendorGuid, guid, sizeof *guid) == 0)
+            return BootSystem->ConfigurationTable[i].VendorTable;
+    }
+    return nullptr;
+}
 
 static const MemoryAttributesTable *FindAttributes(void)
 {
