@@ -9,6 +9,7 @@
 // SPDX-License-Identifier: MIT
 #include "LoaderParams.h"
 #include "fs.h"
+#include "hal_hyperv.h"
 #include "io.h"
 #include "kd.h"
 #include "ke_thread.h"
@@ -54,6 +55,15 @@ static Status StartDisplay(const LoaderParams *loader)
     return status;
 }
 
+static Status StartHypervisor(const LoaderParams *loader)
+{
+    char text[128];
+    HalStartHypervisor(loader);
+    if (HalHasHypervisor())
+        KeLog(LogInfo, "%s", HalDescribeHypervisor(text, sizeof(text)));
+    return StatusSuccess;
+}
+
 static Status StartInterrupts(const LoaderParams *loader)
 {
     return HalInitializeInterrupts(loader->AcpiRsdp);
@@ -74,6 +84,7 @@ static Status StartClock(const LoaderParams *loader)
 static const StartupStep EarlySteps[] = {
     {"memory management", StartMemory, true},
     {"the display", StartDisplay, false},
+    {"the hypervisor", StartHypervisor, false},
     {"interrupts", StartInterrupts, true, "a local APIC and an ACPI MADT are needed"},
     {"the clock", StartClock, true, "no time source answers"},
     {"the debugger", KdStartDebugger, false, "boot option `debug` needs a COM2"},
@@ -122,6 +133,21 @@ static Status AllocateStartMemory(HalStartMemory *memory)
     return status;
 }
 
+// What the hypervisor wants of each processor.
+static Status GiveHypervisorPages(uint32_t processor)
+{
+    size_t count = HalCountHypervisorPages();
+    PhysicalAddress pages;
+    if (count == 0)
+        return StatusSuccess;
+    Status status = MmAllocateContiguous(PageDevice, count, PAGE_SIZE, UINT64_MAX, &pages);
+    if (status != StatusSuccess)
+        return status;
+    memset(MmPhysicalToVirtual(pages), 0, count * PAGE_SIZE);
+    HalGiveHypervisorPages(processor, pages);
+    return StatusSuccess;
+}
+
 static Status AllocateProcessor(KProcessorMemory *memory)
 {
     static const uint32_t tag = MM_TAG('K', 'e', 'P', 'r');
@@ -129,7 +155,8 @@ static Status AllocateProcessor(KProcessorMemory *memory)
     memory->Prcb = MmAllocateHeap(KeProcessorDataSize(), tag);
     memory->IdleThread = MmAllocateHeap(sizeof(KThread), tag);
     if (memory->Prcb != nullptr && memory->IdleThread != nullptr &&
-        MmAllocateKernelStack(memory->StackSize, &memory->StackLimit) == StatusSuccess)
+        MmAllocateKernelStack(memory->StackSize, &memory->StackLimit) == StatusSuccess &&
+        GiveHypervisorPages(KeGetProcessorCount()) == StatusSuccess)
         return StatusSuccess;
     MmFreeHeap(memory->Prcb);
     MmFreeHeap(memory->IdleThread);

@@ -140,6 +140,9 @@ void HalRegisterDeviceMapper(HalDeviceMapper *mapper);
 // Local APIC (xAPIC or x2APIC), IOAPICs and interrupt overrides from the MADT; the legacy PIC is
 // masked. A machine without MADT or APIC: StatusNotSupported.
 Status HalInitializeInterrupts(PhysicalAddress rsdp);
+// Whether there are devices that a PC has without anything saying so (PIC, PIT, 8042); a Generation
+// 2 virtual machine of Hyper-V has none. After HalInitializeInterrupts.
+bool HalHasLegacyDevices(void);
 // Chooses and calibrates the clock: TSC frequency from CPUID (hypervisor leaf, 15h/16h), else
 // measured against the ACPI PM timer, else HPET or the PIT; every wait is bounded. Starts the local
 // APIC timer.

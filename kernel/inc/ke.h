@@ -423,6 +423,8 @@ void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, 
 void KeRegisterBugCheckReporter(void (*reporter)(const KBugCheck *bugCheck));
 void KeAssertionFailed(const char *expression, const char *file, uint32_t line)
     __attribute__((noreturn));
+// Called last, after the report: for a bus that a host wants to be left in order.
+void KeRegisterFarewell(void (*routine)(void));
 // Option `bugcheck = exit`: reset the machine after the report instead of halting.
 void KeSetBugCheckAction(bool reset);
 #define KE_ASSERT(expression)                                                                      \

@@ -59,7 +59,8 @@ void IoInitialize(const LoaderParams *loader)
     IopInitializeInput();
     IopInitializeCache();
     IopScanPci();
-    OfferIsaDevices();
+    if (HalHasLegacyDevices())
+        OfferIsaDevices();
 }
 
 void IoShutdown(void)

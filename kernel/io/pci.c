@@ -80,7 +80,8 @@ static uint32_t Access(uint32_t address, uint32_t offset, uint32_t size, bool wr
 {
     volatile uint8_t *bus = Pci.Buses[address >> 16 & 255];
     uint32_t device = address >> 8 & 31, function = address & 7;
-    if (offset + size > (bus ? 4096u : 256u) || (offset & (size - 1)))
+    if (offset + size > (bus ? 4096u : 256u) || (offset & (size - 1)) ||
+        (!bus && !HalHasLegacyDevices()))
         return UINT32_MAX;
     if (bus) {
         volatile uint8_t *at = bus + (device << 15 | function << 12 | offset);
@@ -178,6 +179,8 @@ void IopScanPci(void)
     static uint8_t pending[256];
     uint32_t count = 1;
     FindEcam();
+    if (!Pci.Ecam && !HalHasLegacyDevices())
+        return;
     Pci.Visited[0] = 1;
     for (uint32_t done = 0; done < count; done++)
         ScanBus(pending[done], pending, &count);

@@ -3,6 +3,7 @@
 // The first processor that gets here owns the report; another that fails meanwhile stops silently.
 // A failure inside the report itself is told in one line and ends it.
 // SPDX-License-Identifier: MIT
+#include "hal_hyperv.h"
 #include "ki.h"
 #include "sanitize.h"
 
@@ -10,10 +11,15 @@ static volatile uint32_t OwnerPlusOne; // processor that reports
 static uint32_t Depth;                 // of the owner's failures
 static bool ResetAfterReport;
 static void (*Reporter)(const KBugCheck *);
+static void (*Farewell)(void);
 
 void KeRegisterBugCheckReporter(void (*reporter)(const KBugCheck *))
 {
     Reporter = reporter;
+}
+void KeRegisterFarewell(void (*routine)(void))
+{
+    Farewell = routine;
 }
 void KeSetBugCheckAction(bool reset)
 {
@@ -90,6 +96,21 @@ static void ReportPlainly(const KBugCheck *bugCheck)
     Print("*** END OF REPORT\n");
 }
 
+// Once, whatever fails in it.
+static void TellHost(const KBugCheck *bugCheck)
+{
+    static bool told;
+    char text[256];
+    if (told)
+        return;
+    told = true;
+    RtlFormat(text, sizeof(text), "MetalOS: %s: %s", NameOf(bugCheck->Code),
+              bugCheck->Message != nullptr ? bugCheck->Message : "");
+    HalReportCrash(bugCheck->Code, bugCheck->Parameters[0], bugCheck->Parameters[1], text);
+    if (Farewell != nullptr)
+        Farewell();
+}
+
 static void End(void) __attribute__((noreturn));
 static void End(void)
 {
@@ -132,6 +153,7 @@ void KeBugCheckFrame(KBugCheckCode code, uint64_t p1, uint64_t p2, uint64_t p3, 
     default:
         break;
     }
+    TellHost(&bugCheck);
     End();
 }
 

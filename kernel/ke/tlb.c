@@ -18,9 +18,11 @@
 // each processor concerned, and interrupts those whose FlushFrom was empty. They take all bits at
 // once, flush, and count the requesters' FlushesLeft down. While it waits, a processor serves
 // others if interrupts are off; so two that flush, in whatever state, cannot wait for each other.
+// Hyper-V can do it in one call for all of them, without their help (hal_hyperv.h).
 // A flusher may hold spin locks: those who spin for them do so with interrupts enabled, or hold
 // nothing for longer than a few instructions.
 // SPDX-License-Identifier: MIT
+#include "hal_hyperv.h"
 #include "ki.h"
 
 #define CR4_PGE          (1ull << 7)
@@ -109,6 +111,9 @@ static void AskOthers(KPrcb *prcb, uint64_t root, uint64_t start, uint64_t end)
         if (i != self && MayHave(KiProcessors[i], root))
             targets |= 1ull << i;
     if (targets == 0)
+        return;
+    if (HalFlushesByHypercall && start < end && // a root that is to be forgotten needs the others
+        HalFlushProcessors(targets, root == EVERY_ROOT ? 0 : root, start, end))
         return;
     prcb->FlushRoot = root;
     prcb->FlushStart = start;

@@ -37,7 +37,6 @@ extern const uint32_t VmbusVersions[];
 // ---- messages. A message is VMBUS_MESSAGE_SIZE bytes at most: u32 type, u32 0, the body.
 #define VMBUS_MESSAGE_SIZE 240u
 #define VMBUS_CHANNELS     2048u // ids (relid) are 1 .. VMBUS_CHANNELS - 1
-#define VMBUS_ALL_PROCESSORS_NONE UINT32_MAX // as target: no interrupts
 typedef enum VmbusMessageType : uint32_t {
     VmbusOfferChannel = 1,
     VmbusRescind = 2,
@@ -67,8 +66,8 @@ typedef struct VmbusOffer {
     uint16_t Flags;
     uint16_t MmioMegabytes;
     uint8_t UserData[VMBUS_USER_DATA];
-    uint16_t SubIndex; // 0: the primary channel of its instance
-    uint32_t Channel;  // relid
+    uint16_t SubIndex;   // 0: the primary channel of its instance
+    uint32_t Channel;    // relid
     uint32_t Connection; // for signals
 } VmbusOffer;
 
@@ -127,6 +126,7 @@ typedef struct VmbusRing {
     uint32_t Size;      // a multiple of 4096
     uint32_t Here;      // our own index: In of a ring we write, Out of one we read
     uint32_t Published; // what the other side knows of it
+    uint32_t Wanted;    // of one we write: the room that was asked for; 0: none
     bool Broken;        // the other side's index was impossible: no more is taken or written
 } VmbusRing;
 // Zeroes the control page.
@@ -167,7 +167,11 @@ bool VmbusIsWritable(VmbusRing *ring);
 bool VmbusFitsRing(const VmbusRing *ring, uint64_t bytes); // an empty one
 
 // ---- reading
-typedef enum VmbusReadResult : uint8_t { VmbusReadEmpty, VmbusReadPacket, VmbusReadBroken } VmbusReadResult;
+typedef enum VmbusReadResult : uint8_t {
+    VmbusReadEmpty,
+    VmbusReadPacket,
+    VmbusReadBroken
+} VmbusReadResult;
 typedef struct VmbusPacket {
     VmbusPacketHeader Header;
     const uint8_t *Data; // in the caller's buffer

@@ -30,7 +30,7 @@ HvChannel *HvGetChannel(const IoDevice *device);
 // What the host said of it; constant. VmbusOffer and the class GUIDs are in vmbus/vmbus.h.
 const VmbusOffer *HvGetOffer(const HvChannel *channel);
 bool HvIsClass(const HvChannel *channel, const VmbusGuid *class);
-uint32_t HvGetBusVersion(void); // major << 16 | minor, as negotiated
+uint32_t HvGetBusVersion(void);          // major << 16 | minor, as negotiated
 bool HvIsGone(const HvChannel *channel); // the host has taken it away; any level
 
 // ---- channels
@@ -66,12 +66,13 @@ typedef struct HvHandlers {
 
 typedef struct HvOpenParameters {
     uint32_t SendBytes, ReceiveBytes; // room of each ring, multiples of 4096, 4096 .. 4 MiB
-    uint32_t MaximumPacket; // longest packet the host may send, with headers; 0: what the ring holds
+    uint32_t
+        MaximumPacket; // longest packet the host may send, with headers; 0: what the ring holds
     const HvHandlers *Handlers; // stays
     void *Context;
-    uint32_t Processor;             // whom it interrupts; below KeGetProcessorCount()
-    uint8_t UserData[120];          // of the open message
-    bool PipeMode;                  // UserData says: message pipe (mouse, video, integration)
+    uint32_t Processor;    // whom it interrupts; below KeGetProcessorCount()
+    uint8_t UserData[120]; // of the open message
+    bool PipeMode;         // UserData says: message pipe (mouse, video, integration)
 } HvOpenParameters;
 // PassiveLevel; waits for the host, bounded. StatusNoMemory, StatusIoError: the host refuses,
 // StatusTimeout, StatusNoSuchDevice: it is gone.
@@ -88,10 +89,11 @@ Status HvSend(HvChannel *channel, const void *data, size_t size, uint64_t id, bo
 Status HvSendPieces(HvChannel *channel, const IoSegment *pieces, size_t count, uint64_t id,
                     bool completion);
 // With memory that the host reads or writes (a GPA-direct packet; completion always requested): the
-// ranges' bytes must stay as they are until the completion arrives. storvsc wants exactly one range.
+// ranges' bytes must stay as they are until the completion arrives. storvsc wants exactly one
+// range.
 typedef struct HvRange {
-    uint32_t Bytes, Offset;  // Offset < 4096: into the first frame
-    const uint64_t *Frames;  // physical address / 4096, VmbusFrameCount(Offset, Bytes) of them
+    uint32_t Bytes, Offset; // Offset < 4096: into the first frame
+    const uint64_t *Frames; // physical address / 4096, VmbusFrameCount(Offset, Bytes) of them
 } HvRange;
 Status HvSendRanges(HvChannel *channel, const HvRange *ranges, size_t count, const void *data,
                     size_t size, uint64_t id);
@@ -131,17 +133,17 @@ Status HvClaimWindow(PhysicalAddress address, uint64_t size);
 void HvFreeWindow(PhysicalAddress address, uint64_t size);
 
 // ---- a crash: the machine stands still (KeIsMachineFrozen), interrupts off, no locks.
-// The channel is the caller's: whatever lock others left held is broken, and its handlers are these.
-// A packet that was being received when the machine stopped may arrive once more.
+// The channel is the caller's: whatever lock others left held is broken, and its handlers are
+// these. A packet that was being received when the machine stopped may arrive once more.
 void HvTakeOver(HvChannel *channel, const HvHandlers *handlers, void *context);
 // Takes what has arrived: Receive and Drained are called from here.
 void HvPoll(HvChannel *channel);
 
 typedef struct HvCounters {
-    uint64_t Sent, Received;    // packets
-    uint64_t Signals;           // hypercalls to tell the host
-    uint64_t Interrupts;        // by the host
-    uint64_t BadPackets;        // framing wrong: the channel is then deaf
-    uint64_t Full;              // sends that found the ring full
+    uint64_t Sent, Received; // packets
+    uint64_t Signals;        // hypercalls to tell the host
+    uint64_t Interrupts;     // by the host
+    uint64_t BadPackets;     // framing wrong: the channel is then deaf
+    uint64_t Full;           // sends that found the ring full
 } HvCounters;
 void HvQueryCounters(const HvChannel *channel, HvCounters *counters);

@@ -5,7 +5,7 @@
 // good; handlers are written before their source is unmasked, so interrupts read the table without
 // a lock. Sources: Intel SDM vol. 3, chapter 11; 82093AA I/O APIC data sheet; ACPI 6.5, 5.2.12.
 // SPDX-License-Identifier: MIT
-#include "hal_private.h"
+#include "hyperv_private.h"
 
 #define APIC_BASE_X2APIC  (1ull << 10)
 #define APIC_BASE_ENABLE  (1ull << 11)
@@ -46,6 +46,12 @@ enum {
 #define COMMAND_POLLS        100000u
 #define XAPIC_HIGHEST_ID     0xFEu // 0xFF is everybody
 
+#define PIC1_COMMAND         0x20u
+#define PIC1_DATA            0x21u
+#define PIC2_COMMAND         0xA0u
+#define PIC2_DATA            0xA1u
+#define MADT_PCAT_COMPATIBLE 1u // a PC's two 8259 are there
+
 #define MAXIMUM_IO_APICS   16
 #define ISA_IRQS           16u
 #define REDIRECTION_MASKED (1u << 16)
@@ -65,9 +71,13 @@ typedef struct IsaRoute {
 typedef struct Vector {
     HalInterruptHandler *Handler;
     void *Context;
+    bool AutoEoi; // acknowledged by its delivery
 } Vector;
 
-static volatile uint32_t *LocalApic; // nullptr: x2APIC
+static volatile uint32_t *LocalApic;   // nullptr: x2APIC
+static volatile uint32_t *EoiRegister; // nullptr: EoiMsr
+static uint32_t EoiMsr = MSR_X2APIC + ApicEoi / 16;
+static bool CommandMsr; // Hyper-V's, for memory-mapped APICs
 static bool ApicReady;
 static IoApic IoApics[MAXIMUM_IO_APICS];
 static size_t IoApicCount;
@@ -78,6 +88,8 @@ static uint32_t BootApicId;
 static uint32_t ApicIds[HAL_MAXIMUM_PROCESSORS]; // by processor number, the boot processor first
 static size_t ApicIdCount;
 static volatile uint32_t IoApicLock; // index and data are two accesses
+
+static bool LegacyDevices = true;
 
 static uint32_t ReadApic(uint32_t offset)
 {
@@ -139,6 +151,17 @@ static void InitializeLocalApic(void)
     HalGetProcessor()->ApicId = LocalApic != nullptr ? id >> 24 : id;
 }
 
+// Hyper-V's registers cost one exit where the memory-mapped ones cost two or an emulated
+// instruction; those of an x2APIC are as good.
+static void ChooseRegisters(void)
+{
+    CommandMsr = LocalApic != nullptr && HalpHv.Present && HalpHv.ApicMsrs;
+    if (CommandMsr)
+        EoiMsr = MSR_HV_EOI;
+    else if (LocalApic != nullptr)
+        EoiRegister = &LocalApic[ApicEoi / 4];
+}
+
 void HalpJoinInterrupts(void)
 {
     (void)EnableLocalApic();
@@ -154,6 +177,8 @@ static void SendCommand(uint32_t apicId, uint32_t command)
         // Writing the MSR does not wait for earlier stores to be seen (SDM vol. 3, 11.12.3).
         __asm__ volatile("mfence\n\tlfence" : : : "memory");
         HalWriteMsr(MSR_X2APIC + ApicCommandLow / 16, (uint64_t)apicId << 32 | command);
+    } else if (CommandMsr) {
+        HalWriteMsr(MSR_HV_ICR, (uint64_t)apicId << 56 | command);
     } else {
         for (uint32_t i = 0; i < COMMAND_POLLS && (ReadApic(ApicCommandLow) & COMMAND_PENDING); i++)
             HalPause();
@@ -165,7 +190,8 @@ static void SendCommand(uint32_t apicId, uint32_t command)
 
 void HalRequestInterrupt(uint32_t processor, uint8_t vector)
 {
-    SendCommand(ApicIds[processor], COMMAND_ASSERT | vector);
+    if (!HalpSendByHypercall(processor, vector))
+        SendCommand(ApicIds[processor], COMMAND_ASSERT | vector);
 }
 void HalRequestReschedule(uint32_t processor)
 {
@@ -279,6 +305,7 @@ static Status ReadMadt(void)
     const uint8_t *madt = HalFindAcpiTable("APIC", 0, &length);
     if (madt == nullptr || length < 44)
         return StatusNotSupported;
+    LegacyDevices = !HalpHv.Present || (Read32(madt + 40) & MADT_PCAT_COMPATIBLE);
     for (uint32_t i = 0; i < ISA_IRQS; i++)
         IsaRoutes[i] = (IsaRoute){.Gsi = i};
     for (size_t at = 44; at + 2 <= length;) {
@@ -299,17 +326,41 @@ static Status ReadMadt(void)
     return StatusSuccess;
 }
 
+// Moved away from the exception vectors, then masked.
+static void SilencePic(void)
+{
+    static const struct {
+        uint16_t Port;
+        uint8_t Value;
+    } steps[] = {
+        {PIC1_DATA, 0xFF},    {PIC2_DATA, 0xFF}, // mask
+        {PIC1_COMMAND, 0x11}, {PIC2_COMMAND, 0x11}, {PIC1_DATA, 0x20}, {PIC2_DATA, 0x28},
+        {PIC1_DATA, 0x04},    {PIC2_DATA, 0x02},    {PIC1_DATA, 0x01}, {PIC2_DATA, 0x01},
+        {PIC1_DATA, 0xFF},    {PIC2_DATA, 0xFF},
+    };
+    for (size_t i = 0; i < RTL_COUNT_OF(steps); i++)
+        HalWritePort8(steps[i].Port, steps[i].Value);
+}
+
+bool HalHasLegacyDevices(void)
+{
+    return LegacyDevices;
+}
+
 Status HalInitializeInterrupts(PhysicalAddress rsdp)
 {
     HalpSetRsdp(rsdp);
     Status status = OpenLocalApic();
     if (status != StatusSuccess)
         return status;
+    ChooseRegisters();
     InitializeLocalApic();
     BootApicId = HalGetProcessor()->ApicId;
     AddProcessor(BootApicId, 1);
     ApicReady = true;
     status = ReadMadt();
+    if (LegacyDevices)
+        SilencePic();
     HalEnableInterrupts();
     return status;
 }
@@ -373,14 +424,43 @@ Status HalConnectMessageInterrupt(HalInterruptHandler *handler, void *context, u
     return StatusSuccess;
 }
 
+static HalInterruptHandler *ClockHandler;
+
+static void HandleTimerMessage(void *context)
+{
+    HalpTakeTimerMessage();
+    ClockHandler(context);
+}
+
 void HalRegisterClockHandler(HalInterruptHandler *handler)
 {
+    ClockHandler = handler;
     Vectors[VECTOR_CLOCK].Handler = handler;
+}
+
+void HalpUseTimerMessages(void)
+{
+    Vectors[VECTOR_CLOCK].AutoEoi = HalpHv.AutoEoi;
+    Vectors[VECTOR_CLOCK].Handler = HandleTimerMessage;
+}
+
+void HalRegisterSyntheticHandler(HalInterruptHandler *handler)
+{
+    Vectors[VECTOR_SYNTHETIC].AutoEoi = HalpHv.AutoEoi;
+    Vectors[VECTOR_SYNTHETIC].Handler = handler;
 }
 void HalRegisterProcessorHandlers(HalInterruptHandler *reschedule, HalInterruptHandler *flush)
 {
     Vectors[VECTOR_RESCHEDULE].Handler = reschedule;
     Vectors[VECTOR_FLUSH].Handler = flush;
+}
+
+static void Acknowledge(void)
+{
+    if (EoiRegister != nullptr)
+        *EoiRegister = 0;
+    else
+        HalWriteMsr(EoiMsr, 0);
 }
 
 bool HalHandleInterrupt(uint8_t vector)
@@ -390,7 +470,7 @@ bool HalHandleInterrupt(uint8_t vector)
     HalInterruptHandler *handler = Vectors[vector].Handler;
     if (handler != nullptr)
         handler(Vectors[vector].Context);
-    if (ApicReady)
-        WriteApic(ApicEoi, 0);
+    if (!Vectors[vector].AutoEoi)
+        Acknowledge();
     return handler != nullptr;
 }

@@ -1,5 +1,9 @@
 // clock.c - time from the time stamp counter, interrupts from the local APIC's timer.
 //
+// On Hyper-V time is the hypervisor's reference time (hyperv_time.c), unless it promises that the
+// time stamp counter keeps its rate whatever happens, and interrupts come from its timers where it
+// has them. Elsewhere:
+//
 // The counter's frequency comes, in this order, from the hypervisor (Microsoft's frequency MSRs,
 // the 0x40000010 leaf of others), from CPUID leaf 15h, or from measuring it against the ACPI PM
 // timer, the HPET or the PIT. The APIC timer runs in TSC-deadline mode where CPUID has it, else as
@@ -9,7 +13,7 @@
 //
 // Conversions multiply by a 32.32 factor with a 128-bit product; they never divide.
 // SPDX-License-Identifier: MIT
-#include "hal_private.h"
+#include "hyperv_private.h"
 
 #define MSR_HYPERV_TSC_FREQUENCY  0x40000022u
 #define MSR_HYPERV_APIC_FREQUENCY 0x40000023u
@@ -19,10 +23,13 @@
 #define PIT_FREQUENCY             1193182u
 #define MEASURE_MILLISECONDS      20u
 // One port read takes about 1 us; 100 times the measured interval means the reference stands still.
-#define MEASURE_POLLS     2000000u
-#define MINIMUM_FREQUENCY 10000000ull     // 10 MHz
-#define MAXIMUM_FREQUENCY 100000000000ull // 100 GHz
-#define TIGHT_READ_TRIES  16
+#define MEASURE_POLLS       2000000u
+#define MINIMUM_FREQUENCY   10000000ull     // 10 MHz
+#define MAXIMUM_FREQUENCY   100000000000ull // 100 GHz
+#define TIGHT_READ_TRIES    16
+#define REFERENCE_UNIT      100u // ns
+#define REFERENCE_FREQUENCY (NANOSECONDS_PER_SECOND / REFERENCE_UNIT)
+#define MINIMUM_SCALE       (1ull << 32) // 0.64; anything below is no processor's
 
 static uint64_t Origin;             // TSC at time 0
 static uint64_t TscFrequency;       // Hz
@@ -30,6 +37,8 @@ static uint64_t NanosecondsPerTick; // 32.32
 static uint64_t TicksPerNanosecond; // 32.32
 static uint64_t TimerPerNanosecond; // 32.32, APIC timer
 static bool DeadlineMode;
+static bool ReferenceTime, ReferenceTimer; // Hyper-V's
+static uint64_t ReferenceOrigin;           // reference time at time 0
 static const char *Source = "none";
 
 void HalpStartClock(void)
@@ -55,6 +64,8 @@ static uint64_t MultiplyShift32(uint64_t a, uint64_t b)
 
 uint64_t HalQueryNanoseconds(void)
 {
+    if (ReferenceTime)
+        return (HalpReadReferenceTime() - ReferenceOrigin) * REFERENCE_UNIT;
     return MultiplyShift32(HalReadTsc() - Origin, NanosecondsPerTick);
 }
 
@@ -91,6 +102,11 @@ static uint64_t AskHypervisor(uint64_t *apicFrequency)
             Source = "Hyper-V";
             return HalReadMsr(MSR_HYPERV_TSC_FREQUENCY);
         }
+        uint64_t scale = HalpGetReferenceScale();
+        if (scale >= MINIMUM_SCALE) {
+            Source = "Hyper-V's page";
+            return MultiplyDivide(REFERENCE_FREQUENCY << 32, 1ull << 32, scale);
+        }
     }
     if (identity.Eax >= 0x40000010 && identity.Eax < 0x40010000) {
         HalCpuidResult timing = HalCpuid(0x40000010, 0);
@@ -120,13 +136,15 @@ typedef struct Reference {
     uint32_t Mask;
     uint16_t Port;                 // PM timer
     volatile const uint64_t *Hpet; // main counter
+    uint32_t Msr;                  // Hyper-V's reference counter
 } Reference;
 
 static uint32_t ReadReference(const Reference *reference)
 {
-    return (reference->Hpet != nullptr ? (uint32_t)*reference->Hpet
-                                       : HalReadPort32(reference->Port)) &
-           reference->Mask;
+    uint32_t value = reference->Msr != 0          ? (uint32_t)HalReadMsr(reference->Msr)
+                     : reference->Hpet != nullptr ? (uint32_t)*reference->Hpet
+                                                  : HalReadPort32(reference->Port);
+    return value & reference->Mask;
 }
 
 // Reads reference and counter as one: of several tries the one during which the counter moved
@@ -162,6 +180,15 @@ static uint64_t MeasureAgainst(const Reference *reference)
     return MultiplyDivide(endTsc - startTsc, reference->Frequency, elapsed);
 }
 
+static uint64_t MeasureAgainstHypervisor(void)
+{
+    static const Reference reference = {.Name = "Hyper-V's counter",
+                                        .Frequency = REFERENCE_FREQUENCY,
+                                        .Mask = UINT32_MAX,
+                                        .Msr = MSR_HV_REFERENCE_COUNTER};
+    return HalpHv.Present && HalpHv.ReferenceCounter ? MeasureAgainst(&reference) : 0;
+}
+
 static uint64_t MeasureAgainstPmTimer(void)
 {
     size_t length = 0;
@@ -172,8 +199,10 @@ static uint64_t MeasureAgainstPmTimer(void)
     memcpy(&port, fadt + 76, sizeof(port)); // PM_TMR_BLK
     if (port == 0 || port > 0xFFFC)
         return 0;
-    Reference reference = {"ACPI PM timer", PM_TIMER_FREQUENCY, PM_TIMER_MASK, (uint16_t)port,
-                           nullptr};
+    Reference reference = {.Name = "ACPI PM timer",
+                           .Frequency = PM_TIMER_FREQUENCY,
+                           .Mask = PM_TIMER_MASK,
+                           .Port = (uint16_t)port};
     return MeasureAgainst(&reference);
 }
 
@@ -192,7 +221,10 @@ static uint64_t MeasureAgainstHpet(void) // IA-PC HPET specification 1.0a, 2.3
     if (period == 0 || period > 100000000)
         return 0;
     hpet[2] |= 1; // run
-    Reference reference = {"HPET", 1000000000000000ull / period, UINT32_MAX, 0, &hpet[30]};
+    Reference reference = {.Name = "HPET",
+                           .Frequency = 1000000000000000ull / period,
+                           .Mask = UINT32_MAX,
+                           .Hpet = &hpet[30]};
     return MeasureAgainst(&reference);
 }
 
@@ -222,6 +254,13 @@ static uint64_t MeasureAgainstPit(void)
 
 static bool StartTimer(uint64_t apicFrequency)
 {
+    if (HalpHv.Present && HalpHv.Timers) {
+        ReferenceTimer = true;
+        if (!HalpHv.DirectTimers)
+            HalpUseTimerMessages();
+        HalpEnableReferenceTimer();
+        return true;
+    }
     if (HalCpuid(1, 0).Ecx & 1u << 24) {
         DeadlineMode = true;
         HalpSetTimerMode(true);
@@ -245,12 +284,23 @@ static bool StartTimer(uint64_t apicFrequency)
     return true;
 }
 
+// Time goes on from where it is.
+static void UseReferenceTime(void)
+{
+    if (!HalpHv.Present || !HalpHv.ReferenceCounter || HalpTscIsInvariant())
+        return;
+    uint64_t elapsed = HalQueryNanoseconds();
+    ReferenceOrigin = HalpReadReferenceTime() - elapsed / REFERENCE_UNIT;
+    ReferenceTime = true;
+}
+
 Status HalInitializeClock(PhysicalAddress rsdp)
 {
     HalpSetRsdp(rsdp);
     uint64_t apicFrequency = 0, frequency = AskHypervisor(&apicFrequency);
-    static uint64_t (*const others[])(void) = {AskProcessor, MeasureAgainstPmTimer,
-                                               MeasureAgainstHpet, MeasureAgainstPit};
+    static uint64_t (*const others[])(void) = {AskProcessor, MeasureAgainstHypervisor,
+                                               MeasureAgainstPmTimer, MeasureAgainstHpet,
+                                               MeasureAgainstPit};
     for (size_t i = 0; i < RTL_COUNT_OF(others) && !IsPlausible(frequency); i++)
         frequency = others[i]();
     if (!IsPlausible(frequency))
@@ -258,18 +308,36 @@ Status HalInitializeClock(PhysicalAddress rsdp)
     TscFrequency = frequency;
     NanosecondsPerTick = (NANOSECONDS_PER_SECOND << 32) / frequency;
     TicksPerNanosecond = MultiplyDivide(frequency, 1ull << 32, NANOSECONDS_PER_SECOND);
+    UseReferenceTime();
     return StartTimer(apicFrequency) ? StatusSuccess : StatusNotSupported;
 }
 
 void HalpJoinClock(void)
 {
-    HalpSetTimerMode(DeadlineMode);
+    if (ReferenceTimer)
+        HalpEnableReferenceTimer();
+    else
+        HalpSetTimerMode(DeadlineMode);
+}
+
+static void ArmReferenceTimer(uint64_t deadline)
+{
+    if (ReferenceTime) {
+        HalpArmReferenceTimer(ReferenceOrigin + deadline / REFERENCE_UNIT + 1);
+        return;
+    }
+    uint64_t now = HalQueryNanoseconds(), delay = deadline > now ? deadline - now : 0;
+    HalpArmReferenceTimer(HalpReadReferenceTime() + delay / REFERENCE_UNIT + 1);
 }
 
 void HalArmTimer(uint64_t deadline)
 {
     if (DeadlineMode) {
         HalWriteMsr(MSR_TSC_DEADLINE, Origin + MultiplyShift32(deadline, TicksPerNanosecond) + 1);
+        return;
+    }
+    if (ReferenceTimer) {
+        ArmReferenceTimer(deadline);
         return;
     }
     uint64_t now = HalQueryNanoseconds();
@@ -284,10 +352,17 @@ void HalArmTimer(uint64_t deadline)
 void HalSetClockBack(uint64_t time)
 {
     Origin += MultiplyShift32(time, TicksPerNanosecond);
+    ReferenceOrigin += time / REFERENCE_UNIT;
 }
 
 void HalStallNanoseconds(uint64_t time)
 {
+    if (NanosecondsPerTick == 0 && HalpHv.Present) {
+        uint64_t end = HalpReadReferenceTime() + time / REFERENCE_UNIT + 1;
+        while (HalpHv.ReferenceCounter && HalpReadReferenceTime() < end)
+            HalPause();
+        return;
+    }
     if (NanosecondsPerTick == 0) { // a write to the POST port takes about 1 us
         for (uint64_t i = 0; i <= time / 1000; i++)
             HalWritePort8(0x80, 0);

@@ -178,7 +178,8 @@ void HalReset(void)
         (void)Call(0, 0, 0, 0, Services->ResetSystem); // EfiResetCold
     ResetByAcpi();
     HalStallNanoseconds(1000000);
-    ResetByKeyboardController();
+    if (HalHasLegacyDevices())
+        ResetByKeyboardController();
     HalStallNanoseconds(10000000);
     static const uint8_t noTable[10];
     __asm__ volatile("lidt (%0)\n\tint3" : : "r"(noTable) : "memory");

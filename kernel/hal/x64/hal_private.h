@@ -32,6 +32,7 @@
 #define VECTOR_CLOCK        0xE0u
 #define VECTOR_RESCHEDULE   0xE1u
 #define VECTOR_FLUSH        0xE2u
+#define VECTOR_SYNTHETIC    0xE3u // Hyper-V's messages and events
 #define VECTOR_SPURIOUS     0xFFu
 
 #define NANOSECONDS_PER_SECOND 1000000000ull

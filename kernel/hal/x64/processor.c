@@ -27,12 +27,6 @@
 // Cleared by SYSCALL: TF, IF, DF, IOPL, NT, AC.
 #define SYSCALL_FLAGS_MASK 0x00047700ull
 
-// The legacy interrupt controllers: moved away from the exception vectors, then silenced.
-#define PIC1_COMMAND 0x20u
-#define PIC1_DATA    0x21u
-#define PIC2_COMMAND 0xA0u
-#define PIC2_DATA    0xA1u
-
 typedef struct GateDescriptor { // Intel SDM vol. 3, figure 6-8
     uint16_t OffsetLow;
     uint16_t Selector;
@@ -154,21 +148,6 @@ static void LoadSegments(HalProcessor *processor)
     HalWriteMsr(MSR_KERNEL_GS_BASE, 0);
 }
 
-static void SilencePic(void)
-{
-    static const struct {
-        uint16_t Port;
-        uint8_t Value;
-    } steps[] = {
-        {PIC1_DATA, 0xFF},    {PIC2_DATA, 0xFF}, // mask
-        {PIC1_COMMAND, 0x11}, {PIC2_COMMAND, 0x11}, {PIC1_DATA, 0x20}, {PIC2_DATA, 0x28},
-        {PIC1_DATA, 0x04},    {PIC2_DATA, 0x02},    {PIC1_DATA, 0x01}, {PIC2_DATA, 0x01},
-        {PIC1_DATA, 0xFF},    {PIC2_DATA, 0xFF},
-    };
-    for (size_t i = 0; i < RTL_COUNT_OF(steps); i++)
-        HalWritePort8(steps[i].Port, steps[i].Value);
-}
-
 static void EnableProtections(HalProcessor *processor)
 {
     HalCpuidResult basic = HalCpuid(1, 0), extended = HalCpuid(0x80000001, 0);
@@ -218,7 +197,6 @@ void HalInitializeProcessor(HalProcessor *processor)
     processor->Self = processor;
     if (!IdtBuilt) {
         HalpStartClock();
-        SilencePic();
         BuildIdt();
         ReadProcessorName();
     }

@@ -12,7 +12,7 @@
 // so when the bounded wait ends, the boot processor claims it instead, and a processor that comes
 // too late halts.
 // SPDX-License-Identifier: MIT
-#include "hal_private.h"
+#include "hyperv_private.h"
 
 #include "LoaderParams.h"
 
@@ -225,5 +225,6 @@ bool HalStartProcessor(uint32_t number, void *stackTop, void (*entry)(void *cont
 void HalJoinProcessors(void)
 {
     HalpJoinInterrupts();
+    HalpJoinHypervisor();
     HalpJoinClock();
 }
