@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     StartColumns = 96,
@@ -323,10 +324,24 @@ static void StartThread(ThreadEntry entry, void *context)
     (void)CloseHandle(thread);
 }
 
-static void OpenWindow(void)
+// The title until the program sets one: its name.
+static void NameWindow(const char *program, char *title, size_t size)
 {
+    const char *name = strrchr(program, '/');
+    snprintf(title, size, "%s", name != nullptr ? name + 1 : program);
+    char *ending = strrchr(title, '.');
+    if (ending != nullptr && strcasecmp(ending, ".exe") == 0)
+        *ending = '\0';
+}
+
+// program: the path of what will run in it, nullptr: the shell.
+static void OpenWindow(const char *program)
+{
+    char title[64] = "Terminal";
+    if (program != nullptr)
+        NameWindow(program, title, sizeof title);
     WindowParameters parameters = {
-        .Title = "Terminal",
+        .Title = title,
         .X = WindowPositionDefault,
         .Y = WindowPositionDefault,
         .Flags = WindowFrame,
@@ -392,7 +407,7 @@ int main(int argc, char **argv)
     Status status = CreateEvent(false, true, &changed);
     if (status != StatusSuccess)
         Fail("making an event", status);
-    OpenWindow();
+    OpenWindow(argc > 1 ? argv[1] : nullptr);
     StartProgram(ChooseProgram(argc, argv, line, sizeof line));
     StartThread(ReadOutput, argc > 1 ? argv : nullptr);
     StartThread(Paint, nullptr);

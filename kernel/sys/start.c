@@ -5,11 +5,13 @@
 // path is walked and nothing is read for it at a process start, and nobody can replace it under a
 // running system.
 // SPDX-License-Identifier: MIT
+#include "pe/pe.h"
 #include "sysi.h"
 
 #define RUNTIME_PATH "/system/mosrt.dll"
 #define INIT_PATH    "/system/init.exe"
 #define CONSOLE_PATH "/device/console"
+#define TERMINAL     "\"/apps/terminal.exe\""
 
 static SysImageFile Runtime; // opened by SysStartInit, before any process
 
@@ -70,10 +72,37 @@ static Status StartOnConsole(const char *commandLine, PsProcess **process)
     return status;
 }
 
+// Whether the program reads and writes a console rather than opening windows, as its image says.
+// False for what is no program: starting it will say why.
+static bool IsConsoleProgram(const char *commandLine)
+{
+    char name[MaximumPath];
+    SysImageFile *program = MmAllocateHeap(sizeof(*program), SYS_TAG);
+    LdrImage *image;
+    bool console = false;
+    if (program != nullptr && CommandGetProgram(commandLine, name, sizeof(name)) == StatusSuccess &&
+        SysiOpenImage(SysImageProgram, name, "/", nullptr, program) == StatusSuccess) {
+        if (LdrOpenImage(&program->Source, &image) == StatusSuccess) {
+            console = LdrGetPe(image)->Subsystem == PE_SUBSYSTEM_CONSOLE;
+            LdrDereferenceImage(image);
+        }
+        SysiCloseImage(program);
+    }
+    MmFreeHeap(program);
+    return console;
+}
+
 Status SysStartProgram(const char *commandLine)
 {
     PsProcess *process;
-    Status status = StartOnConsole(commandLine, &process);
+    char inTerminal[MaximumPath + sizeof(TERMINAL)];
+    Status status;
+    if (IsConsoleProgram(commandLine)) {
+        RtlFormat(inTerminal, sizeof(inTerminal), TERMINAL " %s", commandLine);
+        status = StartOnConsole(inTerminal, &process);
+    } else {
+        status = StartOnConsole(commandLine, &process);
+    }
     if (status == StatusSuccess)
         ObDereference(process);
     else

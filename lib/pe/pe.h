@@ -24,6 +24,9 @@
 #define PE_MAXIMUM_SECTIONS   96u
 #define PE_MAXIMUM_IMAGE_SIZE 0x10000000u // 256 MiB
 
+#define PE_SUBSYSTEM_WINDOWS 2 // PeImage.Subsystem; "PE Format", "Windows Subsystem"
+#define PE_SUBSYSTEM_CONSOLE 3
+
 typedef enum PeLayout { PeLayoutFile, PeLayoutMapped } PeLayout;
 
 typedef enum PeDirectoryIndex {

@@ -1,6 +1,7 @@
 """The desktop, driven as a person would: mouse, keys, menu, windows. The guest's side is apps/wintest."""
 # SPDX-License-Identifier: MIT
 import re
+import os
 import time
 
 import metal
@@ -192,6 +193,23 @@ def test_launcher():
         machine.wait_for_end(30)
         machine.stop()  # and all of the log is read
         assert machine.exit_code == 0
+
+
+def test_console_program_in_a_terminal():
+    """What a console program says is on the screen after its end, until a key."""
+    sysinfo = os.path.join(metal.BUILD, "apps", "sysinfo.exe")
+    with metal.boot(options=[("resolution", "1280x800"), ("run", ""), ("log", "debug")],
+                    copy=[(sysinfo, "/apps/aaa.exe")]) as machine:
+        machine.wait_for_log("win: the desktop is on the screen", 90)
+        empty = machine.wait_for_still_screen()
+        machine.keys("meta_l")
+        machine.wait_for_screen(lambda s: s.differs(empty, 20, 600, 300, 740), 20, "menu")
+        machine.do("down*4 ret")
+        machine.wait_for_log("win: opened 'aaa'", 30)
+        machine.wait_for_still_screen()
+        machine.shoot("sysinfo")
+        machine.keys("a")
+        machine.wait_for_screen(lambda s: not s.differs(empty, 0, 0, 1270, 745), 20, "empty desktop")
 
 
 def test_program_that_cannot_start():
