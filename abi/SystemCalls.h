@@ -133,6 +133,8 @@
     SYSTEM_CALL(SetWindowFlags, 2, (Handle window, uint32_t flags))                                \
     SYSTEM_CALL(ActivateWindow, 1, (Handle window))                                                \
     SYSTEM_CALL(GetScreenRect, 1, (USER(Rect) rect))                                               \
+    SYSTEM_CALL(GetScreenMode, 2, (uint32_t index, USER(ScreenMode) mode))                         \
+    SYSTEM_CALL(SetScreenMode, 2, (uint32_t width, uint32_t height))                               \
     SYSTEM_CALL(GetMessage, 2, (USER(Message) message, uint32_t timeout))                          \
     SYSTEM_CALL(PeekMessage, 1, (USER(Message) message))                                           \
     SYSTEM_CALL(SetClipboard, 2, (USER(const char) text, uint64_t length))                         \

@@ -422,6 +422,14 @@ Status GetScreenRect(Rect *rect)
 {
     return SysGetScreenRect(rect);
 }
+Status GetScreenMode(uint32_t index, ScreenMode *mode)
+{
+    return SysGetScreenMode(index, mode);
+}
+Status SetScreenMode(uint32_t width, uint32_t height)
+{
+    return SysSetScreenMode(width, height);
+}
 Status GetMessage(Message *message, uint32_t timeout)
 {
     return SysGetMessage(message, timeout);

@@ -426,6 +426,8 @@ const Call *GetCalls(size_t *count)
         CALL(SetWindowFlags, ARGS(window, WindowFrame)),
         CALL(ActivateWindow, ARGS(window)),
         CALL(GetScreenRect, ARGS(S)),
+        CALL(GetScreenMode, ARGS(0, S)),
+        CALL(SetScreenMode, ARGS(1024, 768)),
         CALL(GetMessage, ARGS(S, 0), .Other = StatusTimeout),
         CALL(PeekMessage, ARGS(S), .Other = StatusWouldBlock),
         CALL(SetClipboard, ARGS(Address("abuse"), 5), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),

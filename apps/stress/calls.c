@@ -119,6 +119,7 @@ static bool Temper(uint64_t number, uint64_t *a, uint64_t *state)
     case SystemCallAllocWindow:
         return OneIn(state, 8);
     case SystemCallDebugPrint:
+    case SystemCallSetScreenMode:
         return OneIn(state, 16);
     case SystemCallVirtualFree:
     case SystemCallVirtualProtect:

@@ -43,7 +43,7 @@ Status IoPciConnectInterrupt(IoDevice *device, HalInterruptHandler *handler, voi
 // ---- block devices. A driver takes requests without waiting and completes each exactly once.
 typedef struct IoBlockDevice IoBlockDevice;
 typedef struct IoRequest IoRequest;
-typedef enum IoOperation : uint8_t { IoRead, IoWrite, IoFlush } IoOperation;
+typedef enum IoOperation : uint8_t { IoRead, IoWrite, IoFlush, IoUnmap } IoOperation;
 // Kernel memory, 4-byte aligned, a multiple of 4 bytes; it may be virtually contiguous only.
 typedef struct IoSegment {
     void *Buffer;
@@ -56,7 +56,7 @@ struct IoRequest {
     Status Result; // valid at completion
     uint64_t Sector;
     uint32_t Count;        // sectors; the segments add up to it; 0 for IoFlush
-    uint32_t SegmentCount; // <= IO_MAXIMUM_SEGMENTS
+    uint32_t SegmentCount; // <= IO_MAXIMUM_SEGMENTS; 0 for IoFlush and IoUnmap
     const IoSegment *Segments;
     void (*Complete)(IoRequest *request); // at PassiveLevel or DispatchLevel, no locks held
     void *Context;                        // the caller's
@@ -70,7 +70,12 @@ struct IoBlockDevice {
     uint32_t SectorSize;      // 512..4096, a power of two
     uint32_t MaximumTransfer; // bytes of one request, a multiple of 4096
     bool ReadOnly;
-    void *Context; // the driver's
+    bool Unmaps;         // takes IoUnmap: the contents of the sectors do not matter any more
+    bool Gone;           // unregistered: every request fails with StatusNoSuchDevice
+    uint32_t References; // the driver's from registration on, and users'
+    void *Context;       // the driver's
+    // The last reference has gone: the memory is the driver's again. nullptr: the device stays.
+    void (*Delete)(IoBlockDevice *device);
     // PassiveLevel or DispatchLevel. The range was checked by IoSubmit. IoFlush completes when all
     // writes that completed before it was submitted are on the medium.
     void (*Submit)(IoBlockDevice *device, IoRequest *request);
@@ -78,11 +83,17 @@ struct IoBlockDevice {
     Status (*PrepareDump)(IoBlockDevice *device, KdDumpDevice *dump);
 };
 Status IoRegisterBlockDevice(IoBlockDevice *device); // StatusNotSupported: impossible geometry
-IoBlockDevice *IoFindBlockDevice(size_t index);      // nullptr past the last
+// The device is not there any more, and the driver's reference goes: Delete may be called from
+// here. What is cached of it is dropped, written or not; requests under way are still the driver's
+// to complete. PassiveLevel.
+void IoUnregisterBlockDevice(IoBlockDevice *device);
+IoBlockDevice *IoFindBlockDevice(size_t index); // with a reference; nullptr past the last
+void IoDereferenceBlockDevice(IoBlockDevice *device);
 // Checks the request against the device and hands it over; an impossible one completes at once with
-// StatusInvalidParameter or StatusReadOnly.
+// StatusInvalidParameter, StatusReadOnly, StatusNotSupported or StatusNoSuchDevice.
 void IoSubmit(IoBlockDevice *device, IoRequest *request);
-// The same and waits: whole sectors, a buffer of any alignment, any size. PassiveLevel.
+// The same and waits: whole sectors, a buffer of any alignment (IoUnmap: none), any size.
+// PassiveLevel.
 Status IoTransfer(IoBlockDevice *device, IoOperation operation, uint64_t sector, size_t count,
                   void *buffer);
 
@@ -93,7 +104,7 @@ typedef struct IoVolume {
     uint8_t PartitionGuid[16], TypeGuid[16];
 } IoVolume;
 // GPT (primary, else backup, CRCs checked), else MBR, else the whole disk. A zero GUID: the first
-// EFI system partition.
+// EFI system partition. The device comes with a reference, which is the volume's.
 Status IoFindVolume(const uint8_t partitionGuid[16], IoVolume *volume);
 Status IoFindDumpPartition(IoVolume *volume); // the first of the type that crash dumps go to
 // Whose memory a buffer is; user memory is of the current process and may turn out to be bad

@@ -8,8 +8,30 @@
 typedef struct WinWindow WinWindow; // an ob object of WinWindowType
 extern ObType WinWindowType;
 
-// Takes the frame buffer; from here on WinPanicText shows something. Once memory can be mapped.
-// Without a display it succeeds, and the system runs on.
+// ---- displays: where the desktop is seen. The firmware's frame buffer until a driver attaches
+// another; all of its functions are called at PassiveLevel, one at a time, but for UpdateStopped.
+typedef struct WinDisplay WinDisplay;
+struct WinDisplay {
+    uint32_t *Pixels;               // stays where it is in every mode
+    uint32_t Width, Height, Stride; // pixels
+    LoaderPixelFormat Format;
+    void *Context; // the driver's
+    // These have been painted; must not wait. nullptr: the display sees for itself.
+    void (*Update)(WinDisplay *display, const Rect *rects, size_t count);
+    // The machine has stopped for good, and something was painted: no locks, no interrupts.
+    void (*UpdateStopped)(WinDisplay *display);
+    // The sizes there are for certain; false: past the last. SetMode changes Width, Height and
+    // Stride, waiting a bounded time. nullptr, both: there is only one size.
+    bool (*GetMode)(WinDisplay *display, uint32_t index, ScreenMode *mode);
+    Status (*SetMode)(WinDisplay *display, uint32_t width, uint32_t height);
+};
+// StatusConflict: there is a driver's display already.
+Status WinAttachDisplay(WinDisplay *display);
+// The driver's memory is not touched any more. Nothing when it is not attached.
+void WinDetachDisplay(WinDisplay *display);
+
+// Takes the firmware's frame buffer; from here on WinPanicText shows something. Once memory can be
+// mapped. Without a display it succeeds, and the system runs on.
 Status WinOpenDisplay(const LoaderParams *loader);
 // From here on programs can have windows. Without a display AllocWindow says StatusNoSuchDevice.
 Status WinInitialize(void);
@@ -31,6 +53,9 @@ Status WinSetTitle(WinWindow *window, const char *title);
 Status WinSetFlags(WinWindow *window, uint32_t flags);
 Status WinActivate(WinWindow *window);
 Status WinGetScreenRect(Rect *rect);
+Status WinGetScreenMode(uint32_t index, ScreenMode *mode); // StatusNoMoreEntries
+// Windows stay open, and reachable. StatusNotSupported: the display has one size only.
+Status WinSetScreenMode(uint32_t width, uint32_t height);
 // timeout in nanoseconds; StatusTimeout (also for 0: nothing there), StatusTerminating,
 // StatusNoMemory.
 Status WinGetMessage(PsProcess *process, Message *message, uint64_t timeout);

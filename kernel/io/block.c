@@ -5,8 +5,10 @@
 #define TAG_BOUNCE  MM_TAG('I', 'o', 'B', 'n')
 #define BOUNCE_SIZE 65536u
 
-static ListEntry BlockDevices = {&BlockDevices, &BlockDevices}; // grows during IoInitialize only
-static uint32_t BlockDeviceCount;
+static KSpinLock BlockLock = KE_SPIN_LOCK_INIT(LockRankDevice, "block devices");
+static ListEntry BlockDevices = {&BlockDevices, &BlockDevices}; // B
+static uint32_t BlockDeviceCount;                               // B; ever
+// Legend: B BlockLock, which also guards the devices' References.
 
 Status IoRegisterBlockDevice(IoBlockDevice *device)
 {
@@ -15,29 +17,69 @@ Status IoRegisterBlockDevice(IoBlockDevice *device)
         device->SectorCount > UINT64_MAX / 2 / size || !device->MaximumTransfer ||
         device->MaximumTransfer % PAGE_SIZE)
         return StatusNotSupported;
+    KIrql old = KeAcquireSpinLock(&BlockLock);
     RtlFormat(device->Name, sizeof(device->Name), "disk%u", BlockDeviceCount++);
+    device->Gone = false;
+    device->References = 1;
     RtlInsertTail(&BlockDevices, &device->Link);
+    KeReleaseSpinLock(&BlockLock, old);
     return StatusSuccess;
+}
+
+void IoUnregisterBlockDevice(IoBlockDevice *device)
+{
+    KIrql old = KeAcquireSpinLock(&BlockLock);
+    __atomic_store_n(&device->Gone, true, __ATOMIC_RELEASE);
+    RtlRemoveEntry(&device->Link);
+    KeReleaseSpinLock(&BlockLock, old);
+    uint32_t lost = IopDropDevice(device);
+    if (lost != 0)
+        KeLog(LogWarning, "io: %s: gone, and %u pages that were not written with it", device->Name,
+              lost);
+    IoDereferenceBlockDevice(device);
 }
 
 IoBlockDevice *IoFindBlockDevice(size_t index)
 {
+    IoBlockDevice *found = nullptr;
+    KIrql old = KeAcquireSpinLock(&BlockLock);
     RTL_FOR_EACH (entry, &BlockDevices) {
-        if (index-- == 0)
-            return RTL_CONTAINER_OF(entry, IoBlockDevice, Link);
+        if (index-- == 0) {
+            found = RTL_CONTAINER_OF(entry, IoBlockDevice, Link);
+            found->References++;
+            break;
+        }
     }
-    return nullptr;
+    KeReleaseSpinLock(&BlockLock, old);
+    return found;
+}
+
+void IoDereferenceBlockDevice(IoBlockDevice *device)
+{
+    KIrql old = KeAcquireSpinLock(&BlockLock);
+    bool last = --device->References == 0;
+    KeReleaseSpinLock(&BlockLock, old);
+    if (!last)
+        return;
+    (void)IopDropDevice(device); // what its last users have read meanwhile
+    if (device->Delete)
+        device->Delete(device);
 }
 
 static Status CheckRequest(const IoBlockDevice *device, const IoRequest *request)
 {
+    if (__atomic_load_n(&device->Gone, __ATOMIC_ACQUIRE))
+        return StatusNoSuchDevice;
     if (request->Operation == IoFlush)
         return StatusSuccess;
-    if (request->Operation == IoWrite && device->ReadOnly)
+    if (request->Operation != IoRead && device->ReadOnly)
         return StatusReadOnly;
     if (!request->Count || request->Sector >= device->SectorCount ||
-        request->Count > device->SectorCount - request->Sector ||
-        (uint64_t)request->Count * device->SectorSize > device->MaximumTransfer ||
+        request->Count > device->SectorCount - request->Sector)
+        return StatusInvalidParameter;
+    if (request->Operation == IoUnmap)
+        return device->Unmaps ? StatusSuccess : StatusNotSupported;
+    if ((uint64_t)request->Count * device->SectorSize > device->MaximumTransfer ||
         !request->SegmentCount || request->SegmentCount > IO_MAXIMUM_SEGMENTS)
         return StatusInvalidParameter;
     uint64_t total = 0;
@@ -78,7 +120,7 @@ static Status SubmitAndWait(IoBlockDevice *device, IoOperation operation, uint64
                          .Sector = sector,
                          .Count = count,
                          .Segments = &segment,
-                         .SegmentCount = count ? 1 : 0,
+                         .SegmentCount = buffer ? 1 : 0,
                          .Complete = WakeWaiter,
                          .Context = &done};
     IoSubmit(device, &request);
@@ -92,13 +134,14 @@ Status IoTransfer(IoBlockDevice *device, IoOperation operation, uint64_t sector,
 {
     if (operation == IoFlush)
         return SubmitAndWait(device, IoFlush, 0, 0, nullptr);
-    bool bounced = (uintptr_t)buffer & 3;
+    bool bounced = (uintptr_t)buffer & 3, unmap = operation == IoUnmap;
     uint8_t *bounce = nullptr;
     if (bounced && !(bounce = MmAllocateHeap(BOUNCE_SIZE, TAG_BOUNCE)))
         return StatusNoMemory;
-    size_t limit =
-        (bounced ? RTL_MIN(BOUNCE_SIZE, device->MaximumTransfer) : device->MaximumTransfer) /
-        device->SectorSize;
+    size_t limit = unmap ? UINT32_MAX
+                         : (bounced ? RTL_MIN(BOUNCE_SIZE, device->MaximumTransfer)
+                                    : device->MaximumTransfer) /
+                               device->SectorSize;
     Status status = StatusSuccess;
     uint8_t *at = buffer;
     while (count && status == StatusSuccess) {
@@ -109,7 +152,7 @@ Status IoTransfer(IoBlockDevice *device, IoOperation operation, uint64_t sector,
         status = SubmitAndWait(device, operation, sector, part, bounced ? bounce : at);
         if (bounced && operation == IoRead && status == StatusSuccess)
             memcpy(at, bounce, bytes);
-        at += bytes;
+        at += unmap ? 0 : bytes;
         sector += part;
         count -= part;
     }

@@ -322,6 +322,29 @@ void IopReturnBuffer(IopBuffer *buffer)
     KeReleaseSpinLock(&IopCache.Lock, old);
 }
 
+uint32_t IopDropDevice(const IoBlockDevice *device)
+{
+    uint32_t lost = 0;
+    for (uint32_t bucket = 0; bucket <= IopCache.TableMask; bucket++) {
+        if (!IopCache.Table[bucket])
+            continue;
+        KIrql old = KeAcquireSpinLock(&IopCache.Lock);
+        for (IopBuffer *buffer = IopCache.Table[bucket], *next; buffer; buffer = next) {
+            next = buffer->HashNext;
+            if (buffer->Device != device || buffer->Pins)
+                continue;
+            if (buffer->Dirty) {
+                IopMarkCleanLocked(buffer);
+                lost++;
+            }
+            Remove(buffer);
+            RtlInsertTail(&IopCache.Free, &buffer->Lru);
+        }
+        KeReleaseSpinLock(&IopCache.Lock, old);
+    }
+    return lost;
+}
+
 static size_t Shrink(size_t pages)
 {
     size_t freed = 0;

@@ -136,6 +136,8 @@ static Status LoadPinned(IoBlockDevice *device, uint64_t page, uint32_t pages, I
 // Translates to the disk and checks the bounds.
 static Status CheckRange(const IoVolume *volume, uint64_t offset, size_t size, uint64_t *position)
 {
+    if (__atomic_load_n(&volume->Device->Gone, __ATOMIC_ACQUIRE))
+        return StatusNoSuchDevice;
     uint64_t bytes = volume->SectorCount * volume->Device->SectorSize;
     if (offset > bytes || size > bytes - offset)
         return StatusInvalidParameter;

@@ -74,6 +74,7 @@ void IoShutdown(void)
         if (status != StatusSuccess)
             KeLog(LogError, "io: %s: flush at shutdown failed, status %u", disk->Name,
                   (unsigned)status);
+        IoDereferenceBlockDevice(disk);
     }
     RTL_FOR_EACH (entry, &Devices) {
         IoDevice *device = RTL_CONTAINER_OF(entry, IoDevice, Link);

@@ -9,6 +9,8 @@ extern const IoDriver *const IoDriverTable[];
 
 void IopInitializeInput(void);
 void IopInitializeCache(void);
+// Forgets what is cached of a device, but for pinned pages; the number of those that were dirty.
+uint32_t IopDropDevice(const IoBlockDevice *device);
 // Reports every PCI function found to IopAddDevice.
 void IopScanPci(void);
 // Puts a device on the list and offers it to the drivers.

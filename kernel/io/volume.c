@@ -68,11 +68,13 @@ static Status Find(Chooser *choose, const uint8_t guid[16], IoVolume *volume)
         if (status != StatusSuccess) {
             KeLog(LogWarning, "io: %s: no partition table could be read, status %u", device->Name,
                   (unsigned)status);
+        }
+        const IopPartition *partition =
+            status == StatusSuccess ? choose(search, count, guid) : nullptr;
+        if (!partition) {
+            IoDereferenceBlockDevice(device);
             continue;
         }
-        const IopPartition *partition = choose(search, count, guid);
-        if (!partition)
-            continue;
         *volume = (IoVolume){.Device = device,
                              .FirstSector = partition->FirstSector,
                              .SectorCount = partition->SectorCount};

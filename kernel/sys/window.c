@@ -151,6 +151,18 @@ Status SysGetScreenRect(UserPointer result)
     return status == StatusSuccess ? MmCopyToUser(result, &rect, sizeof(rect)) : status;
 }
 
+Status SysGetScreenMode(uint32_t index, UserPointer result)
+{
+    ScreenMode mode;
+    Status status = WinGetScreenMode(index, &mode);
+    return status == StatusSuccess ? MmCopyToUser(result, &mode, sizeof(mode)) : status;
+}
+
+Status SysSetScreenMode(uint32_t width, uint32_t height)
+{
+    return WinSetScreenMode(width, height);
+}
+
 static Status TakeMessage(UserPointer result, uint64_t timeout)
 {
     // A message that cannot be delivered must not be lost: the place is checked first.

@@ -215,6 +215,8 @@ static void Descend(WiDesk *desk, Work *stack, size_t *count, Work work)
 
 void WiDeskCompose(WiDesk *desk)
 {
+    if (desk->Output.Pixels == nullptr)
+        desk->Damage.Count = 0;
     if (desk->Damage.Count == 0)
         return;
     Rect area = desk->Damage.Rects[0];

@@ -26,6 +26,29 @@ void WiDeskSetWallpaper(WiDesk *desk, const GfxSurface *wallpaper)
     WiDamage(desk, desk->Output.Bounds);
 }
 
+void WiDeskSetOutput(WiDesk *desk, const GfxSurface *output, bool swap)
+{
+    Rect old = desk->Output.Bounds, screen = output->Bounds;
+    desk->Output = *output;
+    desk->SwapOutput = swap;
+    desk->Damage.Count = 0;
+    WiDamage(desk, screen);
+    if (GfxContains(old, screen) && GfxContains(screen, old))
+        return;
+    desk->Wallpaper = (GfxSurface){};
+    desk->X = RTL_MAX(screen.Left, RTL_MIN(screen.Right - 1, desk->X));
+    desk->Y = RTL_MAX(screen.Top, RTL_MIN(screen.Bottom - 1, desk->Y));
+    desk->Hover = (WiHit){};
+    desk->MenuScroll = 0;
+    RTL_FOR_EACH (entry, &desk->Windows) {
+        WiWindow *window = RTL_CONTAINER_OF(entry, WiWindow, Link);
+        int32_t x = window->Client.Left, y = window->Client.Top;
+        WiKeepReachable(desk, window, &x, &y);
+        if (window->Flags & WindowFrame)
+            WiDeskMove(desk, window, x, y);
+    }
+}
+
 WiWindow *WiWindowAt(WiDesk *desk, int32_t index)
 {
     RTL_FOR_EACH (entry, &desk->Windows)

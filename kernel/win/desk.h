@@ -115,9 +115,9 @@ typedef struct WiCounters {
 } WiCounters;
 
 typedef struct WiDesk {
+    GfxSurface Output; // the frame buffer; its bounds are the screen; Pixels nullptr: unseen
+    bool SwapOutput;   // RGBX
     // Fixed at start.
-    GfxSurface Output;    // the frame buffer; its bounds are the screen
-    bool SwapOutput;      // RGBX
     uint32_t *Scratch;    // for blending
     size_t ScratchPixels; // at least the screen's width
     const WiOperations *Operations;
@@ -162,6 +162,9 @@ typedef struct WiDesk {
 
 // desk.c: Output, SwapOutput, Scratch, ScratchPixels and Operations are set, the rest is zero.
 void WiDeskStart(WiDesk *desk);
+// Another frame buffer, perhaps of another size: the ground is plain until its picture is set
+// again, and framed windows stay within reach. Pixels nullptr: nobody sees the desktop for a while.
+void WiDeskSetOutput(WiDesk *desk, const GfxSurface *output, bool swap);
 // The picture of the ground from now on, as WiPrepareWallpaper made it. Without one it is a
 // gradient.
 void WiPrepareWallpaper(const WiDesk *desk,

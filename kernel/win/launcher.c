@@ -10,6 +10,7 @@ static struct {
     char Commands[StartCapacity][64]; // [m]
     size_t CommandCount;              // [m]
     bool List;                        // [m] the programs
+    bool Wallpaper;                   // [m]
     bool Power;                       // [m]
     ShutdownAction Action;            // [m]
 } Requests;                           // Legend: m WiMutex.
@@ -63,6 +64,12 @@ void WiRequestPower(ShutdownAction action)
 void WiRequestPrograms(void)
 {
     Requests.List = true;
+    KeSetEvent(&Requests.Event);
+}
+
+void WiRequestWallpaper(void)
+{
+    Requests.Wallpaper = true;
     KeSetEvent(&Requests.Event);
 }
 
@@ -138,14 +145,23 @@ static void StartProgram(const char *command)
     KeReleaseMutex(&WiMutex);
 }
 
+static void MakeWallpaper(void)
+{
+    static bool made;
+    WiMakeWallpaper();
+    if (!made)
+        KeLog(LogInfo, "win: the desktop is on the screen");
+    made = true;
+}
+
 static void LauncherThread(void *context)
 {
     for (;;) {
         char command[sizeof(Requests.Commands[0])] = "";
         KeAcquireMutex(&WiMutex);
-        bool list = Requests.List, power = Requests.Power;
+        bool list = Requests.List, power = Requests.Power, wallpaper = Requests.Wallpaper;
         ShutdownAction action = Requests.Action;
-        Requests.List = Requests.Power = false;
+        Requests.List = Requests.Power = Requests.Wallpaper = false;
         if (Requests.CommandCount > 0) {
             memcpy(command, Requests.Commands[0], sizeof(command));
             memmove(Requests.Commands[0], Requests.Commands[1],
@@ -154,19 +170,25 @@ static void LauncherThread(void *context)
         KeReleaseMutex(&WiMutex);
         if (list)
             ListPrograms();
+        if (wallpaper)
+            MakeWallpaper();
         if (command[0] != '\0')
             StartProgram(command);
         if (power && PowerHook != nullptr)
             PowerHook(action);
-        if (!list && !power && command[0] == '\0' &&
+        if (!list && !power && !wallpaper && command[0] == '\0' &&
             KeWaitForObject(&Requests.Event, KernelWait, KE_INFINITE) != StatusSuccess)
             return;
     }
 }
 
-Status WiStartLauncher(void)
+void WiInitializeLauncher(void)
 {
     KeInitializeEvent(&Requests.Event, false, false);
-    Requests.List = true;
+    Requests.List = Requests.Wallpaper = true;
+}
+
+Status WiStartLauncher(void)
+{
     return PsCreateSystemThread("launcher", KePriorityNormal, LauncherThread, nullptr);
 }

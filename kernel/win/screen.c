@@ -1,5 +1,4 @@
-// screen.c - the frame buffer the firmware left us, and what is painted on it when the system
-// stops.
+// screen.c - what is painted over the desktop when the system goes down, or stops.
 // SPDX-License-Identifier: MIT
 #include "wi.h"
 
@@ -9,57 +8,7 @@ enum {
     StopGround = 0x101828,
     StopText = 0xE8ECF4,
     StopAccent = 0xFF8A4C,
-    ScratchPixels = 65536
 };
-
-uint32_t *WiAllocatePixels(size_t count)
-{
-    MmSection *section;
-    void *mapping;
-    if (MmCreateSection(RTL_ALIGN_UP(count * sizeof(uint32_t), PAGE_SIZE), PageSection, &section) !=
-        StatusSuccess)
-        return nullptr;
-    if (MmMapSectionInKernel(section, &mapping) == StatusSuccess)
-        return mapping;
-    MmDereferenceSection(section);
-    return nullptr;
-}
-
-// What the loader says is checked: every row must lie inside the memory.
-static bool DisplayUsable(const LoaderDisplay *display)
-{
-    return display->Physical != 0 && display->Width >= 320 && display->Width <= 16384 &&
-           display->Height >= 200 && display->Height <= 16384 &&
-           display->Stride >= display->Width &&
-           (uint64_t)display->Stride * display->Height * sizeof(uint32_t) <= display->Size &&
-           (display->Format == LoaderPixelBgrx || display->Format == LoaderPixelRgbx);
-}
-
-Status WinOpenDisplay(const LoaderParams *loader)
-{
-    const LoaderDisplay *display = &loader->Display;
-    if (!DisplayUsable(display)) {
-        KeLog(LogWarning, "win: no display");
-        return StatusSuccess;
-    }
-    size_t bytes = (size_t)display->Stride * display->Height * sizeof(uint32_t);
-    void *mapping;
-    Status status = MmMapDevice(display->Physical, bytes, CachingWriteCombining, &mapping);
-    if (status != StatusSuccess)
-        return status;
-    WiDesktop.Scratch = WiAllocatePixels(ScratchPixels);
-    if (WiDesktop.Scratch == nullptr)
-        return StatusNoMemory;
-    WiDesktop.ScratchPixels = ScratchPixels;
-    WiDesktop.SwapOutput = display->Format == LoaderPixelRgbx;
-    WiDesktop.Output =
-        (GfxSurface){.Pixels = mapping,
-                     .Stride = display->Stride,
-                     .Bounds = {0, 0, (int32_t)display->Width, (int32_t)display->Height}};
-    KeLog(LogInfo, "win: display %ux%u, %s", display->Width, display->Height,
-          WiDesktop.SwapOutput ? "RGBX" : "BGRX");
-    return StatusSuccess;
-}
 
 static uint32_t OutputColor(uint32_t color)
 {
@@ -74,11 +23,12 @@ void WinShutdown(void)
         return;
     KeAcquireMutex(&WiMutex);
     GfxSurface *screen = &WiDesktop.Output;
-    Rect r = screen->Bounds;
+    Rect r = screen->Pixels != nullptr ? screen->Bounds : (Rect){};
     GfxFill(screen, r, OutputColor(StopGround));
     int32_t width = GfxMeasureText(&GfxFontLarge, text, sizeof(text) - 1);
     GfxDrawText(screen, &GfxFontLarge, (GfxWidth(r) - width) / 2, GfxHeight(r) / 2, width, text,
                 sizeof(text) - 1, OutputColor(StopText), 256);
+    WiUpdateDisplay(&r, GfxIsEmpty(r) ? 0 : 1);
     screen->Bounds = (Rect){}; // nothing is composed any more
     KeReleaseMutex(&WiMutex);
 }
@@ -145,4 +95,5 @@ void WinPanicText(const char *text, size_t length)
         PutCell((uint8_t)text[i]);
         Stop.X += GfxFontCell.Width;
     }
+    WiUpdateStoppedDisplay();
 }

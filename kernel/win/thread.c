@@ -1,5 +1,4 @@
-// thread.c - the window thread: paints the wallpaper, then lives on input events and the turn of
-// the minute.
+// thread.c - the window thread: lives on input events and the turn of the minute.
 // SPDX-License-Identifier: MIT
 #include "wi.h"
 
@@ -22,24 +21,6 @@ static void Convert(const IoInputEvent *event, WiInput *input)
     };
 }
 
-// The first painting of the ground; until it is done the desktop has a plain one.
-static void MakeWallpaper(void)
-{
-    Rect screen = WiDesktop.Output.Bounds;
-    size_t width = (size_t)GfxWidth(screen);
-    GfxSurface wallpaper = {.Pixels = WiAllocatePixels(width * (size_t)GfxHeight(screen)),
-                            .Stride = width,
-                            .Bounds = screen};
-    if (wallpaper.Pixels != nullptr)
-        WiPrepareWallpaper(&WiDesktop, &wallpaper);
-    KeAcquireMutex(&WiMutex);
-    if (wallpaper.Pixels != nullptr)
-        WiDeskSetWallpaper(&WiDesktop, &wallpaper);
-    WiPresent();
-    KeReleaseMutex(&WiMutex);
-    KeLog(LogInfo, "win: the desktop is on the screen");
-}
-
 // Waits for input until the clock has to change, and takes what there is.
 static size_t ReadBatch(IoInputEvent batch[BatchSize])
 {
@@ -55,7 +36,6 @@ static void WindowThread(void *context)
 {
     static IoInputEvent batch[BatchSize];
     uint16_t leds = 0;
-    MakeWallpaper();
     KeSetPriority(KeGetCurrentThread(), KePrioritySystem);
     for (;;) {
         size_t count = ReadBatch(batch);

@@ -37,10 +37,13 @@ void WiPostMessage(WiWindow *window, const Message *message, bool relative); // 
 void WiRequestStart(const char *command);
 void WiRequestPower(ShutdownAction action);
 void WiRequestPrograms(void);
+void WiRequestWallpaper(void);
+void WiInitializeLauncher(void); // before the first request
 Status WiStartLauncher(void);
 WiIcon WiFindIcon(const char *program);
 // thread.c
 Status WiStartThread(void);
-// screen.c
-// Pixel memory that lives as long as the system. nullptr: none left.
-uint32_t *WiAllocatePixels(size_t count);
+// display.c; WiMutex held, but for the last two
+void WiUpdateDisplay(const Rect *rects, size_t count); // these have been painted
+void WiUpdateStoppedDisplay(void);                     // in a stop: something has
+void WiMakeWallpaper(void); // of the screen's size; the launcher's thread, once there is one

@@ -8,7 +8,8 @@
 //   win.c       the calls of the system call layer, message queues, the end of processes
 //   thread.c    the window thread: input and the clock
 //   launcher.c  the launcher's thread: what may block - listing /apps, starting programs, power off
-//   screen.c    the frame buffer, and text for stops
+//   display.c   the frame buffer, or a driver's display
+//   screen.c    the last picture, and text for stops
 //
 // Composition. There is no second copy of a window: the compositor reads the section the program
 // draws into, and PaintWindow copies what is visible of it straight to the frame buffer, in the
@@ -54,7 +55,11 @@ ObType WinWindowType = {
 
 void WiPresent(void)
 {
+    Rect painted[GFX_REGION_CAPACITY];
+    size_t count = WiDesktop.Damage.Count;
+    memcpy(painted, WiDesktop.Damage.Rects, count * sizeof(painted[0]));
     WiDeskCompose(&WiDesktop);
+    WiUpdateDisplay(painted, count);
 }
 
 // ---- message queues
@@ -435,7 +440,9 @@ Status WinGetScreenRect(Rect *rect)
 {
     if (!WiHaveDisplay)
         return StatusNoSuchDevice;
+    KeAcquireMutex(&WiMutex);
     *rect = WiDesktop.Output.Bounds;
+    KeReleaseMutex(&WiMutex);
     return StatusSuccess;
 }
 
@@ -471,19 +478,21 @@ Status WinInitialize(void)
                                             .Start = WiRequestStart,
                                             .Power = WiRequestPower,
                                             .MenuOpened = WiRequestPrograms};
-    KeInitializeMutex(&WiMutex, LockRankWindow);
     RtlInitializeList(&WiDesktop.Windows);
     RtlInitializeList(&WiDesktop.Tasks);
     PsRegisterExitCallback(ProcessExited);
     MmCounters memory;
     MmQueryCounters(&memory);
     BufferLimit = memory.PagesTotal * PAGE_SIZE / 4;
-    if (WiDesktop.Output.Pixels == nullptr)
+    if (GfxIsEmpty(WiDesktop.Output.Bounds))
         return StatusSuccess;
     WiDesktop.Operations = &operations;
+    WiInitializeLauncher();
+    KeAcquireMutex(&WiMutex); // a display may come
     WiDeskStart(&WiDesktop);
     WiDeskSetTime(&WiDesktop, KeQuerySystemTime());
     WiHaveDisplay = true;
+    KeReleaseMutex(&WiMutex);
     return StatusSuccess;
 }
 

@@ -693,6 +693,14 @@ METALOS_API Status SetWindowFlags(Handle window, uint32_t flags);
 // Raises the window and gives it the focus.
 METALOS_API Status ActivateWindow(Handle window);
 METALOS_API Status GetScreenRect(Rect *rect);
+typedef struct ScreenMode {
+    uint32_t Width, Height; // pixels
+} ScreenMode;
+// The sizes the screen can have for certain, from index 0 on; StatusNoMoreEntries.
+METALOS_API Status GetScreenMode(uint32_t index, ScreenMode *mode);
+// Windows stay open. Others than the listed sizes may work, too. StatusNotSupported: the display
+// has one size only.
+METALOS_API Status SetScreenMode(uint32_t width, uint32_t height);
 
 typedef enum MessageType {
     MessageNone = 0,

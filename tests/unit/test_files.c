@@ -997,6 +997,55 @@ static void CachedReads(void)
     Finish();
 }
 
+// ---- disks that come and go
+static uint32_t Deleted;
+static void CountDelete(IoBlockDevice *device)
+{
+    Deleted++;
+}
+
+static void RemovedDisk(void)
+{
+    static uint8_t bytes[1 << 20], data[8192];
+    static HostDisk stick;
+    size_t done;
+    FsFile *file;
+    CHECK_EQUAL(Mount("-F 32 -s 8", 512, "300M"), StatusSuccess);
+    HostMemoryDisk(&stick, bytes, sizeof(bytes), 512);
+    stick.Block.Delete = CountDelete;
+    IoVolume volume = {.Device = &stick.Block, .SectorCount = stick.Block.SectorCount};
+    CHECK(IoFindBlockDevice(1) == &stick.Block); // a reference
+    CHECK_EQUAL(IoCacheRead(&volume, 0, sizeof(data), IoKernelMemory, data, nullptr),
+                StatusSuccess);
+    CHECK_EQUAL(IoCacheWrite(&volume, 4096, 4096, IoKernelMemory, data), StatusSuccess);
+    uint64_t cached = IoCacheBytes();
+    IoUnregisterBlockDevice(&stick.Block);
+    CHECK(IoFindBlockDevice(1) == nullptr);
+    CHECK_EQUAL(stick.Writes, 0); // the change is lost
+    CHECK_EQUAL(IoCacheRead(&volume, 0, 512, IoKernelMemory, data, nullptr), StatusNoSuchDevice);
+    CHECK_EQUAL(IoCacheWrite(&volume, 0, 512, IoKernelMemory, data), StatusNoSuchDevice);
+    CHECK_EQUAL(IoTransfer(&stick.Block, IoRead, 0, 1, data), StatusNoSuchDevice);
+    CHECK_EQUAL(Deleted, 0);
+    IoDereferenceBlockDevice(&stick.Block);
+    CHECK_EQUAL(Deleted, 1);
+    HostMemoryDisk(&stick, bytes, sizeof(bytes), 512); // another at the same place
+    CHECK_EQUAL(IoCacheRead(&volume, 0, sizeof(data), IoKernelMemory, data, nullptr),
+                StatusSuccess);
+    CHECK_EQUAL(stick.Reads, 1);
+    CHECK_EQUAL(IoCacheBytes(), cached); // the buffers were free
+    IoUnregisterBlockDevice(&stick.Block);
+    // The volume's own disk: everything says so, nothing waits.
+    CHECK_EQUAL(FsOpen("/file", FileRead | FileWrite, FileCreateNew, &file), StatusSuccess);
+    CHECK_EQUAL(FsWrite(file, nullptr, data, sizeof(data), &done), StatusSuccess);
+    IoUnregisterBlockDevice(&Disk.Block);
+    uint64_t start = 0;
+    CHECK(FsRead(file, &start, data, 512, &done) != StatusSuccess);
+    CHECK(FsWrite(file, nullptr, data, 512, &done) != StatusSuccess);
+    CHECK(FsFlush(file) != StatusSuccess);
+    ObDereference(file);
+    CHECK(FsShutdown() != StatusSuccess);
+}
+
 // Each test in a process of its own: the kernel's state is static.
 static void InChild(void (*run)(void))
 {
@@ -1034,6 +1083,7 @@ IN_CHILD(FailingAllocations)
 IN_CHILD(CachedReads)
 IN_CHILD(PowerCuts)
 IN_CHILD(DamagedVolumes)
+IN_CHILD(RemovedDisk)
 
 int main(void)
 {
@@ -1054,6 +1104,7 @@ int main(void)
         {"cached reads", CachedReadsChild},
         {"power cuts", PowerCutsChild},
         {"damaged volumes", DamagedVolumesChild},
+        {"a disk that is taken away", RemovedDiskChild},
     };
     return UnitRun(tests, RTL_COUNT_OF(tests));
 }

@@ -301,6 +301,8 @@ typedef struct Seen {
 } Seen;
 
 static struct {
+    uint32_t Large[2 * ScreenWidth * 2 * ScreenHeight],
+        LargeExpected[2 * ScreenWidth * 2 * ScreenHeight];
     uint32_t Screen[ScreenWidth * ScreenHeight], Expected[ScreenWidth * ScreenHeight];
     uint32_t Wallpaper[ScreenWidth * ScreenHeight], Scratch[2048];
     WiDesk Desk;
@@ -829,6 +831,35 @@ static void TestClock(void)
         WiDeskSetTime(&T.Desk, i * 86'400ull * 1'000'000'000);
 }
 
+// The desktop goes to a larger display, which goes away, and back to the small one.
+static void TestOutput(void)
+{
+    NewDesk(true);
+    WiWindow *window = NewWindow(0, 50, 60, 100, 80, WindowFrame);
+    (void)NewWindow(1, 200, 100, 100, 80, WindowFrame);
+    Rect large = {0, 0, 2 * ScreenWidth, 2 * ScreenHeight};
+    GfxSurface output = {T.Large, 2 * ScreenWidth, large},
+               expected = {T.LargeExpected, 2 * ScreenWidth, large},
+               small = {T.Screen, ScreenWidth, {0, 0, ScreenWidth, ScreenHeight}};
+    WiDeskSetOutput(&T.Desk, &output, false);
+    WiDeskMove(&T.Desk, window, 2 * ScreenWidth - 120, 2 * ScreenHeight - 200);
+    Mouse(2 * ScreenWidth - 1, 2 * ScreenHeight - 1, 0);
+    WiDeskCompose(&T.Desk);
+    WiDeskPaintAll(&T.Desk, &expected);
+    CHECK(memcmp(T.Large, T.LargeExpected, sizeof(T.Large)) == 0);
+
+    GfxSurface unseen = {.Bounds = large};
+    WiDeskSetOutput(&T.Desk, &unseen, false);
+    WiDeskInvalidate(&T.Desk, window, (Rect){0, 0, 100, 100});
+    WiDeskCompose(&T.Desk);
+    CHECK_EQUAL(T.Desk.Damage.Count, 0);
+
+    WiDeskSetOutput(&T.Desk, &small, false);
+    CHECK(T.Desk.X < ScreenWidth && T.Desk.Y < ScreenHeight);
+    CHECK(window->Client.Left < ScreenWidth && window->Client.Top < ScreenHeight);
+    ScreenEqualsSimplePicture();
+}
+
 int main(void)
 {
     static const UnitTest tests[] = {
@@ -856,6 +887,7 @@ int main(void)
         {"switching with Alt+Tab", TestSwitcher},
         {"games hold the mouse", TestRelativeMouse},
         {"full-screen windows hide the panel", TestFullScreen},
+        {"another display, of another size", TestOutput},
         {"placing new windows", TestPlacing},
         {"the clock and the date", TestClock},
     };
