@@ -155,6 +155,51 @@ Status AcpiStart(const LoaderParams *loader)
     return status;
 }
 
+// ---- what devices describe
+
+typedef struct MemorySearch {
+    void (*Found)(void *context, uint64_t start, uint64_t end);
+    void *Context;
+    bool Any, Device;
+} MemorySearch;
+
+static acpi_status TakeResource(struct acpi_resource *resource, void *context)
+{
+    MemorySearch *search = context;
+    struct acpi_resource_address64 range;
+    if (ACPI_SUCCESS(acpi_resource_to_address64(resource, &range)) &&
+        range.resource_type == ACPI_MEMORY_RANGE && range.address.address_length != 0 &&
+        range.address.minimum <= UINT64_MAX - range.address.address_length) {
+        search->Found(search->Context, range.address.minimum,
+                      range.address.minimum + range.address.address_length);
+        search->Any = true;
+    }
+    return AE_OK;
+}
+
+static acpi_status SearchUpwards(acpi_handle device, u32 level, void *context, void **result)
+{
+    MemorySearch *search = context;
+    search->Device = true;
+    for (u32 i = 0; i <= level && !search->Any; i++) {
+        (void)acpi_walk_resources(device, METHOD_NAME__CRS, TakeResource, search);
+        if (ACPI_FAILURE(acpi_get_parent(device, &device)))
+            break;
+    }
+    return AE_CTRL_TERMINATE;
+}
+
+Status AcpiFindMemory(const char *id, void (*found)(void *context, uint64_t start, uint64_t end),
+                      void *context)
+{
+    MemorySearch search = {.Found = found, .Context = context};
+    KeSetEvent(&hurry);
+    if (KeWaitForObject(&started, KernelWait, START_TIMEOUT) != StatusSuccess || !usable)
+        return StatusDeviceNotReady;
+    (void)acpi_get_devices(id, SearchUpwards, &search, nullptr);
+    return search.Device ? StatusSuccess : StatusNotFound;
+}
+
 static void EnterSoftOff(void)
 {
     acpi_status status = acpi_enter_sleep_state_prep(ACPI_STATE_S5);

@@ -3,4 +3,4 @@
 #include "drivers.h"
 
 extern const IoDriver *const IoDriverTable[];
-const IoDriver *const IoDriverTable[] = {&AhciDriver, &Ps2Driver, nullptr};
+const IoDriver *const IoDriverTable[] = {&AhciDriver, &Ps2Driver, &HypervDriver, nullptr};

@@ -5,4 +5,5 @@
 #include "io.h"
 
 extern const IoDriver AhciDriver;
+extern const IoDriver HypervDriver;
 extern const IoDriver Ps2Driver;

@@ -15,6 +15,7 @@ typedef struct IoDriver {
     // StatusSuccess: taken; StatusNotSupported: not mine; else: mine, but it failed (logged).
     Status (*Probe)(IoDevice *device);
     void (*Shutdown)(IoDevice *device); // before power-off; may be nullptr
+    void (*Remove)(IoDevice *device);   // it is gone: for buses whose devices can go
 } IoDriver;
 typedef struct IoPciId {
     uint16_t Vendor, Device;
@@ -26,12 +27,17 @@ struct IoDevice {
     char Name[32];          // "pci 00:1f.2"
     const IoDriver *Driver; // nullptr: none
     void *DriverData;
+    void *BusData;       // the bus driver's
     uint32_t PciAddress; // bus << 16 | device << 8 | function
     IoPciId Pci;
 };
 // Starts every bus and driver of the table in drivers.c. Bounded: absent hardware is noticed.
 void IoInitialize(const LoaderParams *loader);
 void IoShutdown(void); // caches flushed, drivers told
+// For bus drivers; PassiveLevel. A device that has come is offered to the drivers; nullptr: no
+// memory. One that has gone is taken from its driver and freed.
+IoDevice *IoAddDevice(IoBus bus, const char *name, void *busData);
+void IoRemoveDevice(IoDevice *device);
 void IoForEachDevice(void (*visit)(const IoDevice *device, void *context), void *context);
 
 uint32_t IoPciRead(const IoDevice *device, uint32_t offset, uint32_t size);
@@ -153,6 +159,10 @@ uint64_t IoGetInputDropped(void);
 // Starts ACPI from a thread of its own a moment later: tables, namespace, SCI, power button.
 // StatusNotFound: no tables.
 Status AcpiStart(const LoaderParams *loader);
+// Calls found with each range of memory [start, end) that the device with this id, or else the
+// nearest one above it, describes. Waits for ACPI to have started. StatusNotFound: no such device.
+Status AcpiFindMemory(const char *id, void (*found)(void *context, uint64_t start, uint64_t end),
+                      void *context);
 // Called at PassiveLevel when the power button is pressed.
 void AcpiRegisterPowerButton(void (*pressed)(void));
 void AcpiPowerOff(void); // returns only when it failed

@@ -25,6 +25,7 @@ typedef enum KLockRank : uint8_t {
     LockRankVolume = 22,
     LockRankCache = 26,
     LockRankDevice = 30,
+    LockRankBus = 35,
     LockRankProcess = 40,
     LockRankHandle = 50,
     LockRankAddressSpace = 60,

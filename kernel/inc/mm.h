@@ -97,6 +97,9 @@ void MmDereferenceSection(MmSection *section);
 size_t MmGetSectionSize(const MmSection *section);
 Status MmMapSectionInKernel(MmSection *section, void **mapping); // read-write, no-execute
 void MmUnmapSectionInKernel(MmSection *section, void *mapping);
+// The same with pages of the section in an order of the caller's, also more than once.
+Status MmMapSectionPages(MmSection *section, const uint32_t *pages, size_t count, void **mapping);
+void MmUnmapSectionPages(MmSection *section, void *mapping);
 // A section of a file, whose pages are those of the page cache. mm calls the pager at PassiveLevel
 // with an address space locked: its functions may wait for the disk but must not touch user memory.
 typedef struct MmPager {

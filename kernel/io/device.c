@@ -2,14 +2,15 @@
 //
 // A bus (PCI, and a fixed list for ISA) creates an IoDevice per function found and offers it to
 // each driver of the table for that bus, in the table's order. The first Probe that does not say
-// StatusNotSupported decides. Devices are never removed; the list is built by IoInitialize on one
-// thread and only read afterwards, so it needs no lock.
+// StatusNotSupported decides. A bus whose devices come and go is itself a driver, of a root device.
 // SPDX-License-Identifier: MIT
+#include "hal_hyperv.h"
 #include "iop.h"
 
 #define TAG_DEVICE MM_TAG('I', 'o', 'D', 'v')
 
-static ListEntry Devices = {&Devices, &Devices};
+static ListEntry Devices = {&Devices, &Devices}; // guarded by DevicesMutex
+static KMutex DevicesMutex;
 
 IoDevice *IopCreateDevice(IoBus bus)
 {
@@ -21,7 +22,9 @@ IoDevice *IopCreateDevice(IoBus bus)
 
 void IopOfferDevice(IoDevice *device)
 {
+    KeAcquireMutex(&DevicesMutex);
     RtlInsertTail(&Devices, &device->Link);
+    KeReleaseMutex(&DevicesMutex);
     for (const IoDriver *const *entry = IoDriverTable; *entry; entry++) {
         const IoDriver *driver = *entry;
         if (driver->Bus != device->Bus)
@@ -40,6 +43,28 @@ void IopOfferDevice(IoDevice *device)
     }
 }
 
+IoDevice *IoAddDevice(IoBus bus, const char *name, void *busData)
+{
+    IoDevice *device = IopCreateDevice(bus);
+    if (!device)
+        return nullptr;
+    RtlCopyString(device->Name, sizeof(device->Name), name);
+    device->BusData = busData;
+    IopOfferDevice(device);
+    return device;
+}
+
+void IoRemoveDevice(IoDevice *device)
+{
+    KeAcquireMutex(&DevicesMutex);
+    RtlRemoveEntry(&device->Link);
+    KeReleaseMutex(&DevicesMutex);
+    KeLog(LogInfo, "io: %s: removed", device->Name);
+    if (device->Driver && device->Driver->Remove)
+        device->Driver->Remove(device);
+    MmFreeHeap(device);
+}
+
 // What every PC may have without a bus that could say so: offered once, drivers look for
 // themselves.
 static void OfferIsaDevices(void)
@@ -56,11 +81,14 @@ static void OfferIsaDevices(void)
 
 void IoInitialize(const LoaderParams *loader)
 {
+    KeInitializeMutex(&DevicesMutex, LockRankDevice);
     IopInitializeInput();
     IopInitializeCache();
     IopScanPci();
     if (HalHasLegacyDevices())
         OfferIsaDevices();
+    if (HalHasSynic())
+        (void)IoAddDevice(IoBusRoot, "hyper-v", nullptr);
 }
 
 void IoShutdown(void)
@@ -76,15 +104,20 @@ void IoShutdown(void)
                   (unsigned)status);
         IoDereferenceBlockDevice(disk);
     }
-    RTL_FOR_EACH (entry, &Devices) {
+    // A bus came before its devices and goes after them.
+    KeAcquireMutex(&DevicesMutex);
+    for (ListEntry *entry = Devices.Previous; entry != &Devices; entry = entry->Previous) {
         IoDevice *device = RTL_CONTAINER_OF(entry, IoDevice, Link);
         if (device->Driver && device->Driver->Shutdown)
             device->Driver->Shutdown(device);
     }
+    KeReleaseMutex(&DevicesMutex);
 }
 
 void IoForEachDevice(void (*visit)(const IoDevice *device, void *context), void *context)
 {
+    KeAcquireMutex(&DevicesMutex);
     RTL_FOR_EACH (entry, &Devices)
         visit(RTL_CONTAINER_OF(entry, IoDevice, Link), context);
+    KeReleaseMutex(&DevicesMutex);
 }

@@ -80,17 +80,21 @@ size_t MmGetSectionSize(const MmSection *section)
     return section->Size;
 }
 
-Status MmMapSectionInKernel(MmSection *section, void **mapping)
+// pages: which pages of the section, in order; nullptr: all of them.
+static Status MapInKernel(MmSection *section, const uint32_t *pages, size_t count, void **mapping)
 {
     if (section->Pager)
         return StatusNotSupported;
     uint64_t base;
-    Status status = MiReserveKernelSpace(section->Pages, PAGE_SIZE, 0, TAG_SECTION, &base);
+    Status status = MiReserveKernelSpace(count, PAGE_SIZE, 0, TAG_SECTION, &base);
     if (status != StatusSuccess)
         return status;
-    for (size_t i = 0; i < section->Pages && status == StatusSuccess; i++)
-        status =
-            MiMapKernelPage(base + i * PAGE_SIZE, section->Frames[i], PTE_WRITE | PTE_NO_EXECUTE);
+    for (size_t i = 0; i < count && status == StatusSuccess; i++) {
+        size_t page = pages != nullptr ? pages[i] : i;
+        KE_ASSERT(page < section->Pages);
+        status = MiMapKernelPage(base + i * PAGE_SIZE, section->Frames[page],
+                                 PTE_WRITE | PTE_NO_EXECUTE);
+    }
     if (status != StatusSuccess) {
         MiReleaseKernelSpace(base, TAG_SECTION, nullptr);
         return status;
@@ -98,6 +102,23 @@ Status MmMapSectionInKernel(MmSection *section, void **mapping)
     MmReferenceSection(section);
     *mapping = (void *)base;
     return StatusSuccess;
+}
+
+Status MmMapSectionInKernel(MmSection *section, void **mapping)
+{
+    return MapInKernel(section, nullptr, section->Pages, mapping);
+}
+
+Status MmMapSectionPages(MmSection *section, const uint32_t *pages, size_t count, void **mapping)
+{
+    return MapInKernel(section, pages, count, mapping);
+}
+
+void MmUnmapSectionPages(MmSection *section, void *mapping)
+{
+    uint64_t pages = MiReleaseKernelSpace((uint64_t)mapping, TAG_SECTION, nullptr);
+    KE_ASSERT(pages != 0);
+    MmDereferenceSection(section);
 }
 
 void MmUnmapSectionInKernel(MmSection *section, void *mapping)

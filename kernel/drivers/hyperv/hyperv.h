@@ -5,11 +5,12 @@
 //
 //     Probe    HvGetChannel, compare the class, HvOpenChannel, talk to the device; it may wait, but
 //              bounded (HvWait). StatusSuccess: the device is the driver's until Remove.
-//     Remove   the host took the device away (a rescind, at any time after Probe), or the driver's
-//              own Shutdown has run and the machine goes down. No packet arrives any more and sends
-//              fail with StatusNoSuchDevice; requests under way are the driver's to fail.
-//              HvCloseChannel on each channel it opened, then HvFreeBuffer, then its memory.
-//     Shutdown before power-off or reset, all drivers in turn, the newest device first.
+//     Remove   the host took the device away (a rescind), at any time after Probe. No packet
+//              arrives any more and sends fail with StatusNoSuchDevice; requests under way are the
+//              driver's to fail. HvCloseChannel on each channel it opened, then HvFreeBuffer, then
+//              its memory.
+//     Shutdown before power-off or reset, the newest device first. Afterwards the bus itself tells
+//              the host to let go of everything; channels may stay open.
 //
 // Probe and Remove of one device never overlap; both run at PassiveLevel on a thread of the bus,
 // and so does SubChannel below. A device that failed in Probe must have closed its channels.
@@ -70,9 +71,8 @@ typedef struct HvOpenParameters {
         MaximumPacket; // longest packet the host may send, with headers; 0: what the ring holds
     const HvHandlers *Handlers; // stays
     void *Context;
-    uint32_t Processor;    // whom it interrupts; below KeGetProcessorCount()
-    uint8_t UserData[120]; // of the open message
-    bool PipeMode;         // UserData says: message pipe (mouse, video, integration)
+    uint32_t Processor;                // whom it interrupts; below KeGetProcessorCount()
+    uint8_t UserData[VMBUS_USER_DATA]; // of the open message
 } HvOpenParameters;
 // PassiveLevel; waits for the host, bounded. StatusNoMemory, StatusIoError: the host refuses,
 // StatusTimeout, StatusNoSuchDevice: it is gone.
@@ -85,9 +85,6 @@ void HvCloseChannel(HvChannel *channel);
 // TransactionId will be this id. Level <= Dispatch. StatusWouldBlock: the ring is full, Writable
 // will be called; StatusNoSuchDevice: gone or not open.
 Status HvSend(HvChannel *channel, const void *data, size_t size, uint64_t id, bool completion);
-// The same with a header and a body in a row (a pipe's header before its message).
-Status HvSendPieces(HvChannel *channel, const IoSegment *pieces, size_t count, uint64_t id,
-                    bool completion);
 // With memory that the host reads or writes (a GPA-direct packet; completion always requested): the
 // ranges' bytes must stay as they are until the completion arrives. storvsc wants exactly one
 // range.
@@ -126,7 +123,7 @@ Status HvAllocateBuffer(HvChannel *channel, size_t size, HvBuffer *buffer);
 void HvFreeBuffer(HvChannel *channel, HvBuffer *buffer);
 
 // ---- the windows of physical addresses that belong to the bus (video's frame buffer)
-// size and alignment: powers of two >= 4096. avoid: [start, end) that stays free, else 0, 0.
+// size and alignment: powers of two >= 4096.
 Status HvAllocateWindow(uint64_t size, uint64_t alignment, bool below4G, PhysicalAddress *address);
 // Takes exactly this range, if it lies in a window: the firmware's frame buffer.
 Status HvClaimWindow(PhysicalAddress address, uint64_t size);

@@ -104,21 +104,38 @@ static HvStatus StatusOf(uint64_t result)
     return (HvStatus)(result & 0xFFFF);
 }
 
+// Each processor has a page for what it passes: the list of a flush, which the level keeps to one
+// at a time, and a message behind it, which is gone before interrupts are on again.
+typedef struct FlushInput { // HvFlushVirtualAddressList, TLFS 9.4.2.2
+    uint64_t Space, Flags, Mask;
+    uint64_t Entries[477];
+} FlushInput;
+typedef struct MessageInput { // HvPostMessage, TLFS 11.11.1
+    uint32_t Connection, Reserved, Type, Size;
+    uint8_t Payload[HAL_MESSAGE_SIZE];
+} MessageInput;
+typedef struct InputPage {
+    FlushInput Flush;
+    MessageInput Message;
+} InputPage;
+static_assert(sizeof(InputPage) == PAGE_SIZE);
+
+static InputPage *InputOf(const Processor *processor)
+{
+    return (InputPage *)(processor->Pages + PageInput * PAGE_SIZE);
+}
+
 HvStatus HalPostMessage(uint32_t connection, uint32_t type, const void *payload, size_t size)
 {
-    static struct { // TLFS 11.11.1; in one page
-        uint32_t Connection, Reserved, Type, Size;
-        uint8_t Payload[HAL_MESSAGE_SIZE];
-    } input __attribute__((aligned(256)));
-    static_assert(sizeof(input) == 256);
-    static volatile uint32_t lock;
-    bool enabled = HalpLock(&lock);
-    input.Connection = connection;
-    input.Type = type;
-    input.Size = (uint32_t)size;
-    memcpy(input.Payload, payload, size);
-    uint64_t result = Call(CALL_POST_MESSAGE, HalpImageToPhysical(&input), 0);
-    HalpUnlock(&lock, enabled);
+    bool enabled = HalSaveInterrupts();
+    const Processor *self = &Processors[HalGetProcessor()->Number];
+    MessageInput *input = &InputOf(self)->Message;
+    *input = (MessageInput){.Connection = connection, .Type = type, .Size = (uint32_t)size};
+    memcpy(input->Payload, payload, size);
+    uint64_t result =
+        Call(CALL_POST_MESSAGE,
+             self->Physical + PageInput * PAGE_SIZE + offsetof(InputPage, Message), 0);
+    HalRestoreInterrupts(enabled);
     return StatusOf(result);
 }
 
@@ -148,18 +165,13 @@ static bool MakeMask(uint64_t processors, uint64_t *mask)
     return true;
 }
 
-// HvFlushVirtualAddressList (TLFS 9.4.2.2): each entry an address and, in the low bits, the number
-// of pages behind it. A range too long for one call is left to the caller.
+// Each entry is an address and, in its low bits, the number of pages behind it. A range too long
+// for one call is left to the caller.
 bool HalFlushProcessors(uint64_t processors, uint64_t root, uint64_t start, uint64_t end)
 {
     enum { FlushAllSpaces = 2, EntryPages = 4096 };
-    typedef struct FlushInput {
-        uint64_t Space, Flags, Mask;
-        uint64_t Entries[(PAGE_SIZE - 24) / 8];
-    } FlushInput;
-    static_assert(sizeof(FlushInput) == PAGE_SIZE);
     const Processor *self = &Processors[HalGetProcessor()->Number];
-    FlushInput *input = (FlushInput *)(self->Pages + PageInput * PAGE_SIZE);
+    FlushInput *input = &InputOf(self)->Flush;
     uint64_t pages = (end - start) / PAGE_SIZE, count = 0, mask;
     if (!MakeMask(processors, &mask) || pages > (uint64_t)EntryPages * RTL_COUNT_OF(input->Entries))
         return false;
