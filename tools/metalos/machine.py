@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 
-from . import console, disk, qmp
+from . import console, disk, hvhost, qmp
 
 FIRMWARE = "/usr/share/ovmf/OVMF.fd"
 CONFIGURATION = "/metalos.cfg"
@@ -48,8 +48,13 @@ class TimeOut(MachineError):
     """What was waited for did not happen in time."""
 
 
-def find_qemu():
+def find_qemu(machine=None):
     """The emulator's path. Raises MachineError with a sentence when something is missing."""
+    if machine == "hyperv":
+        try:
+            return os.path.join(hvhost.folder(), "qemu-hvhost")
+        except hvhost.BuildError as error:
+            raise MachineError(str(error)) from error
     path = shutil.which("qemu-system-x86_64")
     if not path:
         raise MachineError("qemu-system-x86_64 is not installed (tools/setup installs it)")
@@ -102,16 +107,16 @@ class Machine:
     by which the disk fails. com2: the path of a Unix socket that COM2 listens
     on, True: one in the machine's folder. machine: "q35" or "pc", with QEMU's
     options after a comma; disk_on: what the disk is attached to, a name of DISKS; video: QEMU's name of the display
-    adapter; resume: a state of warmstart.py to begin with instead of power-on. on_output(bytes) gets programs'
+    adapter; hyperv: options of the machine "hyperv", as tools/hvhost/README.md has them; resume: a state of warmstart.py to begin with instead of power-on. on_output(bytes) gets programs'
     output as it comes, on_log(bytes) the kernel's log, both on the reading thread.
     """
 
     def __init__(self, image, *, snapshot=True, memory=512, cpus=1, machine="q35", accelerator="tcg",
-                 display="none", disk_errors="", disk_on="ahci", video="std", com2=None, extra=(),
-                 resume=None, on_output=None, on_log=None):
+                 display="none", disk_errors="", disk_on="ahci", video="std", hyperv=(), com2=None,
+                 extra=(), resume=None, on_output=None, on_log=None):
         if not os.path.exists(image):
             raise MachineError(f"{image} does not exist; 'make image' makes it")
-        self._qemu = find_qemu()
+        self._qemu = find_qemu(machine)
         self._folder = tempfile.TemporaryDirectory(prefix="metalos-")
         self.folder = self._folder.name
         self.image = image
@@ -119,8 +124,16 @@ class Machine:
             self.image = os.path.join(self.folder, "disk.img")
             disk.copy_sparse(image, self.image)
         self.disk = disk.Disk(self.image)
-        self._arguments = self._command_line(machine, accelerator, memory, cpus, display, disk_errors)
-        self._arguments += ["-vga", video, *DISKS[machine.partition(",")[0], disk_on], *extra]
+        self.hyperv = machine == "hyperv"
+        self.host_log = os.path.join(self.folder, "hvhost.log")  # what the Gen2 machine has to say
+        self._arguments = self._command_line(hvhost.PC if self.hyperv else machine, accelerator, memory, cpus,
+                                             display)
+        if self.hyperv:
+            self._arguments += self._gen2_arguments(cpus, hyperv, disk_errors)
+        else:
+            self._arguments += self._drive_arguments(disk_errors)
+            self._arguments += ["-vga", video, *DISKS[machine.partition(",")[0], disk_on]]
+        self._arguments += extra
         self.com2 = os.path.join(self.folder, "com2") if com2 is True else com2
         self._resume = resume
         self._migration = None  # QEMU's word for how far saving the machine is
@@ -132,21 +145,33 @@ class Machine:
         self.shutdown_reason = None  # QEMU's word for it, once the machine has stopped
         self.closed = False  # QEMU has ended, with or without the guest's doing
         self.qmp = None
+        self._pointer = [0, 0]
 
-    def _command_line(self, machine, accelerator, memory, cpus, display, disk_errors):
+    def _command_line(self, machine, accelerator, memory, cpus, display):
         processor = "max" if accelerator.startswith("tcg") else "host"
-        drive = self.image
-        if disk_errors:
-            rules = os.path.join(self.folder, "disk-errors")
-            with open(rules, "w", encoding="utf-8") as file:
-                file.write(disk_errors)
-            drive = f"blkdebug:{rules}:{drive}"
-        drive = drive.replace(",", ",,")
         return [self._qemu, "-name", "MetalOS", "-machine", machine, "-accel", accelerator, "-cpu",
                 processor, "-m", str(memory), "-smp", str(cpus), "-bios", FIRMWARE, "-nodefaults",
                 "-no-user-config", "-display", display, "-net", "none",
-                "-action", "reboot=shutdown,shutdown=pause",
-                "-drive", f"file={drive},if=none,id=disk,format=raw,cache=unsafe,discard=unmap"]
+                "-action", "reboot=shutdown,shutdown=pause"]
+
+    def _error_rules(self, disk_errors):
+        path = os.path.join(self.folder, "disk-errors")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(disk_errors)
+        return path
+
+    def _drive_arguments(self, disk_errors):
+        drive = f"blkdebug:{self._error_rules(disk_errors)}:{self.image}" if disk_errors else self.image
+        drive = drive.replace(",", ",,")
+        return ["-drive", f"file={drive},if=none,id=disk,format=raw,cache=unsafe,discard=unmap"]
+
+    def _gen2_arguments(self, cpus, options, disk_errors):
+        rules = self._error_rules(disk_errors) if disk_errors else None
+        try:
+            return (hvhost.arguments(self.folder, cpus, options, self.host_log)
+                    + hvhost.disk_arguments(self.image, options, rules))
+        except hvhost.BuildError as error:
+            raise MachineError(str(error)) from error
 
     def __enter__(self):
         return self
@@ -309,6 +334,23 @@ class Machine:
         end = self.log.find(REPORT_END, begin)
         return self.log[begin:] if end < 0 else self.log[begin:self.log.find("\n", end) + 1 or None]
 
+    # ------------------------------------------------------------------------------------ Hyper-V
+
+    def host_property(self, name, device="hvhost"):
+        """A property of the Gen2 machine or of one of its devices, such as "violations"."""
+        return self.qmp.command("qom-get", path=f"/machine/peripheral/{device}", property=name)
+
+    def set_host_property(self, name, value, device="hvhost"):
+        self.qmp.command("qom-set", path=f"/machine/peripheral/{device}", property=name, value=value)
+
+    def host_messages(self):
+        """What the Gen2 machine has to say: what the guest did wrong, and touches of hardware that is not there."""
+        try:
+            with open(self.host_log, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
     # ------------------------------------------------------------------------------------ control
 
     def screenshot(self, path):
@@ -329,6 +371,12 @@ class Machine:
 
     def mouse_move(self, dx, dy):
         """Moves by so many counts, in steps small enough for a PS/2 packet."""
+        if self.hyperv:  # its pointer is absolute
+            size = [int(part) for part in self.host_property("resolution", "video").split("x")]
+            self._pointer = [min(max(at + by, 0), all_ - 1)
+                             for at, by, all_ in zip(self._pointer, (dx, dy), size)]
+            self.mouse_absolute(*self._pointer, *size)
+            return
         steps = max(abs(dx), abs(dy), 1) // 100 + 1
         for step in range(steps):
             part = [total * (step + 1) // steps - total * step // steps for total in (dx, dy)]

@@ -20,7 +20,7 @@ CACHE = os.path.join(os.environ.get("METALOS_CACHE") or os.path.join(
     os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "metalos"), "machines")
 TIMEOUT = 120  # seconds that firmware may take, on a busy host
 KEEP = 14 * 86400  # seconds that a state is kept which nobody resumes
-SHAPES = ("memory", "cpus", "machine", "disk_on", "video", "extra")  # options that make another machine
+SHAPES = ("memory", "cpus", "machine", "hyperv", "disk_on", "video", "extra")  # options that make another machine
 
 
 def keep(program, image, **options):
@@ -40,7 +40,7 @@ def keep(program, image, **options):
 
 
 def _name(program, size, options):
-    qemu = os.stat(machine.find_qemu())
+    qemu = os.stat(machine.find_qemu(options.get("machine")))
     parts = [repr((qemu.st_size, qemu.st_mtime_ns, size, sorted(options.items()))).encode()]
     for file in (program, machine.FIRMWARE):
         with open(file, "rb") as source:
