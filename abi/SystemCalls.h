@@ -128,6 +128,8 @@
         (USER(const WindowParameters) parameters, USER(Handle) window, USER(WindowBuffer) buffer)) \
     SYSTEM_CALL(PaintWindow, 2, (Handle window, USER(const Rect) area))                            \
     SYSTEM_CALL(MoveWindow, 3, (Handle window, int32_t x, int32_t y))                              \
+    SYSTEM_CALL(ResizeWindow, 4,                                                                   \
+                (Handle window, uint32_t width, uint32_t height, USER(WindowBuffer) buffer))       \
     SYSTEM_CALL(GetWindowRect, 2, (Handle window, USER(Rect) rect))                                \
     SYSTEM_CALL(SetWindowTitle, 2, (Handle window, USER(const char) title))                        \
     SYSTEM_CALL(SetWindowFlags, 2, (Handle window, uint32_t flags))                                \

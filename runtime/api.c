@@ -402,6 +402,10 @@ Status MoveWindow(Handle window, int32_t x, int32_t y)
 {
     return SysMoveWindow(window, x, y);
 }
+Status ResizeWindow(Handle window, uint32_t width, uint32_t height, WindowBuffer *buffer)
+{
+    return SysResizeWindow(window, width, height, buffer);
+}
 Status GetWindowRect(Handle window, Rect *rect)
 {
     return SysGetWindowRect(window, rect);

@@ -421,6 +421,7 @@ const Call *GetCalls(size_t *count)
         CALL(AllocWindow, ARGS(Address(&newWindow), S, S2)),
         CALL(PaintWindow, ARGS(window, Address(&area)), .Flags = OPTIONAL(2)),
         CALL(MoveWindow, ARGS(window, 10, 10)),
+        CALL(ResizeWindow, ARGS(window, 40, 24, S)),
         CALL(GetWindowRect, ARGS(window, S)),
         CALL(SetWindowTitle, ARGS(window, Address("title")), .Flags = OPTIONAL(2)),
         CALL(SetWindowFlags, ARGS(window, WindowFrame)),

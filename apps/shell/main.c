@@ -257,6 +257,16 @@ static void WriteConsole(void *context, const char *text, size_t length)
     (void)WriteFile(TheShell.Console, text, length, &moved);
 }
 
+// $COLUMNS and $LINES: the terminal's size as it is now.
+static void SetSize(const ConsoleInfo *info)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%u", info->Columns);
+    setenv("COLUMNS", number, 1);
+    snprintf(number, sizeof number, "%u", info->Rows);
+    setenv("LINES", number, 1);
+}
+
 // One line from the person.
 static EditResult ReadLine(Editor *editor, bool more)
 {
@@ -265,7 +275,7 @@ static EditResult ReadLine(Editor *editor, bool more)
     static char typed[256]; // what was read beyond a line is the next one's
     static size_t count;
     char prompt[EDIT_PROMPT_SIZE];
-    ConsoleInfo info = {.Columns = 80};
+    ConsoleInfo info = {.Columns = 80, .Rows = 25};
     (void)SetConsoleMode(TheShell.Console, EDIT_MODE);
     (void)GetConsoleInfo(TheShell.Console, &info);
     if (!more)
@@ -280,6 +290,7 @@ static EditResult ReadLine(Editor *editor, bool more)
             return EditEnd;
         if (GetConsoleInfo(TheShell.Console, &info) == StatusSuccess)
             editor->Columns = info.Columns < 4 ? 4 : info.Columns;
+        SetSize(&info);
         result = EditFeed(editor, typed, count, &used);
         count -= used;
         memmove(typed, typed + used, count);

@@ -59,7 +59,7 @@ int main(int argc, char **argv)
     if (status == StatusSuccess && NameObject(here, "stopped.exe") == StatusAlreadyExists)
         return 0;
     if (status == StatusSuccess)
-        status = UiOpenWindow(&notice.Window, "Program stopped", Width, Height);
+        status = UiOpenWindow(&notice.Window, "Program stopped", Width, Height, 0);
     Message message = {};
     bool changed = true;
     while (status == StatusSuccess) {

@@ -117,6 +117,7 @@ static bool Temper(uint64_t number, uint64_t *a, uint64_t *state)
     case SystemCallCreateProcess:
     case SystemCallCreateThread:
     case SystemCallAllocWindow:
+    case SystemCallResizeWindow:
         return OneIn(state, 8);
     case SystemCallDebugPrint:
     case SystemCallSetScreenMode:

@@ -28,7 +28,7 @@ static Status Update(void)
     SampleSort(&sample, view.SortedBy, view.Descending);
     if (FindSelected() == SIZE_MAX)
         view.Selected = 0;
-    size_t rows = ViewRowCount();
+    size_t rows = ViewRowCount(&view);
     view.Top = RTL_MIN(view.Top, sample.TaskCount > rows ? sample.TaskCount - rows : 0);
     return StatusSuccess;
 }
@@ -65,13 +65,13 @@ static void MoveSelection(int by)
     view.Selected = sample.Tasks[index].Info.ProcessId;
     if (index < view.Top)
         view.Top = index;
-    if (index >= view.Top + ViewRowCount())
-        view.Top = index + 1 - ViewRowCount();
+    if (index >= view.Top + ViewRowCount(&view))
+        view.Top = index + 1 - ViewRowCount(&view);
 }
 
 static void Scroll(int32_t notches)
 {
-    size_t rows = ViewRowCount(), last = sample.TaskCount > rows ? sample.TaskCount - rows : 0;
+    size_t rows = ViewRowCount(&view), last = sample.TaskCount > rows ? sample.TaskCount - rows : 0;
     size_t steps = (size_t)(notches < 0 ? -notches : notches) * 3;
     view.Top = notches > 0 ? view.Top - RTL_MIN(view.Top, steps) : RTL_MIN(view.Top + steps, last);
 }
@@ -83,7 +83,7 @@ static void Press(int32_t x, int32_t y)
     if (ViewFindRow(&view, &sample, x, y, &row)) {
         view.Selected = sample.Tasks[row].Info.ProcessId;
         view.Notice[0] = '\0';
-    } else if (ViewFindHead(x, y, &column)) {
+    } else if (ViewFindHead(&view, x, y, &column)) {
         view.Descending = view.SortedBy == column ? !view.Descending : column >= ColumnLoad;
         view.SortedBy = column;
         SampleSort(&sample, column, view.Descending);
@@ -96,6 +96,15 @@ static void Key(uint16_t code)
         MoveSelection(code == KeyUp ? -1 : 1);
     if (code == KeyDelete)
         EndTask();
+}
+
+static void Resize(uint32_t width, uint32_t height)
+{
+    // Without memory for it, it stays as it is.
+    (void)UiResizeWindow(&view.Window, RTL_MAX(width, (uint32_t)ViewWidth),
+                         RTL_MAX(height, (uint32_t)ViewLeastHeight));
+    ViewPlace(&view);
+    Scroll(0);
 }
 
 // False: the window is to close.
@@ -120,6 +129,10 @@ static bool HandleMessage(const Message *message, bool *changed)
         break;
     case MessageMouseWheel:
         Scroll(message->Mouse.Wheel);
+        *changed = true;
+        break;
+    case MessageResize:
+        Resize(message->Size.Width, message->Size.Height);
         *changed = true;
         break;
     default:
@@ -167,11 +180,9 @@ int main(int argc, char **argv)
     }
     view.SortedBy = ColumnLoad;
     view.Descending = true;
-    view.End = (UiButton){
-        .Area = {ViewWidth - 14 - 108, ViewHeight - 42, ViewWidth - 14, ViewHeight - 12},
-        .Label = "End task",
-    };
-    Status status = UiOpenWindow(&view.Window, "Tasks", ViewWidth, ViewHeight);
+    view.End.Label = "End task";
+    Status status = UiOpenWindow(&view.Window, "Tasks", ViewWidth, ViewHeight, WindowResizable);
+    ViewPlace(&view);
     if (status == StatusSuccess)
         status = Run();
     if (status != StatusSuccess)

@@ -51,11 +51,12 @@ typedef struct View {
     char Notice[128];  // what the last action came to
 } View;
 
-enum { ViewWidth = 660, ViewHeight = 470 };
+enum { ViewWidth = 660, ViewHeight = 470, ViewLeastHeight = 250 }; // narrower and lower: not
 
 void ViewDraw(View *view, const Sample *sample);
-size_t ViewRowCount(void); // rows that fit
+void ViewPlace(View *view);            // after the window has got its size
+size_t ViewRowCount(const View *view); // rows that fit
 // The row at a place of the window, as an index of the sample's tasks. False: none.
 bool ViewFindRow(const View *view, const Sample *sample, int32_t x, int32_t y, size_t *row);
 // The column whose head is there.
-bool ViewFindHead(int32_t x, int32_t y, Column *column);
+bool ViewFindHead(const View *view, int32_t x, int32_t y, Column *column);

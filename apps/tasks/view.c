@@ -11,7 +11,7 @@ enum {
     HeadTop = 124,
     HeadBottom = 146,
     RowHeight = 22,
-    RowsBottom = ViewHeight - 52,
+    FootHeight = 52,
     MemoryWidth = 200,
     Gap = 8,
 };
@@ -30,9 +30,34 @@ static const struct {
     [ColumnCalls] = {"Calls / s", 560, 636, UiRight},
 };
 
-size_t ViewRowCount(void)
+static int32_t Width(const View *view)
 {
-    return (RowsBottom - HeadBottom) / RowHeight;
+    return GfxWidth(view->Window.Surface.Bounds);
+}
+
+static int32_t RowsBottom(const View *view)
+{
+    return GfxHeight(view->Window.Surface.Bounds) - FootHeight;
+}
+
+size_t ViewRowCount(const View *view)
+{
+    return (size_t)RTL_MAX(0, RowsBottom(view) - HeadBottom) / RowHeight;
+}
+
+// The first column takes what a wide window has to give.
+static Rect ColumnRect(const View *view, Column column, int32_t top, int32_t bottom)
+{
+    int32_t more = Width(view) - ViewWidth;
+    return (Rect){columns[column].Left + (column == ColumnName ? 0 : more), top,
+                  columns[column].Right + more, bottom};
+}
+
+void ViewPlace(View *view)
+{
+    Rect all = view->Window.Surface.Bounds;
+    view->End.Area =
+        (Rect){all.Right - Margin - 108, all.Bottom - 42, all.Right - Margin, all.Bottom - 12};
 }
 
 static void DrawGraph(const GfxSurface *to, Rect area, const uint8_t *history, uint32_t color)
@@ -56,14 +81,15 @@ static void DrawGraph(const GfxSurface *to, Rect area, const uint8_t *history, u
 }
 
 // All processors side by side in as many rows as it takes to keep them visible.
-static void DrawProcessors(const UiWindow *window, const Sample *sample)
+static void DrawProcessors(const View *view, const Sample *sample)
 {
+    const UiWindow *window = &view->Window;
     uint32_t count = sample->ProcessorCount, perRow = count > 8 ? (count + 1) / 2 : count,
              total = 0;
     if (count > 32)
         perRow = 16;
     uint32_t rows = perRow == 0 ? 1 : (count + perRow - 1) / perRow;
-    int32_t left = Margin, right = ViewWidth - Margin - MemoryWidth - Gap;
+    int32_t left = Margin, right = Width(view) - Margin - MemoryWidth - Gap;
     int32_t height = (GraphBottom - GraphTop) / (int32_t)rows;
     for (uint32_t i = 0; i < count; i++) {
         int32_t column = (int32_t)(i % perRow), row = (int32_t)(i / perRow);
@@ -79,10 +105,11 @@ static void DrawProcessors(const UiWindow *window, const Sample *sample)
                count == 0 ? 0 : total / count / 10, count);
 }
 
-static void DrawMemory(const UiWindow *window, const Sample *sample)
+static void DrawMemory(const View *view, const Sample *sample)
 {
+    const UiWindow *window = &view->Window;
     const SystemInfo *system = &sample->System;
-    int32_t left = ViewWidth - Margin - MemoryWidth, right = ViewWidth - Margin;
+    int32_t left = Width(view) - Margin - MemoryWidth, right = Width(view) - Margin;
     uint64_t used = system->TotalMemory - system->FreeMemory - system->CacheMemory;
     DrawGraph(&window->Surface, (Rect){left, GraphTop, right, GraphBottom}, sample->MemoryHistory,
               0x5AA9E6);
@@ -95,13 +122,13 @@ static void DrawHead(const View *view)
 {
     const UiWindow *window = &view->Window;
     for (Column c = 0; c < ColumnCount; c++) {
-        Rect area = {columns[c].Left, HeadTop, columns[c].Right, HeadBottom};
+        Rect area = ColumnRect(view, c, HeadTop, HeadBottom);
         bool sorted = view->SortedBy == c;
         UiDrawText(window, &GfxFontSmall, area, columns[c].Align, sorted ? UiBright : UiMuted,
                    sorted ? "%s %s" : "%s", columns[c].Name,
                    view->Descending ? "\u2193" : "\u2191");
     }
-    GfxFill(&window->Surface, (Rect){Margin, HeadBottom, ViewWidth - Margin, HeadBottom + 1},
+    GfxFill(&window->Surface, (Rect){Margin, HeadBottom, Width(view) - Margin, HeadBottom + 1},
             UiLine);
 }
 
@@ -140,16 +167,16 @@ static void DrawCell(const UiWindow *window, const Task *task, Column column, Re
 static void DrawRows(const View *view, const Sample *sample)
 {
     const UiWindow *window = &view->Window;
-    for (size_t i = view->Top; i < sample->TaskCount && i < view->Top + ViewRowCount(); i++) {
+    for (size_t i = view->Top; i < sample->TaskCount && i < view->Top + ViewRowCount(view); i++) {
         const Task *task = &sample->Tasks[i];
         int32_t top = HeadBottom + 2 + (int32_t)(i - view->Top) * RowHeight;
         bool selected = task->Info.ProcessId == view->Selected;
         if (selected)
-            GfxRoundRect(&window->Surface, (Rect){Margin, top, ViewWidth - Margin, top + RowHeight},
-                         6, UiAccent, 236);
+            GfxRoundRect(&window->Surface,
+                         (Rect){Margin, top, Width(view) - Margin, top + RowHeight}, 6, UiAccent,
+                         236);
         for (Column c = 0; c < ColumnCount; c++)
-            DrawCell(window, task, c,
-                     (Rect){columns[c].Left, top, columns[c].Right, top + RowHeight},
+            DrawCell(window, task, c, ColumnRect(view, c, top, top + RowHeight),
                      selected          ? 0x1A0D06
                      : c == ColumnName ? UiBright
                                        : UiText);
@@ -160,13 +187,14 @@ void ViewDraw(View *view, const Sample *sample)
 {
     const UiWindow *window = &view->Window;
     GfxFill(&window->Surface, window->Surface.Bounds, UiCard);
-    DrawProcessors(window, sample);
-    DrawMemory(window, sample);
+    DrawProcessors(view, sample);
+    DrawMemory(view, sample);
     DrawHead(view);
     DrawRows(view, sample);
-    GfxFill(&window->Surface, (Rect){Margin, RowsBottom + 4, ViewWidth - Margin, RowsBottom + 5},
+    GfxFill(&window->Surface,
+            (Rect){Margin, RowsBottom(view) + 4, Width(view) - Margin, RowsBottom(view) + 5},
             UiLine);
-    Rect foot = {Margin, ViewHeight - 42, ViewWidth - Margin - 120, ViewHeight - 12};
+    Rect foot = {Margin, view->End.Area.Top, view->End.Area.Left - 12, view->End.Area.Bottom};
     if (view->Notice[0] != '\0')
         UiDrawText(window, &GfxFontSmall, foot, UiLeft, UiText, "%s", view->Notice);
     else
@@ -180,17 +208,17 @@ void ViewDraw(View *view, const Sample *sample)
 
 bool ViewFindRow(const View *view, const Sample *sample, int32_t x, int32_t y, size_t *row)
 {
-    if (x < Margin || x >= ViewWidth - Margin || y < HeadBottom + 2)
+    if (x < Margin || x >= Width(view) - Margin || y < HeadBottom + 2)
         return false;
     size_t line = (size_t)(y - HeadBottom - 2) / RowHeight;
     *row = view->Top + line;
-    return line < ViewRowCount() && *row < sample->TaskCount;
+    return line < ViewRowCount(view) && *row < sample->TaskCount;
 }
 
-bool ViewFindHead(int32_t x, int32_t y, Column *column)
+bool ViewFindHead(const View *view, int32_t x, int32_t y, Column *column)
 {
     for (Column c = 0; c < ColumnCount; c++)
-        if (y >= HeadTop && y < HeadBottom && x >= columns[c].Left && x < columns[c].Right) {
+        if (GfxContainsPoint(ColumnRect(view, c, HeadTop, HeadBottom), x, y)) {
             *column = c;
             return true;
         }

@@ -32,7 +32,8 @@ enum {
 };
 #define MILLISECOND 1000000ull
 
-static Lock lock; // guards everything below but the handles
+static Lock showing; // held from drawing to PaintWindow; taken before the other one
+static Lock lock;    // guards everything below but the handles
 static Screen screen;
 static WindowBuffer pixels;
 static bool focused;
@@ -231,6 +232,30 @@ static void MouseWheel(const Message *message)
     }
 }
 
+// The user has another size in mind: a buffer of that size, as many cells as it has room for, and
+// at once a picture of them, since until then the window stays as it is.
+static void Resize(uint32_t width, uint32_t height)
+{
+    uint32_t columns, rows;
+    Rect area;
+    PaintFit(width, height, &columns, &rows);
+    WindowBuffer made;
+    LockAcquire(&showing);
+    LockAcquire(&lock);
+    if (ResizeWindow(window, width, height, &made) == StatusSuccess) {
+        pixels = made;
+        if ((columns != screen.Columns || rows != screen.Rows) &&
+            ScreenResize(&screen, columns, rows))
+            (void)SetConsoleSize(terminal, columns, rows);
+        ScreenMarkAllDirty(&screen);
+        if (PaintScreen(&screen, &pixels, focused, &area))
+            (void)PaintWindow(window, &area);
+    }
+    LockRelease(&lock);
+    LockRelease(&showing);
+}
+
+// Lock held.
 static void TakeMessage(const Message *message)
 {
     switch (message->Type) {
@@ -295,6 +320,7 @@ static uint32_t Paint(void *context)
         char title[sizeof screen.Title] = "";
         if (WaitForSingleObject(changed, InfiniteTimeout) != StatusSuccess)
             return 1;
+        LockAcquire(&showing);
         LockAcquire(&lock);
         bool painted = PaintScreen(&screen, &pixels, focused, &area);
         if (screen.TitleChanged)
@@ -305,6 +331,7 @@ static uint32_t Paint(void *context)
         LockRelease(&lock);
         if (painted)
             (void)PaintWindow(window, &area);
+        LockRelease(&showing);
         if (title[0])
             (void)SetWindowTitle(window, title);
         if (waiting)
@@ -344,7 +371,7 @@ static void OpenWindow(const char *program)
         .Title = title,
         .X = WindowPositionDefault,
         .Y = WindowPositionDefault,
-        .Flags = WindowFrame,
+        .Flags = WindowFrame | WindowResizable,
     };
     Rect area;
     uint32_t columns = StartColumns, rows = StartRows;
@@ -412,6 +439,10 @@ int main(int argc, char **argv)
     StartThread(ReadOutput, argc > 1 ? argv : nullptr);
     StartThread(Paint, nullptr);
     while (GetMessage(&message, InfiniteTimeout) == StatusSuccess && message.Type != MessageClose) {
+        if (message.Type == MessageResize) {
+            Resize(message.Size.Width, message.Size.Height);
+            continue;
+        }
         LockAcquire(&lock);
         TakeMessage(&message);
         LockRelease(&lock);

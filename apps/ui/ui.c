@@ -6,7 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-Status UiOpenWindow(UiWindow *window, const char *title, uint32_t width, uint32_t height)
+static void SetSurface(UiWindow *window, const WindowBuffer *buffer)
+{
+    window->Surface = (GfxSurface){
+        buffer->Pixels, buffer->Stride, {0, 0, (int32_t)buffer->Width, (int32_t)buffer->Height}};
+}
+
+Status UiOpenWindow(UiWindow *window, const char *title, uint32_t width, uint32_t height,
+                    uint32_t flags)
 {
     const WindowParameters parameters = {
         .Title = title,
@@ -14,13 +21,21 @@ Status UiOpenWindow(UiWindow *window, const char *title, uint32_t width, uint32_
         .Y = WindowPositionDefault,
         .Width = width,
         .Height = height,
-        .Flags = WindowFrame,
+        .Flags = WindowFrame | flags,
     };
     WindowBuffer buffer;
     Status status = AllocWindow(&parameters, &window->Handle, &buffer);
     if (status == StatusSuccess)
-        window->Surface = (GfxSurface){
-            buffer.Pixels, buffer.Stride, {0, 0, (int32_t)buffer.Width, (int32_t)buffer.Height}};
+        SetSurface(window, &buffer);
+    return status;
+}
+
+Status UiResizeWindow(UiWindow *window, uint32_t width, uint32_t height)
+{
+    WindowBuffer buffer;
+    Status status = ResizeWindow(window->Handle, width, height, &buffer);
+    if (status == StatusSuccess)
+        SetSurface(window, &buffer);
     return status;
 }
 

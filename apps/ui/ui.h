@@ -21,9 +21,13 @@ typedef struct UiWindow {
     GfxSurface Surface; // client coordinates
 } UiWindow;
 
-// A framed window whose client area is width x height pixels, where the system places it. The
-// caller closes Handle. Errors as AllocWindow's.
-Status UiOpenWindow(UiWindow *window, const char *title, uint32_t width, uint32_t height);
+// A framed window whose client area is width x height pixels, where the system places it; flags are
+// further ones of AllocWindow. The caller closes Handle. Errors as AllocWindow's.
+Status UiOpenWindow(UiWindow *window, const char *title, uint32_t width, uint32_t height,
+                    uint32_t flags);
+// A surface of another size, to be drawn and painted anew. Errors as ResizeWindow's: it is as
+// before.
+Status UiResizeWindow(UiWindow *window, uint32_t width, uint32_t height);
 
 typedef enum UiAlign { UiLeft, UiRight } UiAlign;
 // One line of text inside area, vertically centred, cut with an ellipsis when it is too long.

@@ -72,6 +72,12 @@ static void TestLeak(unsigned long rounds)
                        &windows[j], &buffers[j]) == StatusSuccess);
             memset(buffers[j].Pixels, (int)i, buffers[j].Stride * buffers[j].Height * 4);
             CHECK(PaintWindow(windows[j], NULL) == StatusSuccess);
+            for (unsigned k = 0; k < 3; k++) { // painted, or replaced before it was, or closed
+                CHECK(ResizeWindow(windows[j], 200 + 50 * k, 100 + (uint32_t)i % 9, &buffers[j]) ==
+                      StatusSuccess);
+                memset(buffers[j].Pixels, (int)i, buffers[j].Stride * buffers[j].Height * 4);
+                CHECK(k == (unsigned)j || PaintWindow(windows[j], NULL) == StatusSuccess);
+            }
         }
         for (int j = 0; j < 4; j++)
             CHECK(CloseHandle(windows[j]) == StatusSuccess);
@@ -115,6 +121,19 @@ static void TestLimits(void)
     CHECK(GetWindowRect(window, &rect) == StatusSuccess);
     CHECK(rect.Left == -50 && rect.Top == 300 && rect.Right == 150 && rect.Bottom == 400);
     CHECK(PaintWindow(window, &(Rect){5, 5, 5, 5}) == StatusSuccess);
+    WindowBuffer before = buffer; // nothing changes when a size is refused
+    CHECK(ResizeWindow(window, 0, 10, &buffer) == StatusInvalidParameter);
+    CHECK(ResizeWindow(window, 10, 16385, &buffer) == StatusInvalidParameter);
+    CHECK(ResizeWindow(window, 16384, 16384, &buffer) == StatusNoMemory);
+    CHECK(ResizeWindow(window, 10, 10, NULL) == StatusInvalidAddress);
+    CHECK(memcmp(&before, &buffer, sizeof buffer) == 0);
+    before.Pixels[0] = 1;
+    CHECK(ResizeWindow(window, 300, 7, &buffer) == StatusSuccess);
+    CHECK(buffer.Width == 300 && buffer.Height == 7 && buffer.Pixels[6 * buffer.Stride] == 0);
+    CHECK(GetWindowRect(window, &rect) == StatusSuccess && rect.Right == 150); // not painted yet
+    CHECK(PaintWindow(window, &(Rect){5, 5, 5, 5}) == StatusSuccess);
+    CHECK(GetWindowRect(window, &rect) == StatusSuccess);
+    CHECK(rect.Left == -50 && rect.Top == 300 && rect.Right == 250 && rect.Bottom == 307);
     CHECK(PaintWindow(window, &(Rect){9, 0, 3, 5}) == StatusInvalidParameter);
     CHECK(SetWindowTitle(window, "\xF0\x9F\x94\xA5 \xFF bad text") == StatusSuccess);
     CHECK(SetWindowFlags(window, WindowRelativeMouse) == StatusSuccess);

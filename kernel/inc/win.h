@@ -6,6 +6,7 @@
 #include "ps.h"
 
 typedef struct WinWindow WinWindow; // an ob object of WinWindowType
+typedef struct WiBuffer WiBuffer;
 extern ObType WinWindowType;
 
 // ---- displays: where the desktop is seen. The firmware's frame buffer until a driver attaches
@@ -48,6 +49,13 @@ Status WinCreateWindow(PsProcess *process, const WindowParameters *parameters, c
 void WinSetHandle(WinWindow *window, Handle handle);
 Status WinPaint(WinWindow *window, const Rect *area); // nullptr: everything
 Status WinMove(WinWindow *window, int32_t x, int32_t y);
+// ResizeWindow in two steps. The first makes a buffer in the calling process, which must be the
+// window's (StatusAccessDenied); the second gives it to the window, which takes it over in any
+// case.
+Status WinMakeBuffer(WinWindow *window, uint32_t width, uint32_t height, WiBuffer **made,
+                     WindowBuffer *described);
+Status WinChangeBuffer(WinWindow *window, WiBuffer *buffer);
+void WinDropBuffer(WiBuffer *buffer); // instead of the second
 Status WinGetRect(WinWindow *window, Rect *rect);
 Status WinSetTitle(WinWindow *window, const char *title);
 Status WinSetFlags(WinWindow *window, uint32_t flags);

@@ -5,7 +5,7 @@
 
 #define TITLE_SIZE          256u // bytes with the NUL
 #define WINDOW_EDGE_MAXIMUM 16384u
-#define ALL_WINDOW_FLAGS    (WindowFrame | WindowRelativeMouse | WindowNoActivate)
+#define ALL_WINDOW_FLAGS    (WindowFrame | WindowRelativeMouse | WindowNoActivate | WindowResizable)
 
 static Status ReferenceWindow(Handle handle, uint32_t access, WinWindow **window)
 {
@@ -89,6 +89,28 @@ Status SysMoveWindow(Handle handle, int32_t x, int32_t y)
     if (status != StatusSuccess)
         return status;
     status = WinMove(window, x, y);
+    ObDereference(window);
+    return status;
+}
+
+Status SysResizeWindow(Handle handle, uint32_t width, uint32_t height, UserPointer result)
+{
+    if (width == 0 || width > WINDOW_EDGE_MAXIMUM || height == 0 || height > WINDOW_EDGE_MAXIMUM)
+        return StatusInvalidParameter;
+    WinWindow *window;
+    Status status = ReferenceWindow(handle, AccessModify, &window);
+    if (status != StatusSuccess)
+        return status;
+    WiBuffer *buffer;
+    WindowBuffer out;
+    status = WinMakeBuffer(window, width, height, &buffer, &out);
+    if (status == StatusSuccess) {
+        status = MmCopyToUser(result, &out, sizeof(out));
+        if (status == StatusSuccess)
+            status = WinChangeBuffer(window, buffer);
+        else
+            WinDropBuffer(buffer);
+    }
     ObDereference(window);
     return status;
 }

@@ -87,7 +87,7 @@ static void PaintLayer(WiDesk *desk, const WiLayer *layer, const GfxSurface *to)
 {
     switch (layer->Kind) {
     case LayerPointer:
-        GfxDrawImage(to, layer->Bounds.Left, layer->Bounds.Top, &WiImagePointer);
+        GfxDrawImage(to, layer->Bounds.Left, layer->Bounds.Top, WiPointers[desk->Pointer]);
         break;
     case LayerNotice:
         WiPaintNotice(desk, to);

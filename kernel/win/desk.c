@@ -64,19 +64,47 @@ bool WiPointerHidden(const WiDesk *desk)
            !desk->CaptureReleased && desk->Dragged == nullptr;
 }
 
+// The arrow's tip, and the middle of the others, is the place the pointer points at.
 Rect WiPointerRect(const WiDesk *desk)
 {
-    return (Rect){desk->X - 1, desk->Y - 1, desk->X - 1 + WiImagePointer.Width,
-                  desk->Y - 1 + WiImagePointer.Height};
+    const GfxImage *image = WiPointers[desk->Pointer];
+    int32_t x = desk->X - (desk->Pointer == PointerArrow ? 1 : image->Width / 2),
+            y = desk->Y - (desk->Pointer == PointerArrow ? 1 : image->Height / 2);
+    return (Rect){x, y, x + image->Width, y + image->Height};
 }
 
-static void UpdatePointer(WiDesk *desk)
+static WiPointer ChoosePointer(const WiDesk *desk)
+{
+    uint32_t edges = desk->Dragged != nullptr       ? desk->DragEdges
+                     : desk->Hover.Part == PartEdge ? (uint32_t)desk->Hover.Index
+                                                    : 0;
+    switch (edges) {
+    case 0:
+        return PointerArrow;
+    case EdgeLeft:
+    case EdgeRight:
+        return PointerHorizontal;
+    case EdgeTop:
+    case EdgeBottom:
+        return PointerVertical;
+    case EdgeLeft | EdgeTop:
+    case EdgeRight | EdgeBottom:
+        return PointerDown;
+    default:
+        return PointerUp;
+    }
+}
+
+void WiUpdatePointer(WiDesk *desk)
 {
     bool show = !WiPointerHidden(desk);
-    if (show != desk->PointerShown) {
-        desk->PointerShown = show;
-        WiDamage(desk, WiPointerRect(desk));
-    }
+    WiPointer pointer = ChoosePointer(desk);
+    if (show == desk->PointerShown && pointer == desk->Pointer)
+        return;
+    WiDamage(desk, WiPointerRect(desk));
+    desk->PointerShown = show;
+    desk->Pointer = pointer;
+    WiDamage(desk, WiPointerRect(desk));
 }
 
 // ---- focus
@@ -110,7 +138,7 @@ void WiUpdateReceiver(WiDesk *desk, uint64_t time)
         if (receiver != nullptr)
             Post(desk, receiver, MessageFocus, time);
     }
-    UpdatePointer(desk);
+    WiUpdatePointer(desk);
 }
 
 static void DamageTasks(WiDesk *desk)
@@ -211,17 +239,26 @@ static int32_t ClampPosition(int32_t at)
     return RTL_MAX(-WI_POSITION_LIMIT, RTL_MIN(WI_POSITION_LIMIT, at));
 }
 
-void WiDeskMove(WiDesk *desk, WiWindow *window, int32_t x, int32_t y)
+void WiDeskReplace(WiDesk *desk, WiWindow *window, Rect client, uint32_t *pixels, size_t stride)
 {
     bool panel = WiPanelShown(desk);
-    Rect old = WiWindowBounds(window);
+    int32_t x = ClampPosition(client.Left), y = ClampPosition(client.Top);
+    WiDamage(desk, WiWindowBounds(window));
+    window->Client = (Rect){x, y, x + GfxWidth(client), y + GfxHeight(client)};
+    window->Pixels = pixels;
+    window->Stride = stride;
+    WiDamage(desk, WiWindowBounds(window));
+    DamageIfPanelChanged(desk, panel);
+}
+
+void WiDeskMove(WiDesk *desk, WiWindow *window, int32_t x, int32_t y)
+{
     int32_t width = GfxWidth(window->Client), height = GfxHeight(window->Client);
     x = ClampPosition(x);
     y = ClampPosition(y);
-    window->Client = (Rect){x, y, x + width, y + height};
-    WiDamage(desk, old);
-    WiDamage(desk, WiWindowBounds(window));
-    DamageIfPanelChanged(desk, panel);
+    window->Asked = window->Large = false;
+    WiDeskReplace(desk, window, (Rect){x, y, x + width, y + height}, window->Pixels,
+                  window->Stride);
 }
 
 // ---- the life of a window
@@ -264,6 +301,8 @@ void WiDeskRemove(WiDesk *desk, WiWindow *window)
         desk->MouseOwner = nullptr;
     if (desk->Dragged == window)
         desk->Dragged = nullptr;
+    if (desk->TitleWindow == window)
+        desk->TitleWindow = nullptr;
     if (desk->Hover.Window == window)
         desk->Hover = (WiHit){};
     if (desk->Pressed.Window == window)
@@ -302,7 +341,7 @@ void WiDeskSetFlags(WiDesk *desk, WiWindow *window, uint32_t flags)
         desk->CaptureReleased = false;
     window->Flags = flags;
     WiDamage(desk, WiWindowBounds(window));
-    UpdatePointer(desk);
+    WiUpdatePointer(desk);
 }
 
 void WiDeskInvalidate(WiDesk *desk, WiWindow *window, Rect area)

@@ -24,9 +24,9 @@ typedef struct WiQueue {
         bool Relative;
     } Items[WI_QUEUE_CAPACITY];
 } WiQueue;
-// Adds a message. Moves join the move before them (relative: added up), a second MessageClose or
-// MessagePaint of a window joins the first; a full queue loses its oldest move, else its oldest
-// message.
+// Adds a message. Moves join the move before them (relative: added up), a second MessageClose,
+// MessagePaint or MessageResize of a window joins the first; a full queue loses its oldest move,
+// else its oldest message.
 void WiQueuePush(WiQueue *queue, const Message *message, bool relative);
 bool WiQueuePop(WiQueue *queue, Message *message);
 void WiQueuePurge(WiQueue *queue, Handle window); // the window is gone
@@ -44,6 +44,10 @@ typedef struct WiWindow {
     size_t Stride;
     WiIcon Icon;
     bool Added;
+    bool Asked;     // resize.c: Wanted and Still mean something
+    bool Large;     // fills the screen by a double click; Restore is where it was
+    uint32_t Still; // Edge...: those of Wanted that hold whatever size the program takes
+    Rect Wanted, Restore;
     char Title[WI_TITLE_SIZE];
 } WiWindow;
 
@@ -57,9 +61,11 @@ typedef enum WiPart : uint8_t {
     PartPanel,
     PartLauncher,
     PartTask,
+    PartEdge, // Index: Edge...
     PartMenu,
     PartMenuItem, // Index: a program, or MenuRestart/MenuPowerOff past the last
 } WiPart;
+enum { EdgeLeft = 1, EdgeRight = 2, EdgeTop = 4, EdgeBottom = 8 };
 typedef struct WiHit {
     WiPart Part;
     WiWindow *Window;
@@ -137,10 +143,16 @@ typedef struct WiDesk {
     int32_t X, Y;
     uint32_t Buttons;
     bool PointerShown;    // what the screen shows
+    WiPointer Pointer;    // its shape
     bool CaptureReleased; // the user has freed the mouse from a WindowRelativeMouse window
     WiWindow *MouseOwner; // a button went down in its client area
     WiWindow *Dragged;
-    int32_t DragX, DragY; // the pointer's place in the dragged window, from the client's corner
+    uint32_t DragEdges;   // 0: the window moves
+    Rect DragStart;       // its client area when a drag of edges began
+    int32_t DragX, DragY; // the pointer's place from the client's corner, or from the dragged edges
+    WiWindow *TitleWindow; // whose title bar was clicked last; when and where
+    uint64_t TitleTime;
+    int32_t TitleX, TitleY;
     WiHit Hover, Pressed;
     int32_t LastAbsoluteX, LastAbsoluteY;
 
@@ -176,6 +188,9 @@ void WiDeskPlace(WiDesk *desk, int32_t width, int32_t height, uint32_t flags, in
 void WiDeskAdd(WiDesk *desk, WiWindow *window);    // window fully filled in but for links
 void WiDeskRemove(WiDesk *desk, WiWindow *window); // no effect when not added
 void WiDeskMove(WiDesk *desk, WiWindow *window, int32_t x, int32_t y);
+// Shows another buffer of the window from now on, of another size.
+void WiDeskResize(WiDesk *desk, WiWindow *window, uint32_t *pixels, size_t stride, int32_t width,
+                  int32_t height); // resize.c
 void WiDeskSetTitle(WiDesk *desk, WiWindow *window, const char *title);
 void WiDeskSetFlags(WiDesk *desk, WiWindow *window, uint32_t flags);
 void WiDeskActivate(WiDesk *desk, WiWindow *window);
@@ -203,6 +218,16 @@ bool WiPanelShown(const WiDesk *desk);
 bool WiPointerHidden(const WiDesk *desk);
 Rect WiPointerRect(const WiDesk *desk);
 void WiKeepReachable(WiDesk *desk, WiWindow *window, int32_t *x, int32_t *y);
+
+void WiUpdatePointer(WiDesk *desk);
+void WiDeskReplace(WiDesk *desk, WiWindow *window, Rect client, uint32_t *pixels, size_t stride);
+
+// resize.c
+uint32_t WiEdgesAt(const WiWindow *window, int32_t x, int32_t y); // Edge...; 0: none
+void WiStartEdgeDrag(WiDesk *desk, WiWindow *window, uint32_t edges);
+void WiDragEdges(WiDesk *desk, uint64_t time); // the pointer has moved meanwhile
+// A press on a title bar. True: the second one, which has made the window large or small again.
+bool WiTitleClick(WiDesk *desk, WiWindow *window, uint64_t time);
 
 // layout.c: where things are
 enum { MenuItemHeight = 44, SwitcherItemHeight = 48 };

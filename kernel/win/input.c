@@ -272,18 +272,25 @@ static void MovePointer(WiDesk *desk, int32_t x, int32_t y)
 
 static void SetHover(WiDesk *desk, WiHit hit)
 {
-    if (hit.Part != PartClose && hit.Part != PartTask && hit.Part != PartLauncher)
+    if (hit.Part != PartClose && hit.Part != PartTask && hit.Part != PartLauncher &&
+        hit.Part != PartEdge)
         hit = (WiHit){};
-    if (hit.Part == desk->Hover.Part && hit.Window == desk->Hover.Window)
+    if (hit.Part == desk->Hover.Part && hit.Window == desk->Hover.Window &&
+        hit.Index == desk->Hover.Index)
         return;
     WiDamage(desk, WiPartRect(desk, desk->Hover));
     WiDamage(desk, WiPartRect(desk, hit));
     desk->Hover = hit;
+    WiUpdatePointer(desk);
 }
 
 // The pointer is somewhere else, or what is under it has changed.
 static void PointerMoved(WiDesk *desk, int32_t dx, int32_t dy, uint64_t time)
 {
+    if (desk->Dragged != nullptr && desk->DragEdges != 0) {
+        WiDragEdges(desk, time);
+        return;
+    }
     if (desk->Dragged != nullptr) {
         int32_t x = desk->X - desk->DragX, y = desk->Y - desk->DragY;
         WiKeepReachable(desk, desk->Dragged, &x, &y);
@@ -315,8 +322,13 @@ static void PressOnWindow(WiDesk *desk, WiHit hit, uint32_t button, uint64_t tim
     if (hit.Part == PartClient) {
         desk->MouseOwner = hit.Window;
         PostMouse(desk, hit.Window, MessageMouseDown, 0, 0, button, 0, time);
-    } else if (hit.Part == PartTitle && button == MouseButtonLeft) {
+    } else if (hit.Part == PartEdge && button == MouseButtonLeft) {
+        hit.Window->Large = false;
+        WiStartEdgeDrag(desk, hit.Window, (uint32_t)hit.Index);
+    } else if (hit.Part == PartTitle && button == MouseButtonLeft &&
+               !WiTitleClick(desk, hit.Window, time)) {
         desk->Dragged = hit.Window;
+        desk->DragEdges = 0;
         desk->DragX = desk->X - hit.Window->Client.Left;
         desk->DragY = desk->Y - hit.Window->Client.Top;
     }
@@ -337,7 +349,8 @@ static void ButtonDown(WiDesk *desk, uint32_t button, uint64_t time)
     if (desk->MenuOpen && hit.Part != PartMenu && hit.Part != PartMenuItem &&
         hit.Part != PartLauncher)
         WiOpenMenu(desk, false, time);
-    if (hit.Part == PartClient || hit.Part == PartTitle || hit.Part == PartClose)
+    if (hit.Part == PartClient || hit.Part == PartTitle || hit.Part == PartClose ||
+        hit.Part == PartEdge)
         PressOnWindow(desk, hit, button, time);
     if (button != MouseButtonLeft)
         return;

@@ -173,6 +173,9 @@ WiHit WiHitTest(WiDesk *desk, int32_t x, int32_t y)
         return HitPanel(desk, x, y);
     RTL_FOR_EACH (entry, &desk->Windows) {
         WiWindow *window = RTL_CONTAINER_OF(entry, WiWindow, Link);
+        uint32_t edges = WiEdgesAt(window, x, y);
+        if (edges != 0)
+            return (WiHit){.Part = PartEdge, .Window = window, .Index = (int32_t)edges};
         if (GfxContainsPoint(WiOuterRect(window), x, y))
             return HitWindow(window, x, y);
     }

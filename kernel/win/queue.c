@@ -44,11 +44,15 @@ static bool Join(WiQueue *queue, const Message *message, bool relative)
             *old = *message;
         return true;
     }
-    if (message->Type == MessageClose || message->Type == MessagePaint)
+    if (message->Type == MessageClose || message->Type == MessagePaint ||
+        message->Type == MessageResize)
         for (uint32_t i = 0; i < queue->Count; i++) {
-            const Message *old = &queue->Items[Place(queue, i)].Message;
-            if (old->Type == message->Type && old->Window == message->Window)
-                return true;
+            Message *old = &queue->Items[Place(queue, i)].Message;
+            if (old->Type != message->Type || old->Window != message->Window)
+                continue;
+            if (message->Type == MessageResize)
+                *old = *message; // the latest size
+            return true;
         }
     return false;
 }

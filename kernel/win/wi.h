@@ -5,14 +5,22 @@
 #include "desk.h"
 #include "win.h"
 
+// Pixels shared with a program.
+struct WiBuffer {
+    MmSection *Section;
+    uint32_t *Pixels;  // the kernel's mapping
+    uint64_t UserBase; // the program's
+    size_t Bytes, Stride;
+    uint32_t Width, Height;
+};
+
 struct WinWindow {
     WiWindow View;          // [m]
     PsProcess *Process;     // [m] referenced; nullptr once the window is closed
     Handle Handle;          // [m]
     struct WinQueue *Queue; // fixed, referenced
-    MmSection *Section;     // fixed
-    uint64_t UserBase;      // fixed
-    size_t Bytes;           // fixed; of the section
+    WiBuffer Shown;         // [m] what the desktop paints
+    WiBuffer Drawn;         // [m] what the program has; the same until it resizes
 };
 // Legend: m WiMutex.
 
@@ -33,6 +41,16 @@ extern bool WiHaveDisplay; // fixed at start
 // win.c
 void WiPresent(void); // composes; WiMutex held
 void WiPostMessage(WiWindow *window, const Message *message, bool relative); // WiMutex held
+// buffer.c
+void WiSetBufferLimit(uint64_t bytes); // of all windows together
+uint64_t WiGetBufferBytes(void);       // WiMutex held
+// Maps memory for so many pixels here and in the process, whose address space stays meanwhile.
+Status WiMakeBuffer(PsProcess *process, uint32_t width, uint32_t height, WiBuffer *buffer);
+void WiFreeBuffer(WiBuffer *buffer); // without the program's mapping; an empty one too
+void WiUnmapBuffer(PsProcess *process, uint64_t base); // 0: nothing to do
+// Shows what the program has drawn since it resized; false: it has not. *old is to be freed without
+// the lock. WiMutex held.
+bool WiShowDrawn(WinWindow *window, WiBuffer *old);
 // launcher.c: requests are noted under WiMutex and carried out by the launcher's thread.
 void WiRequestStart(const char *command);
 void WiRequestPower(ShutdownAction action);

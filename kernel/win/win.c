@@ -6,6 +6,7 @@
 // gives it windows, input events and a frame buffer:
 //
 //   win.c       the calls of the system call layer, message queues, the end of processes
+//   buffer.c    the pixels that windows share with programs
 //   thread.c    the window thread: input and the clock
 //   launcher.c  the launcher's thread: what may block - listing /apps, starting programs, power off
 //   display.c   the frame buffer, or a driver's display
@@ -28,15 +29,14 @@
 // SPDX-License-Identifier: MIT
 #include "wi.h"
 
-enum { MaximumSide = 16384, StridePixels = 16, QueueRank = LockRankFile - 1 };
-static constexpr uint32_t knownFlags = WindowFrame | WindowRelativeMouse | WindowNoActivate;
+enum { MaximumSide = 16384, QueueRank = LockRankFile - 1 };
+static constexpr uint32_t knownFlags =
+    WindowFrame | WindowRelativeMouse | WindowNoActivate | WindowResizable;
 
 KMutex WiMutex;
 WiDesk WiDesktop;
 bool WiHaveDisplay;
 static uint32_t WindowsMade;     // [m] shown or not, until they are deleted
-static uint64_t BufferBytes;     // [m] of all windows
-static uint64_t BufferLimit;     // fixed
 static uint64_t MessagesDropped; // [m] by queues that are gone
 
 static void DeleteWindow(void *body);
@@ -147,43 +147,6 @@ Status WinGetMessage(PsProcess *process, Message *message, uint64_t timeout)
 
 // ---- the life of a window
 
-// Takes room for a buffer out of the limit.
-static bool ReserveBytes(uint64_t bytes)
-{
-    KeAcquireMutex(&WiMutex);
-    bool granted = bytes <= BufferLimit && BufferBytes <= BufferLimit - bytes;
-    if (granted)
-        BufferBytes += bytes;
-    KeReleaseMutex(&WiMutex);
-    return granted;
-}
-
-// The shared memory, mapped here and there. On failure what was made stays for DeleteWindow.
-static Status CreateBuffer(WinWindow *window, PsProcess *process, uint32_t width, uint32_t height)
-{
-    uint64_t stride = RTL_ALIGN_UP(width, StridePixels);
-    uint64_t bytes = RTL_ALIGN_UP(stride * height * sizeof(uint32_t), PAGE_SIZE);
-    if (!ReserveBytes(bytes))
-        return StatusNoMemory;
-    window->Bytes = bytes;
-    Status status = MmCreateSection(bytes, PageSection, &window->Section);
-    if (status != StatusSuccess)
-        return status;
-    void *mapping;
-    status = MmMapSectionInKernel(window->Section, &mapping);
-    if (status != StatusSuccess)
-        return status;
-    window->View.Pixels = mapping;
-    window->View.Stride = stride;
-    status = MmMapSection(PsGetAddressSpace(process), window->Section, 0, bytes, &window->UserBase,
-                          MemoryReadWrite, RegionSection, false);
-    if (status != StatusSuccess)
-        return status;
-    ObReference(process);
-    window->Process = process;
-    return StatusSuccess;
-}
-
 static bool ParametersValid(const WindowParameters *p)
 {
     return p->Width >= 1 && p->Width <= MaximumSide && p->Height >= 1 && p->Height <= MaximumSide &&
@@ -244,14 +207,19 @@ Status WinCreateWindow(PsProcess *process, const WindowParameters *parameters, c
     }
     WinWindow *made = body;
     made->Queue = queue;
-    status = CreateBuffer(made, process, parameters->Width, parameters->Height);
+    status = WiMakeBuffer(process, parameters->Width, parameters->Height, &made->Shown);
     if (status != StatusSuccess) {
         ObDereference(made);
         return status;
     }
+    ObReference(process);
+    made->Process = process;
+    made->Drawn = made->Shown;
+    made->View.Pixels = made->Shown.Pixels;
+    made->View.Stride = made->Shown.Stride;
     DescribeWindow(made, parameters, title);
     *window = made;
-    *base = made->UserBase;
+    *base = made->Drawn.UserBase;
     *stride = (uint32_t)made->View.Stride;
     return StatusSuccess;
 }
@@ -300,16 +268,13 @@ static void CloseWindow(WinWindow *window)
     KeAcquireMutex(&WiMutex);
     PsProcess *process = Withdraw(window) ? window->Process : nullptr;
     window->Process = nullptr;
+    uint64_t base = window->Drawn.UserBase;
     if (process != nullptr)
         WiPresent();
     KeReleaseMutex(&WiMutex);
     if (process == nullptr)
         return;
-    MmAddressSpace *space = PsLockAddressSpace(process);
-    Status status = space == nullptr ? StatusSuccess : MmUnmapSection(space, window->UserBase);
-    PsUnlockAddressSpace(process);
-    if (status != StatusSuccess)
-        KeLog(LogError, "win: a window's buffer could not be unmapped: %d", (int)status);
+    WiUnmapBuffer(process, base);
     ObDereference(process);
 }
 
@@ -323,14 +288,12 @@ static void DeleteWindow(void *body)
 {
     WinWindow *window = body;
     CloseWindow(window); // one that never got a handle
-    if (window->View.Pixels != nullptr)
-        MmUnmapSectionInKernel(window->Section, window->View.Pixels);
-    if (window->Section != nullptr)
-        MmDereferenceSection(window->Section);
+    if (window->Drawn.Pixels != window->Shown.Pixels)
+        WiFreeBuffer(&window->Drawn);
+    WiFreeBuffer(&window->Shown);
     KeAcquireMutex(&WiMutex);
     DereferenceQueue(window->Queue);
     WindowsMade--;
-    BufferBytes -= window->Bytes;
     KeReleaseMutex(&WiMutex);
 }
 
@@ -388,9 +351,13 @@ Status WinPaint(WinWindow *window, const Rect *area)
         return StatusInvalidParameter;
     if (!Enter(window))
         return StatusInvalidHandle;
-    WiDeskInvalidate(&WiDesktop, &window->View,
-                     area != nullptr ? *area : (Rect){0, 0, MaximumSide, MaximumSide});
-    return LeaveAndPresent();
+    WiBuffer old = {};
+    if (!WiShowDrawn(window, &old))
+        WiDeskInvalidate(&WiDesktop, &window->View,
+                         area != nullptr ? *area : (Rect){0, 0, MaximumSide, MaximumSide});
+    Status status = LeaveAndPresent();
+    WiFreeBuffer(&old);
+    return status;
 }
 
 Status WinMove(WinWindow *window, int32_t x, int32_t y)
@@ -465,7 +432,7 @@ void WinQueryCounters(WinCounters *counters)
         .PixelsCopied = WiDesktop.Counters.PixelsCopied,
         .PixelsBlended = WiDesktop.Counters.PixelsBlended,
         .MessagesDropped = MessagesDropped,
-        .BufferBytes = BufferBytes,
+        .BufferBytes = WiGetBufferBytes(),
     };
     KeReleaseMutex(&WiMutex);
 }
@@ -483,7 +450,7 @@ Status WinInitialize(void)
     PsRegisterExitCallback(ProcessExited);
     MmCounters memory;
     MmQueryCounters(&memory);
-    BufferLimit = memory.PagesTotal * PAGE_SIZE / 4;
+    WiSetBufferLimit(memory.PagesTotal * PAGE_SIZE / 4);
     if (GfxIsEmpty(WiDesktop.Output.Bounds))
         return StatusSuccess;
     WiDesktop.Operations = &operations;

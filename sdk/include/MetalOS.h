@@ -661,6 +661,7 @@ enum {
     WindowRelativeMouse =
         2,                // while focused: the cursor is hidden and held, MessageMouse has deltas
     WindowNoActivate = 4, // appears without taking the focus
+    WindowResizable = 8,  // with WindowFrame: the user may drag its edges; see ResizeWindow
 };
 
 typedef struct WindowParameters {
@@ -672,7 +673,8 @@ typedef struct WindowParameters {
 #define WindowPositionDefault INT32_MIN
 
 typedef struct WindowBuffer {
-    uint32_t *Pixels; // 0x00RRGGBB, shared with the window system until the window is closed
+    uint32_t *Pixels; // 0x00RRGGBB, shared with the window system until the window is closed or
+                      // resized
     uint32_t Width, Height;
     uint32_t Stride; // pixels from a row to the next
 } WindowBuffer;
@@ -686,6 +688,14 @@ METALOS_API Status AllocWindow(const WindowParameters *parameters, Handle *windo
 METALOS_API Status PaintWindow(Handle window, const Rect *area);
 // Moves the client area's corner to (x, y) on the screen; any place is allowed.
 METALOS_API Status MoveWindow(Handle window, int32_t x, int32_t y);
+// Replaces the buffer by one of that size, 1..16384 pixels a side; it starts black, and the old one
+// must not be touched any more. The screen keeps the old size and picture until the next
+// PaintWindow, which shows all of the new one. Only the window's process may ask
+// (StatusAccessDenied). On failure nothing has changed: StatusInvalidParameter, StatusNoMemory,
+// StatusNoAddressSpace. A program answers MessageResize with this; it may choose another size, and
+// resize unasked.
+METALOS_API Status ResizeWindow(Handle window, uint32_t width, uint32_t height,
+                                WindowBuffer *buffer);
 // *rect = the client area on the screen.
 METALOS_API Status GetWindowRect(Handle window, Rect *rect);
 METALOS_API Status SetWindowTitle(Handle window, const char *title);
@@ -714,7 +724,8 @@ typedef enum MessageType {
     MessageBlur = 8,  // it no longer is; keys still held are reported as released first
     MessagePaint =
         9, // the whole buffer will be shown anyhow; a program that draws on demand draws now
-    MessageClose = 10, // the close button was pressed; the program decides
+    MessageClose = 10,  // the close button was pressed; the program decides
+    MessageResize = 11, // the user would like this Size; nothing happens without ResizeWindow
 } MessageType;
 
 enum { MouseButtonLeft = 1, MouseButtonRight = 2, MouseButtonMiddle = 4 };
@@ -744,6 +755,9 @@ typedef struct Message {
             uint32_t Changed; // the button this event is about
             int32_t Wheel;    // notches; positive: away from the user
         } Mouse;
+        struct {
+            uint32_t Width, Height; // of the client area
+        } Size;
         uint64_t Reserved[4];
     };
 } Message;

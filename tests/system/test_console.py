@@ -142,6 +142,23 @@ def test_session():
         machine.type("echo 'pasted ")
         machine.keys("ctrl", "shift", "v")
         said("pasted \u00e4\u20ac\u0416\u03bb\r?\n", "'" + CONSOLE)
+        # The window's corner is dragged: programs know the new size; the title bar makes it large, and small again.
+        said("size 96 28", "echo size $COLUMNS $LINES" + CONSOLE)
+        right, bottom = terminal.left + 96 * CELL_WIDTH + 2 * PADDING, terminal.top + 28 * CELL_HEIGHT + 2 * PADDING
+        machine.drag(right + 1, bottom + 1, right + 1 - 10 * CELL_WIDTH, bottom + 1 - 3 * CELL_HEIGHT)
+        machine.wait_for_screen(lambda s: s.pixel(right - 20, bottom - 20) != PAPER, 20, "smaller window")
+        said("size 86 25", "echo size $COLUMNS $LINES" + CONSOLE)
+        machine.point_at(terminal.left + 300, terminal.top - 16)
+        machine.do("double")
+        machine.wait_for_screen(lambda s: s.count(PAPER) > 700000, 20, "large window")
+        machine.type("ls -l /system; ps\n")
+        machine.wait_for_still_screen()
+        machine.shoot("large")
+        said("size 140 35", "echo size $COLUMNS $LINES" + CONSOLE)
+        machine.point_at(300, 16)
+        machine.do("double")
+        machine.wait_for_screen(lambda s: s.pixel(5, 400) != PAPER, 20, "small window")
+        said("size 86 25", "echo size $COLUMNS $LINES" + CONSOLE)
         # Scroll-back: by keys and wheel, and back by typing.
         machine.type("clear; for i in 1 2 3 4; do dir /system; done; ls -l /; ps; mem\n")
         picture = machine.wait_for_still_screen()

@@ -249,6 +249,15 @@ static void TestQueue(void)
     WiQueuePush(&queue, &a, false);
     WiQueuePush(&queue, &close, false);
     CHECK_EQUAL(queue.Count, 2);
+    Message small = {.Type = MessageResize, .Window = 4, .Size = {10, 20}},
+            large = {.Type = MessageResize, .Window = 4, .Size = {30, 40}};
+    WiQueuePush(&queue, &small, false);
+    WiQueuePush(&queue, &large, false); // the latest size only
+    CHECK_EQUAL(queue.Count, 3);
+    CHECK(WiQueuePop(&queue, &out) && WiQueuePop(&queue, &out) && WiQueuePop(&queue, &out));
+    CHECK(out.Size.Width == 30 && out.Size.Height == 40);
+    WiQueuePush(&queue, &close, false);
+    WiQueuePush(&queue, &a, false);
     for (uint32_t i = 0; i < 1000; i++) {
         Message key = {.Type = i % 2 ? MessageKeyUp : MessageKeyDown, .Window = 4, .Time = i};
         WiQueuePush(&queue, &key, false);
@@ -413,15 +422,20 @@ static void RandomStep(void)
     static const uint16_t keys[] = {KeyLeftSuper, KeyLeftAlt,  KeyTab,   KeyLeftControl, KeyEscape,
                                     KeyDown,      KeyUp,       KeyEnter, KeyA,           KeyF4,
                                     KeyLeftShift, KeyCapsLock, KeyRight};
-    static const uint32_t flags[] = {0, WindowFrame, WindowFrame, WindowFrame | WindowNoActivate,
-                                     WindowFrame | WindowRelativeMouse};
+    static const uint32_t flags[] = {0,
+                                     WindowFrame,
+                                     WindowFrame,
+                                     WindowFrame | WindowNoActivate,
+                                     WindowFrame | WindowRelativeMouse,
+                                     WindowFrame | WindowResizable,
+                                     WindowFrame | WindowResizable};
     int index = Random(0, 11);
     WiWindow *window = &T.Windows[index];
-    switch (Random(0, 14)) {
+    switch (Random(0, 15)) {
     case 0:
         if (!window->Added)
             NewWindow(index, Random(-100, 420), Random(-100, 320), Random(1, 160), Random(1, 120),
-                      flags[Random(0, 4)]);
+                      flags[Random(0, 6)]);
         break;
     case 1:
         if (Random(0, 2) == 0)
@@ -442,7 +456,7 @@ static void RandomStep(void)
         break;
     case 5:
         if (window->Added)
-            WiDeskSetFlags(&T.Desk, window, flags[Random(0, 4)]);
+            WiDeskSetFlags(&T.Desk, window, flags[Random(0, 6)]);
         break;
     case 6:
         if (window->Added) { // a program draws and shows it
@@ -474,9 +488,14 @@ static void RandomStep(void)
         WiDeskNotify(&T.Desk,
                      Random(0, 1) ? "/apps/x.exe could not be started: it is no program." : "");
         break;
+    case 11:
+        if (window->Added)
+            WiDeskResize(&T.Desk, window, window->Pixels, 160, Random(1, 160), Random(1, 120));
+        break;
     default:
         WiDeskInput(&T.Desk,
-                    &(WiInput){.Kind = WiInputRelative,
+                    &(WiInput){.Time = (uint64_t)Random(0, 3) * 300'000'000,
+                               .Kind = WiInputRelative,
                                .X = Random(-60, 60),
                                .Y = Random(-60, 60),
                                .Wheel = Random(0, 9) == 0 ? Random(-2, 2) : 0,
@@ -616,6 +635,91 @@ static void TestDrag(void)
              seen = GfxIntersect(title, work);
         CHECK(GfxWidth(seen) >= 40 && GfxHeight(seen) >= 12); // enough to get it back
     }
+}
+
+// The program answers MessageResize with a picture of that size, or of the one it likes.
+static void Answer(WiWindow *window, int32_t width, int32_t height)
+{
+    WiDeskResize(&T.Desk, window, window->Pixels, 160, width, height);
+}
+
+static void TestResize(void)
+{
+    static const struct {
+        int32_t X, Y, DX, DY; // where the edge is taken, and how far it is dragged
+        WiPointer Pointer;
+        Rect After;
+    } drags[] = {
+        {223, 140, 20, 10, PointerHorizontal, {100, 100, 240, 180}},
+        {97, 140, -10, 9, PointerHorizontal, {90, 100, 220, 180}},
+        {160, 183, 7, 25, PointerVertical, {100, 100, 220, 205}},
+        {160, 64, 0, -20, PointerVertical, {100, 80, 220, 180}},
+        {223, 183, 20, 25, PointerDown, {100, 100, 240, 205}},
+        {97, 64, -20, -16, PointerDown, {80, 84, 220, 180}},
+        {97, 183, -20, 10, PointerUp, {80, 100, 220, 190}},
+        {223, 140, -300, 0, PointerHorizontal, {100, 100, 220, 180}}, // not below its smallest
+        {160, 64, 0, -9999, PointerVertical, {100, 60, 220, 180}},    // see below
+    };
+    for (size_t i = 0; i < RTL_COUNT_OF(drags); i++) {
+        NewDesk(true);
+        WiWindow *window = NewWindow(0, 100, 100, 120, 80, WindowFrame | WindowResizable);
+        Mouse(drags[i].X, drags[i].Y, 0);
+        CHECK_EQUAL(T.Desk.Pointer, drags[i].Pointer);
+        ScreenEqualsSimplePicture();
+        Mouse(drags[i].X, drags[i].Y, MouseButtonLeft);
+        Mouse(drags[i].X + drags[i].DX, drags[i].Y + drags[i].DY, MouseButtonLeft);
+        const Seen *seen = LastSeen(MessageResize);
+        CHECK_EQUAL(GfxWidth(window->Client), 120); // the program has the say
+        int32_t width = seen != nullptr ? (int32_t)seen->Message.Size.Width : 120,
+                height = seen != nullptr ? (int32_t)seen->Message.Size.Height : 80;
+        if (drags[i].DY == -9999) { // up to the screen's edge; the program stops at 120
+            CHECK_EQUAL(height, 144);
+            height = 120;
+        }
+        Answer(window, width, height);
+        ScreenEqualsSimplePicture();
+        Rect after = window->Client, expected = drags[i].After;
+        CHECK(memcmp(&after, &expected, sizeof(after)) == 0);
+        Mouse(T.Desk.X, T.Desk.Y, 0);
+        CHECK(T.Desk.Dragged == nullptr);
+        ScreenEqualsSimplePicture();
+    }
+    NewDesk(true); // one that cannot be resized has no edges
+    NewWindow(0, 100, 100, 120, 80, WindowFrame);
+    Mouse(223, 140, 0);
+    CHECK_EQUAL(T.Desk.Pointer, PointerArrow);
+}
+
+static void TitlePress(int32_t x, int32_t y, uint64_t time)
+{
+    Mouse(x, y, 0);
+    WiDeskInput(&T.Desk,
+                &(WiInput){.Kind = WiInputRelative, .Buttons = MouseButtonLeft, .Time = time});
+    WiDeskInput(&T.Desk, &(WiInput){.Kind = WiInputRelative, .Time = time});
+}
+
+static void TestLarge(void) // a double click on the title bar, and another
+{
+    constexpr uint64_t millisecond = 1'000'000;
+    NewDesk(true);
+    WiWindow *window = NewWindow(0, 100, 100, 120, 80, WindowFrame | WindowResizable);
+    TitlePress(130, 80, 1000 * millisecond);
+    TitlePress(130, 80, 1900 * millisecond); // too late
+    CHECK(LastSeen(MessageResize) == nullptr);
+    TitlePress(130, 80, 2100 * millisecond);
+    const Seen *seen = LastSeen(MessageResize);
+    CHECK(seen != nullptr && seen->Message.Size.Width == ScreenWidth &&
+          seen->Message.Size.Height == ScreenHeight - WI_PANEL_HEIGHT - WI_TITLE_HEIGHT);
+    Answer(window, 150, 110); // as large as it likes
+    CHECK(window->Client.Left == 0 && window->Client.Top == WI_TITLE_HEIGHT);
+    ScreenEqualsSimplePicture();
+    TitlePress(60, 10, 3000 * millisecond);
+    TitlePress(60, 10, 3100 * millisecond);
+    seen = LastSeen(MessageResize);
+    CHECK(seen->Message.Size.Width == 120 && seen->Message.Size.Height == 80);
+    Answer(window, 120, 80);
+    CHECK(window->Client.Left == 100 && window->Client.Top == 100);
+    ScreenEqualsSimplePicture();
 }
 
 static void TestFarAway(void)
@@ -880,6 +984,8 @@ int main(void)
         {"a topmost window is copied straight", TestStraightCopy},
         {"focus, held keys, mouse capture", TestFocus},
         {"dragging past every edge", TestDrag},
+        {"dragging edges", TestResize},
+        {"a double click makes a window large", TestLarge},
         {"windows far away", TestFarAway},
         {"the close button", TestClose},
         {"the launcher menu", TestMenu},

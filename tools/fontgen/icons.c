@@ -330,6 +330,53 @@ static void DrawPointer(Canvas *canvas)
     Fill(canvas, Hex(0x2E3440, 1), Hex(0x0B0D12, 1), 2, 48);
 }
 
+// A double arrow through the grid's middle, turned by an angle; rim and shadow as the arrow has.
+static void DoubleArrow(Canvas *canvas, float degrees, float dx, float dy)
+{
+    static const float points[][2] = {{-22, 0}, {-10, -11}, {-10, -3}, {10, -3}, {10, -11},
+                                      {22, 0},  {10, 11},   {10, 3},   {-10, 3}, {-10, 11}};
+    float c = cosf(degrees * (float)M_PI / 180), s = sinf(degrees * (float)M_PI / 180);
+    float turned[10][2];
+    for (int i = 0; i < 10; i++) {
+        turned[i][0] = 27 + c * points[i][0] - s * points[i][1] + dx;
+        turned[i][1] = 27 + s * points[i][0] + c * points[i][1] + dy;
+    }
+    Polygon(canvas, 10, turned);
+}
+
+static void DrawDoubleArrow(Canvas *canvas, float degrees)
+{
+    for (int i = 0; i < 9; i++) {
+        DoubleArrow(canvas, degrees, 1.4f + (float)(i % 3 - 1) * 1.6f,
+                    2 + (float)(i / 3 - 1) * 1.6f);
+        FillPlain(canvas, 0x000000, 0.06f);
+    }
+    for (int i = 0; i < 24; i++) {
+        float angle = (float)i * (float)M_PI / 12;
+        DoubleArrow(canvas, degrees, 2.2f * cosf(angle), 2.2f * sinf(angle));
+        FillPlain(canvas, 0xFFFFFF, 1);
+    }
+    DoubleArrow(canvas, degrees, 0, 0);
+    Fill(canvas, Hex(0x2E3440, 1), Hex(0x0B0D12, 1), 2, 48);
+}
+
+static void DrawHorizontal(Canvas *canvas)
+{
+    DrawDoubleArrow(canvas, 0);
+}
+static void DrawVertical(Canvas *canvas)
+{
+    DrawDoubleArrow(canvas, 90);
+}
+static void DrawDown(Canvas *canvas)
+{
+    DrawDoubleArrow(canvas, 45);
+}
+static void DrawUp(Canvas *canvas)
+{
+    DrawDoubleArrow(canvas, -45);
+}
+
 static void WriteImage(FILE *out, const char *name, void (*draw)(Canvas *), int width, int height,
                        float scale)
 {
@@ -384,5 +431,12 @@ void WriteIcons(FILE *out)
     WriteSquare(out, "WiImageClose", DrawClose, 10);
     WriteSquare(out, "WiImagePower", DrawPower, 16);
     WriteSquare(out, "WiImageRestart", DrawRestart, 16);
-    WriteImage(out, "WiImagePointer", DrawPointer, 18, 26, 0.46f);
+    WriteImage(out, "pointerArrow", DrawPointer, 18, 26, 0.46f);
+    WriteImage(out, "pointerHorizontal", DrawHorizontal, 25, 25, 0.46f);
+    WriteImage(out, "pointerVertical", DrawVertical, 25, 25, 0.46f);
+    WriteImage(out, "pointerDown", DrawDown, 25, 25, 0.46f);
+    WriteImage(out, "pointerUp", DrawUp, 25, 25, 0.46f);
+    fputs("const GfxImage *const WiPointers[] = {&pointerArrow, &pointerHorizontal, "
+          "&pointerVertical, &pointerDown, &pointerUp};\n",
+          out);
 }
