@@ -6,4 +6,5 @@
 
 extern const IoDriver AhciDriver;
 extern const IoDriver HypervDriver;
+extern const IoDriver HvKeyboardDriver, HvMouseDriver, HvStorageDriver, HvVideoDriver;
 extern const IoDriver Ps2Driver;

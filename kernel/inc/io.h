@@ -68,6 +68,7 @@ struct IoRequest {
     void *Context;                        // the caller's
     uint64_t Deadline;                    // the driver's
     uint32_t Attempts;                    // the driver's; 0 at submission
+    void *DriverContext;                  // the driver's
 };
 struct IoBlockDevice {
     ListEntry Link;

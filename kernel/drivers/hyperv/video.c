@@ -1,0 +1,293 @@
+// video.c - the synthetic video device as the desktop's display.
+//
+// The desktop paints into video memory that the host maps where the driver says; after each
+// composition the driver names the rectangles. The pointer is painted by the desktop, so the host's
+// is told to have no picture. Until the device runs, and when it does not, the firmware's frame
+// buffer is the display.
+//
+// Locking: the lock guards the protocol's state, which the bus's DPC and the window system use.
+// SPDX-License-Identifier: MIT
+#include "../drivers.h"
+
+#include "hyperv.h"
+#include "synth/synth.h"
+#include "win.h"
+
+#define RING_SIZE      65536u
+#define MAXIMUM_SIZE   4096u               // of a packet
+#define PATIENCE       (5ull * 1000000000) // for an answer of the device
+#define MINIMUM_MEMORY (8u << 20)          // what hosts have that say nothing
+#define MAXIMUM_MEMORY (256u << 20)
+
+static struct {
+    HvChannel *Channel; // nullptr: there is none
+    KSpinLock Lock;
+    SynVideo Protocol;    // [l]
+    volatile bool Broken; // no message is taken or sent any more
+    bool RepaintAll;      // [l] a message found no room: all of it, when there is
+    KEvent Answered;      // the mode is set, or Broken
+    PhysicalAddress Memory;
+    uint32_t MemorySize;
+    WinDisplay Display;
+} Video = {.Lock = KE_SPIN_LOCK_INIT(LockRankDevice, "hyperv video")};
+// Legend: l Lock.
+
+static void Break(const char *why)
+{
+    Video.Broken = true;
+    KeSetEvent(&Video.Answered);
+    KeLog(LogError, "hyperv: the video device %s", why);
+}
+
+// Lock held.
+static Status Send(const SynMessage *message)
+{
+    return message->Size ? HvSendPipe(Video.Channel, message->Bytes, message->Size) : StatusSuccess;
+}
+
+// Lock held.
+static void SendDirt(const SynRect *rects, uint32_t count)
+{
+    SynMessage message;
+    SynBuildVideoDirt(&Video.Protocol, rects, count, &message);
+    if (Send(&message) == StatusWouldBlock)
+        Video.RepaintAll = true;
+}
+
+// Lock held.
+static void SendAll(void)
+{
+    SynRect all = {0, 0, Video.Protocol.Mode.Width, Video.Protocol.Mode.Height};
+    Video.RepaintAll = false;
+    SendDirt(&all, 1);
+}
+
+// Lock held.
+static void HidePointer(void)
+{
+    SynMessage message;
+    SynBuildVideoHiddenPosition(&message);
+    (void)!Send(&message);
+    SynBuildVideoEmptyPointer(&message);
+    (void)!Send(&message);
+}
+
+// ---- what the host says; DispatchLevel
+
+static void Act(SynVerdict verdict, const SynVideoNeeds *needs)
+{
+    switch (verdict) {
+    case SynReady:
+        HidePointer();
+        KeSetEvent(&Video.Answered);
+        break;
+    case SynEvent:
+        if (needs->Pointer)
+            HidePointer();
+        if (needs->Repaint)
+            SendAll();
+        break;
+    case SynRefused:
+        Break("speaks no version of ours");
+        break;
+    case SynBroken:
+        Break("breaks its protocol");
+        break;
+    default:
+        break;
+    }
+}
+
+static void Receive(void *context, const HvPacket *packet)
+{
+    if (packet->Type != VmbusInBand || Video.Broken)
+        return;
+    uint32_t size;
+    const void *bytes = HvGetPipeMessage(packet, &size);
+    SynMessage answer = {};
+    SynVideoNeeds needs = {};
+    KIrql old = KeAcquireSpinLock(&Video.Lock);
+    SynVerdict verdict =
+        bytes ? SynReceiveVideo(&Video.Protocol, bytes, size, &needs, &answer) : SynBroken;
+    if (Send(&answer) != StatusSuccess)
+        verdict = SynBroken;
+    Act(verdict, &needs);
+    KeReleaseSpinLock(&Video.Lock, old);
+}
+
+static void Writable(void *context)
+{
+    KIrql old = KeAcquireSpinLock(&Video.Lock);
+    if (Video.RepaintAll && !Video.Broken)
+        SendAll();
+    KeReleaseSpinLock(&Video.Lock, old);
+}
+
+// ---- the display
+
+static void Update(WinDisplay *display, const Rect *rects, size_t count)
+{
+    static_assert(sizeof(SynRect) == sizeof(Rect));
+    KIrql old = KeAcquireSpinLock(&Video.Lock);
+    HvHoldSignal(Video.Channel);
+    while (count && Video.Protocol.WantsDirt && !Video.Broken && !Video.RepaintAll) {
+        SynRect part[SYN_VIDEO_MAXIMUM_DIRT];
+        uint32_t some = (uint32_t)RTL_MIN(count, SYN_VIDEO_MAXIMUM_DIRT);
+        memcpy(part, rects, some * sizeof(Rect));
+        SendDirt(part, some);
+        rects += some;
+        count -= some;
+    }
+    HvReleaseSignal(Video.Channel);
+    KeReleaseSpinLock(&Video.Lock, old);
+}
+
+static void TakeSize(void)
+{
+    Video.Display.Width = Video.Display.Stride = Video.Protocol.Mode.Width;
+    Video.Display.Height = Video.Protocol.Mode.Height;
+}
+
+static bool GetMode(WinDisplay *display, uint32_t index, ScreenMode *mode)
+{
+    KIrql old = KeAcquireSpinLock(&Video.Lock);
+    bool there = index < Video.Protocol.ModeCount;
+    if (there)
+        *mode = (ScreenMode){Video.Protocol.Modes[index].Width, Video.Protocol.Modes[index].Height};
+    KeReleaseSpinLock(&Video.Lock, old);
+    return there;
+}
+
+static Status SetMode(WinDisplay *display, uint32_t width, uint32_t height)
+{
+    SynMessage message;
+    SynVideoMode mode = {(uint16_t)width, (uint16_t)height};
+    if (mode.Width != width || mode.Height != height)
+        return StatusInvalidParameter;
+    KIrql old = KeAcquireSpinLock(&Video.Lock);
+    SynVideoMode before = Video.Protocol.Mode;
+    KeResetEvent(&Video.Answered);
+    Status status =
+        Video.Broken ? StatusDeviceNotReady : SynSetVideoMode(&Video.Protocol, mode, &message);
+    if (status == StatusSuccess) {
+        status = Send(&message);
+        if (status != StatusSuccess)
+            Video.Protocol.Mode = before;
+    }
+    KeReleaseSpinLock(&Video.Lock, old);
+    if (status != StatusSuccess)
+        return status;
+    status = HvWait(Video.Channel, &Video.Answered, PATIENCE);
+    if (status == StatusSuccess && Video.Broken)
+        status = StatusIoError;
+    // Without an answer the host may or may not have done it; the last that was asked for counts.
+    TakeSize();
+    return status;
+}
+
+static void UpdateStopped(WinDisplay *display)
+{
+    static const HvHandlers deaf = {};
+    static bool taken;
+    if (!taken)
+        HvTakeOver(Video.Channel, &deaf, nullptr);
+    taken = true;
+    SynRect all = {0, 0, (int32_t)display->Width, (int32_t)display->Height};
+    SynMessage message;
+    SynBuildVideoDirt(&Video.Protocol, &all, 1, &message);
+    if (!Video.Broken && message.Size)
+        (void)!HvSendPipe(Video.Channel, message.Bytes, message.Size);
+}
+
+// ---- start and end
+
+static Status MapMemory(void)
+{
+    uint32_t megabytes = HvGetOffer(Video.Channel)->MmioMegabytes;
+    uint64_t size = RTL_MAX((uint64_t)megabytes << 20, MINIMUM_MEMORY);
+    size = RTL_MIN(size, MAXIMUM_MEMORY);
+    uint64_t alignment = MINIMUM_MEMORY;
+    while (alignment < size)
+        alignment *= 2;
+    Status status = HvAllocateWindow(alignment, alignment, false, &Video.Memory);
+    if (status != StatusSuccess)
+        return status;
+    Video.MemorySize = (uint32_t)size;
+    void *mapping;
+    status = MmMapDevice(Video.Memory, size, CachingWriteCombining, &mapping);
+    if (status != StatusSuccess) {
+        HvFreeWindow(Video.Memory, alignment);
+        return status;
+    }
+    Video.Display = (WinDisplay){.Pixels = mapping,
+                                 .Format = LoaderPixelBgrx,
+                                 .Update = Update,
+                                 .UpdateStopped = UpdateStopped,
+                                 .GetMode = GetMode,
+                                 .SetMode = SetMode};
+    return StatusSuccess;
+}
+
+static void Close(void)
+{
+    HvCloseChannel(Video.Channel);
+    Video.Channel = nullptr;
+    if (!Video.Display.Pixels)
+        return;
+    uint64_t window = MINIMUM_MEMORY;
+    while (window < Video.MemorySize)
+        window *= 2;
+    MmUnmapDevice(Video.Display.Pixels, Video.MemorySize);
+    HvFreeWindow(Video.Memory, window);
+    Video.Display = (WinDisplay){};
+}
+
+static Status Start(void)
+{
+    static const HvHandlers handlers = {.Receive = Receive, .Writable = Writable};
+    Status status = MapMemory();
+    if (status != StatusSuccess)
+        return status;
+    HvOpenParameters parameters = {.SendBytes = RING_SIZE,
+                                   .ReceiveBytes = RING_SIZE,
+                                   .MaximumPacket = MAXIMUM_SIZE,
+                                   .Handlers = &handlers};
+    SynMessage request;
+    SynStartVideo(&Video.Protocol, Video.Memory, Video.MemorySize, (SynVideoMode){}, &request);
+    status = HvOpenChannel(Video.Channel, &parameters);
+    if (status == StatusSuccess)
+        status = HvSendPipe(Video.Channel, request.Bytes, request.Size);
+    if (status == StatusSuccess)
+        status = HvWait(Video.Channel, &Video.Answered, PATIENCE);
+    if (status == StatusSuccess && Video.Broken)
+        status = StatusIoError;
+    if (status != StatusSuccess)
+        return status;
+    TakeSize();
+    return WinAttachDisplay(&Video.Display);
+}
+
+static Status Probe(IoDevice *device)
+{
+    HvChannel *channel = HvGetChannel(device);
+    if (!HvIsClass(channel, &VmbusClassVideo))
+        return StatusNotSupported;
+    if (Video.Channel)
+        return StatusAlreadyExists;
+    Video.Channel = channel;
+    Video.Broken = Video.RepaintAll = false;
+    KeInitializeEvent(&Video.Answered, true, false);
+    Status status = Start();
+    if (status != StatusSuccess)
+        Close();
+    return status;
+}
+
+static void Remove(IoDevice *device)
+{
+    WinDetachDisplay(&Video.Display); // waits for who is painting
+    Close();
+}
+
+const IoDriver HvVideoDriver = {
+    .Name = "hyperv video", .Bus = IoBusVmbus, .Probe = Probe, .Remove = Remove};
