@@ -22,7 +22,8 @@
     SYSTEM_CALL(DebugPrint, 2, (USER(const char) text, uint64_t length))                           \
     SYSTEM_CALL(ReadSystemLog, 3, (USER(char) buffer, uint64_t size, USER(uint64_t) length))       \
     SYSTEM_CALL(GetRandomBytes, 2, (USER(void) buffer, uint64_t size))                             \
-    SYSTEM_CALL(FailAllocation, 3, (uint64_t n, uint32_t inherit, USER(uint64_t) failures))        \
+    SYSTEM_CALL(FailAllocation, 4,                                                                 \
+                (uint64_t n, uint32_t perStack, uint32_t inherit, USER(uint64_t) failures))        \
     SYSTEM_CALL(ShutdownSystem, 2, (uint32_t action, int32_t exitCode))                            \
     SYSTEM_CALL(GetProcessInfo, 2, (Handle process, USER(ProcessInfo) info))                       \
     SYSTEM_CALL(ListProcesses, 3,                                                                  \

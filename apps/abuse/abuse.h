@@ -11,6 +11,7 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define ARGUMENTS       6u
+#define KILL_TIME       10000u // milliseconds until a killed program must be gone
 #define ABUSE_FOLDER    "/abuse"
 #define ABUSE_PROGRAM   "/tests/abuse.exe"
 
@@ -90,6 +91,6 @@ uint32_t WaitForProgram(Handle process, uint32_t milliseconds, bool *killed);
 // ---- the parts
 void TestPointers(void);
 void TestFailures(void);
-void TestFailingPrograms(char *const *commandLines, int count, uint64_t step);
+void TestFailingPrograms(char *const *commandLines, int count, uint32_t perStack);
 void TestRaces(void);
 int RaceChild(uint32_t call);

@@ -336,7 +336,7 @@ const Call *GetCalls(size_t *count)
         CALL(DebugPrint, ARGS(Address("abuse"), 5), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),
         CALL(GetRandomBytes, ARGS(S, 64), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),
         CALL(ReadSystemLog, ARGS(S, 64, S2)),
-        CALL(FailAllocation, ARGS(0, 0, S), .Flags = OPTIONAL(3)),
+        CALL(FailAllocation, ARGS(0, 0, 0, S), .Flags = OPTIONAL(4)),
         CALL(GetProcessInfo, ARGS(CurrentProcess, S)),
         CALL(CreateProcess, ARGS(Address(&newProcess), S), .Undo = WaitForEnd),
         CALL(TerminateProcess, ARGS(0, 3), .Prepare = StartSleeper, .Undo = EndSleeper, .Clean = EndSleeper),

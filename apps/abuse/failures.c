@@ -10,16 +10,17 @@
 #include <string.h>
 
 #define MOST_ALLOCATIONS 20000u // of one call; beyond, something repeats for ever
-#define PROGRAM_TIME     8000u  // milliseconds until a program that hangs is killed
+#define SECOND           1000000000ull
 
-// How many allocations have been made to fail so far, after setting the next.
-static uint64_t FailNext(uint64_t n, bool inherit)
+typedef struct Failures {
+    uint64_t Count;  // since boot
+    uint64_t Number; // of the latest, among its program's allocations
+} Failures;
+
+static bool FailNext(uint64_t n, uint32_t perStack, bool inherit, Failures *failures)
 {
-    static uint64_t failures;
-    if (RawCall(SystemCallFailAllocation, n, inherit, (uintptr_t)&failures, 0, 0, 0) !=
-        StatusSuccess)
-        return UINT64_MAX;
-    return failures;
+    return RawCall(SystemCallFailAllocation, n, perStack, inherit, (uintptr_t)failures, 0, 0) ==
+           StatusSuccess;
 }
 
 // Makes the call with its n-th allocation failing; returns whether there was one.
@@ -29,9 +30,11 @@ static bool TryOne(const Call *call, uint64_t n)
     memcpy(arguments, call->Arguments, sizeof arguments);
     if (call->Prepare)
         call->Prepare(arguments);
-    uint64_t before = FailNext(n, false);
+    Failures before = {}, after = {};
+    (void)FailNext(n, 0, false, &before);
     Status status = MakeCall(call, arguments);
-    bool failed = FailNext(0, false) != before;
+    (void)FailNext(0, 0, false, &after);
+    bool failed = after.Count != before.Count;
     bool expected = status == call->Expected || (call->Other && status == call->Other) ||
                     (failed && (status == StatusNoMemory || status == StatusInvalidAddress));
     Check(expected, "%s with allocation %llu failing: %s", signatures[call->Number].Name,
@@ -48,7 +51,8 @@ void TestFailures(void)
     size_t count;
     uint64_t total = 0;
     Counters before;
-    if (!Check(FailNext(0, false) != UINT64_MAX, "this is no test kernel"))
+    Failures failures;
+    if (!Check(FailNext(0, 0, false, &failures), "this is no test kernel"))
         return;
     OpenObjects();
     const Call *calls = GetCalls(&count);
@@ -70,39 +74,85 @@ void TestFailures(void)
     printf("abuse: %llu allocations failed in %zu calls\n", (unsigned long long)total, count);
 }
 
-// Runs a program with its n-th allocation failing; returns whether there was one. mayHang: it may
-// wait for ever for what it could not start; then it must be possible to kill it.
-static bool TryProgram(const char *line, uint64_t n, bool mayHang)
+// ---- whole programs
+typedef struct Program {
+    const char *Line;
+    uint32_t PerStack; // as FailAllocation has it
+    uint32_t Time;     // milliseconds: one that has not ended by then waits for ever
+    uint64_t Number;   // of the allocation that failed last
+    uint32_t Failed, Killed;
+} Program;
+
+// A program that cannot go on leaves those it started alone. They are no leak, and they end here.
+static void EndChildren(uint32_t parent)
+{
+    static ProcessInfo list[64];
+    size_t count = 0;
+    OK(ListProcesses(list, COUNT_OF(list), &count));
+    for (size_t i = 0; i < count && i < COUNT_OF(list); i++) {
+        Handle child;
+        if (list[i].ParentProcessId != parent || list[i].Exited ||
+            OpenProcess(list[i].ProcessId, AccessAll, &child) != StatusSuccess)
+            continue;
+        (void)TerminateProcess(child, 1);
+        (void)WaitForProgram(child, KILL_TIME, nullptr);
+    }
+}
+
+// Runs the program with its n-th allocation failing, or the next that may; returns whether there
+// was one. A program may then wait for ever for what it could not start, but must be killable.
+static bool TryProgram(Program *program, uint64_t n)
 {
     Handle process;
     bool killed = false;
-    uint64_t before = FailNext(n, true);
-    Status status = StartProgram(line, &process);
-    FailNext(0, true);
-    if (!Check(status == StatusSuccess, "%s: %s", line, GetStatusText(status)))
+    Failures before = {}, after = {};
+    ProcessInfo info = {};
+    (void)FailNext(n, program->PerStack, true, &before);
+    Status status = StartProgram(program->Line, &process);
+    (void)FailNext(0, 0, true, nullptr);
+    if (!Check(status == StatusSuccess, "%s: %s", program->Line, GetStatusText(status)))
         return false;
-    uint32_t code = WaitForProgram(process, PROGRAM_TIME, &killed);
-    Check(!killed || mayHang, "%s with allocation %llu failing does not end (0x%x)", line,
-          (unsigned long long)n, code);
-    return FailNext(0, true) != before;
+    OK(GetProcessInfo(process, &info));
+    (void)WaitForProgram(process, program->Time, &killed);
+    EndChildren(info.ProcessId);
+    (void)FailNext(0, 0, true, &after);
+    program->Number = after.Number;
+    if (killed) {
+        program->Killed++;
+        printf("abuse: %s with allocation %llu failing waits for ever\n", program->Line,
+               (unsigned long long)after.Number);
+    }
+    return after.Count != before.Count;
 }
 
-void TestFailingPrograms(char *const *lines, int count, uint64_t step)
+// Returns the time in milliseconds that a run takes when nothing fails; what is made once is made.
+static uint32_t WarmUp(const char *line)
+{
+    Program program = {.Line = line, .Time = 600000};
+    uint64_t start = 0;
+    for (size_t i = 0; i < 3; i++) {
+        start = GetMonotonicTime();
+        (void)TryProgram(&program, 0);
+    }
+    Check(program.Killed == 0, "%s does not end", line);
+    return (uint32_t)((GetMonotonicTime() - start) / (SECOND / 1000));
+}
+
+void TestFailingPrograms(char *const *lines, int count, uint32_t perStack)
 {
     Counters before;
-    if (!Check(FailNext(0, false) != UINT64_MAX, "this is no test kernel"))
+    Failures failures;
+    if (!Check(FailNext(0, 0, false, &failures), "this is no test kernel"))
         return;
     for (int i = 0; i < count; i++) {
-        for (size_t warm = 0; warm < 3; warm++)
-            (void)TryProgram(lines[i], 0, false);
+        // Whoever waits in vain for ten seconds goes on, and whoever shares the host takes longer.
+        Program program = {lines[i], perStack, 4 * WarmUp(lines[i]) + 12000, 0, 0, 0};
         CountAll(&before);
-        uint64_t n = 1;
-        uint64_t tried = 0;
-        for (; TryProgram(lines[i], n, step == 0); tried++)
-            n += step ? step : 1 + n / 32;
+        for (uint64_t n = 1; TryProgram(&program, n); program.Failed++)
+            n = perStack ? program.Number + 1 : n + 1;
         CompareCounters(&before, lines[i]);
-        printf("abuse: %s: %llu of about %llu allocations failed\n", lines[i],
-               (unsigned long long)tried, (unsigned long long)n);
+        printf("abuse: %s: %u of %llu allocations failed, %u times it waited for ever\n", lines[i],
+               program.Failed, (unsigned long long)program.Number, program.Killed);
         fflush(stdout);
     }
 }

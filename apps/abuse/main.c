@@ -1,9 +1,9 @@
 // abuse.exe - what no program should do, for every system call. In the guest's /tests.
 //
 //   abuse.exe [pointers] [races] [failures]    these parts; `failures` needs a test kernel
-//   abuse.exe programs STEP LINE...            runs each command line with every STEP-th of its
-//                                              allocations failing; 0: the first ones each, then
-//                                              ever fewer
+//   abuse.exe programs N LINE...               runs each command line once for each allocation it
+//                                              makes, which fails; of those with the same call
+//                                              stack N fail, with N = 0 all
 //   abuse.exe repeat N LINE...                 runs each command line N times
 //   abuse.exe windows N                        opens and closes N windows
 //
@@ -17,8 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KILL_TIME 10000u // milliseconds until a killed program must be gone
-#define SLACK     65536u // bytes: kernel heap pages that stay half full
+#define SLACK 65536u // bytes: kernel heap pages that stay half full
 
 static unsigned passed, failed;
 
@@ -187,7 +186,7 @@ int main(int argc, char **argv)
         return RaceChild((uint32_t)strtoul(argv[2], nullptr, 10));
     Settle();
     if (argc > 3 && !strcmp(argv[1], "programs"))
-        TestFailingPrograms(argv + 3, argc - 3, strtoull(argv[2], nullptr, 10));
+        TestFailingPrograms(argv + 3, argc - 3, (uint32_t)strtoul(argv[2], nullptr, 10));
     else if (argc > 3 && !strcmp(argv[1], "repeat"))
         RepeatPrograms(argv + 3, argc - 3, (uint32_t)strtoul(argv[2], nullptr, 10));
     else if (argc == 3 && !strcmp(argv[1], "windows"))

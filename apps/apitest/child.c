@@ -35,7 +35,7 @@ int EndChild(Handle process)
 int RunChild(const char *words)
 {
     Handle process;
-    if (!OK(StartChild(words, InvalidHandle, InvalidHandle, InvalidHandle, &process)))
+    if (!NEEDED(StartChild(words, InvalidHandle, InvalidHandle, InvalidHandle, &process)))
         return -1;
     return EndChild(process);
 }

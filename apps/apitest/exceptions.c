@@ -435,7 +435,7 @@ static void InThreads(void)
 {
     Handle threads[4];
     for (size_t i = 0; i < COUNT_OF(threads); i++)
-        OK(CreateThread(CatchInThread, nullptr, 0, &threads[i]));
+        NEEDED(CreateThread(CatchInThread, nullptr, 0, &threads[i]));
     for (size_t i = 0; i < COUNT_OF(threads); i++) {
         uint32_t code = 0;
         OK(WaitForSingleObject(threads[i], 20000));
@@ -482,8 +482,8 @@ static void Ends(void)
     };
     for (size_t i = 0; i < COUNT_OF(ends); i++) {
         size_t size = 0, part = 0;
-        OK(CreatePipe(&reader, &writer));
-        OK(StartChild(ends[i].Words, InvalidHandle, InvalidHandle, writer, &process));
+        NEEDED(CreatePipe(&reader, &writer));
+        NEEDED(StartChild(ends[i].Words, InvalidHandle, InvalidHandle, writer, &process));
         OK(CloseHandle(writer));
         while (size < sizeof said - 1 &&
                ReadFile(reader, said + size, sizeof said - 1 - size, &part) == StatusSuccess &&

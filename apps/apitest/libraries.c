@@ -117,7 +117,7 @@ static void TestNotifications(void)
     int (*events)(unsigned) = (int (*)(unsigned))Find(library, "Apitest2Events");
     void (*end)(uint32_t) = ExitThread;
     for (int i = 1; events && i <= 3; i++) {
-        OK(CreateThread((ThreadEntry)(void *)end, (void *)5, 0, &thread));
+        NEEDED(CreateThread((ThreadEntry)(void *)end, (void *)5, 0, &thread));
         OK(WaitForSingleObject(thread, 10000));
         OK(CloseHandle(thread));
         EQUAL(events(DllThreadAttach), i);
@@ -130,7 +130,7 @@ static int RunProgram(const char *line)
 {
     const CreateProcessParameters parameters = {.CommandLine = line};
     Handle process;
-    return OK(CreateProcess(&parameters, &process)) ? EndChild(process) : -1;
+    return NEEDED(CreateProcess(&parameters, &process)) ? EndChild(process) : -1;
 }
 
 static bool CopyFile(const char *from, const char *to)
@@ -169,8 +169,8 @@ void TestLibraries(void)
     Handle thread;
     uint32_t code = 0;
     ProcessInfo before, after;
-    OK(CreateEvent(true, false, &use.Go));
-    OK(CreateThread(UseLibraryLocals, &use, 0, &thread));
+    NEEDED(CreateEvent(true, false, &use.Go));
+    NEEDED(CreateThread(UseLibraryLocals, &use, 0, &thread));
     if (OK(LoadLibrary("apitest1", &library))) {
         TestLoaded(library);
         use.Next = (Function *)Find(library, "Apitest1Next");

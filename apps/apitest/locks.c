@@ -114,7 +114,7 @@ static void Fight(ThreadEntry entry, unsigned expected)
     Contest contest = {};
     Handle threads[4];
     for (size_t i = 0; i < COUNT_OF(threads); i++)
-        OK(CreateThread(entry, &contest, 0, &threads[i]));
+        NEEDED(CreateThread(entry, &contest, 0, &threads[i]));
     OK(WaitForMultipleObjects(COUNT_OF(threads), threads, true, 60000, nullptr));
     for (size_t i = 0; i < COUNT_OF(threads); i++)
         OK(CloseHandle(threads[i]));
@@ -141,7 +141,7 @@ static uint32_t FromThread(ThreadEntry entry, void *argument)
 {
     Handle thread;
     uint32_t code = 99;
-    OK(CreateThread(entry, argument, 0, &thread));
+    NEEDED(CreateThread(entry, argument, 0, &thread));
     OK(WaitForSingleObject(thread, Long));
     OK(GetThreadExitCode(thread, &code));
     OK(CloseHandle(thread));
@@ -232,7 +232,7 @@ static void TestConditions(bool useSrw)
     STATUS(SleepOnSlot(&slot, &slot.Full, 10), StatusTimeout);
     Unlock(&slot);
     for (size_t i = 0; i < COUNT_OF(threads); i++)
-        OK(CreateThread(Consume, &slot, 0, &threads[i]));
+        NEEDED(CreateThread(Consume, &slot, 0, &threads[i]));
     for (unsigned i = 1; i <= 400; i++) {
         Lock(&slot);
         while (slot.Value != 0)
@@ -279,7 +279,7 @@ static void TestProcessList(void)
     OK(ListProcesses(nullptr, 0, &count));
     OK(GetSystemInfo(&system));
     EQUAL(count, system.ProcessCount);
-    OK(StartChild("sleep 60000", InvalidHandle, InvalidHandle, InvalidHandle, &child));
+    NEEDED(StartChild("sleep 60000", InvalidHandle, InvalidHandle, InvalidHandle, &child));
     OK(GetProcessInfo(child, &info));
     OK(ListProcesses(list, COUNT_OF(list), &again));
     EQUAL(again, count + 1);
@@ -318,8 +318,8 @@ static void TestThreadList(void)
     Handle event, thread, opened;
     size_t count;
     uint32_t code;
-    OK(CreateEvent(false, false, &event));
-    OK(CreateThread(WaitForEvent, &event, 0, &thread));
+    NEEDED(CreateEvent(false, false, &event));
+    NEEDED(CreateThread(WaitForEvent, &event, 0, &thread));
     do { // until it waits
         Sleep(1);
         OK(GetThreadInfo(thread, &info));
@@ -371,10 +371,10 @@ static void TestTermination(void)
     uint32_t code;
     ProcessInfo before, after;
     OK(GetProcessInfo(CurrentProcess, &before));
-    OK(CreateEvent(false, false, &event));
-    OK(CreateThread(SpinForEver, (void *)&spun, 0, &threads[0])); // in user mode
-    OK(CreateThread(WaitForEvent, &event, 0, &threads[1]));       // in a wait
-    OK(CreateThread(EndItself, nullptr, 0, &threads[2]));
+    NEEDED(CreateEvent(false, false, &event));
+    NEEDED(CreateThread(SpinForEver, (void *)&spun, 0, &threads[0])); // in user mode
+    NEEDED(CreateThread(WaitForEvent, &event, 0, &threads[1]));       // in a wait
+    NEEDED(CreateThread(EndItself, nullptr, 0, &threads[2]));
     while (spun == 0)
         Sleep(1);
     OK(TerminateThread(threads[0], 70));

@@ -11,6 +11,7 @@
 #include "test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -73,6 +74,15 @@ bool TestStatus(Status got, Status expected, const char *file, int line, const c
     snprintf(detail, sizeof detail, "%s is %s, not %s", text, GetStatusText(got),
              GetStatusText(expected));
     return TestCheck(got == expected, file, line, detail);
+}
+
+bool TestNeeded(Status got, const char *file, int line, const char *text)
+{
+    if (!TestStatus(got, StatusSuccess, file, line, text)) {
+        printf("apitest: cannot go on\n");
+        exit(failed < 100 ? failed : 100);
+    }
+    return true;
 }
 
 bool TestNumber(long long got, long long expected, const char *file, int line, const char *text)

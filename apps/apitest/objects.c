@@ -26,7 +26,7 @@ static void TestSemaphores(void)
     STATUS(CreateSemaphore(2, 1, &semaphore), StatusInvalidParameter);
     STATUS(CreateSemaphore(0, 0x80000000u, &semaphore), StatusInvalidParameter);
     EQUAL(semaphore, InvalidHandle);
-    OK(CreateSemaphore(2, 3, &semaphore));
+    NEEDED(CreateSemaphore(2, 3, &semaphore));
     OK(WaitForSingleObject(semaphore, 0));
     OK(WaitForSingleObject(semaphore, 0));
     STATUS(WaitForSingleObject(semaphore, 0), StatusTimeout);
@@ -72,9 +72,9 @@ static void TestGate(void)
 {
     Gate gate = {};
     Handle threads[6];
-    OK(CreateSemaphore(2, 2, &gate.Semaphore));
+    NEEDED(CreateSemaphore(2, 2, &gate.Semaphore));
     for (size_t i = 0; i < COUNT_OF(threads); i++)
-        OK(CreateThread(PassGate, &gate, 0, &threads[i]));
+        NEEDED(CreateThread(PassGate, &gate, 0, &threads[i]));
     for (size_t i = 0; i < COUNT_OF(threads); i++)
         Join(threads[i]);
     CHECK(gate.Most >= 1 && gate.Most <= 2);
@@ -111,9 +111,9 @@ static void TestOwnership(void)
     Owner owner = {};
     Handle thread;
     uint32_t code;
-    OK(CreateMutex(true, &owner.Mutex));
+    NEEDED(CreateMutex(true, &owner.Mutex));
     OK(WaitForSingleObject(owner.Mutex, 0)); // again
-    OK(CreateThread(ReleaseForeign, &owner, 0, &thread));
+    NEEDED(CreateThread(ReleaseForeign, &owner, 0, &thread));
     OK(WaitForSingleObject(thread, Long));
     STATUS(owner.Released, StatusNotOwner);
     OK(GetThreadExitCode(thread, &code));
@@ -131,10 +131,10 @@ static void TestAbandonment(void)
     Owner owner = {};
     Handle thread;
     size_t index = 9;
-    OK(CreateMutex(false, &owner.Mutex));
-    OK(CreateEvent(false, false, &owner.Ready));
-    OK(CreateEvent(false, false, &owner.Go));
-    OK(CreateThread(TakeAndEnd, &owner, 0, &thread));
+    NEEDED(CreateMutex(false, &owner.Mutex));
+    NEEDED(CreateEvent(false, false, &owner.Ready));
+    NEEDED(CreateEvent(false, false, &owner.Go));
+    NEEDED(CreateThread(TakeAndEnd, &owner, 0, &thread));
     OK(WaitForSingleObject(owner.Ready, Long));
     STATUS(WaitForSingleObject(owner.Mutex, 0), StatusTimeout);
     OK(SetEvent(owner.Go));
@@ -144,7 +144,7 @@ static void TestAbandonment(void)
     OK(ReleaseMutex(owner.Mutex));
     Join(thread);
     // By a thread that is ended from outside, seen by waits for several.
-    OK(CreateThread(TakeAndEnd, &owner, 0, &thread));
+    NEEDED(CreateThread(TakeAndEnd, &owner, 0, &thread));
     OK(WaitForSingleObject(owner.Ready, Long));
     OK(TerminateThread(thread, 5));
     Join(thread);
@@ -152,7 +152,7 @@ static void TestAbandonment(void)
     STATUS(WaitForMultipleObjects(2, some, false, Long, &index), StatusAbandoned);
     EQUAL(index, 1);
     OK(ReleaseMutex(owner.Mutex));
-    OK(CreateThread(TakeAndEnd, &owner, 0, &thread));
+    NEEDED(CreateThread(TakeAndEnd, &owner, 0, &thread));
     OK(WaitForSingleObject(owner.Ready, Long));
     OK(TerminateThread(thread, 5));
     Join(thread);
@@ -184,9 +184,9 @@ static uint32_t CountUnderMutex(void *argument)
 static void TestExclusion(void)
 {
     Handle threads[4];
-    OK(CreateMutex(false, &countMutex));
+    NEEDED(CreateMutex(false, &countMutex));
     for (size_t i = 0; i < COUNT_OF(threads); i++)
-        OK(CreateThread(CountUnderMutex, nullptr, 0, &threads[i]));
+        NEEDED(CreateThread(CountUnderMutex, nullptr, 0, &threads[i]));
     for (size_t i = 0; i < COUNT_OF(threads); i++)
         Join(threads[i]);
     EQUAL(counted, 800);
@@ -198,16 +198,16 @@ static void TestExclusion(void)
 static void TestTimers(void)
 {
     Handle timer, manual;
-    OK(CreateTimer(false, &timer));
+    NEEDED(CreateTimer(false, &timer));
     STATUS(WaitForSingleObject(timer, 0), StatusTimeout);
     uint64_t start = GetMonotonicTime();
-    OK(SetTimer(timer, 20 * Millisecond, 0));
+    NEEDED(SetTimer(timer, 20 * Millisecond, 0));
     OK(WaitForSingleObject(timer, Long));
     CHECK(GetMonotonicTime() - start >= 20 * Millisecond);
     STATUS(WaitForSingleObject(timer, 30), StatusTimeout); // once
     // A rhythm: the n-th signal never comes before n periods.
     start = GetMonotonicTime();
-    OK(SetTimer(timer, 5 * Millisecond, 5 * Millisecond));
+    NEEDED(SetTimer(timer, 5 * Millisecond, 5 * Millisecond));
     for (uint64_t i = 1; i <= 5; i++) {
         OK(WaitForSingleObject(timer, Long));
         CHECK(GetMonotonicTime() - start >= i * 5 * Millisecond);
@@ -215,22 +215,22 @@ static void TestTimers(void)
     OK(CancelTimer(timer));
     (void)WaitForSingleObject(timer, 0); // a signal that was there stays
     STATUS(WaitForSingleObject(timer, 20), StatusTimeout);
-    OK(SetTimer(timer, UINT64_MAX, UINT64_MAX));
+    NEEDED(SetTimer(timer, UINT64_MAX, UINT64_MAX));
     STATUS(WaitForSingleObject(timer, 1), StatusTimeout);
-    OK(SetTimer(timer, 0, 1)); // as often as anybody looks
+    NEEDED(SetTimer(timer, 0, 1)); // as often as anybody looks
     for (int i = 0; i < 100; i++)
         OK(WaitForSingleObject(timer, Long));
-    OK(SetTimer(timer, 0, 0));
+    NEEDED(SetTimer(timer, 0, 0));
     OK(WaitForSingleObject(timer, Long));
-    OK(CreateTimer(true, &manual));
-    OK(SetTimer(manual, Millisecond, 0));
+    NEEDED(CreateTimer(true, &manual));
+    NEEDED(SetTimer(manual, Millisecond, 0));
     OK(WaitForSingleObject(manual, Long));
     OK(WaitForSingleObject(manual, 0));
-    OK(SetTimer(manual, 1000000 * Millisecond, 0));
+    NEEDED(SetTimer(manual, 1000000 * Millisecond, 0));
     STATUS(WaitForSingleObject(manual, 0), StatusTimeout);
     const Handle both[] = {manual, timer};
     size_t index = 7;
-    OK(SetTimer(timer, Millisecond, 0));
+    NEEDED(SetTimer(timer, Millisecond, 0));
     OK(WaitForMultipleObjects(2, both, false, Long, &index));
     EQUAL(index, 1);
     STATUS(SetTimer(CurrentProcess, 0, 0), StatusInvalidHandle);
@@ -252,10 +252,10 @@ static void TestPipeWaits(void)
     static char buffer[65536];
     Handle read, write, thread;
     size_t moved;
-    OK(CreatePipe(&read, &write));
+    NEEDED(CreatePipe(&read, &write));
     STATUS(WaitForSingleObject(read, 0), StatusTimeout);
     OK(WaitForSingleObject(write, 0));
-    OK(CreateThread(WriteLater, &write, 0, &thread));
+    NEEDED(CreateThread(WriteLater, &write, 0, &thread));
     OK(WaitForSingleObject(read, Long));
     OK(WaitForSingleObject(read, 0)); // still there
     OK(ReadFile(read, buffer, sizeof buffer, &moved));
@@ -274,7 +274,7 @@ static void TestPipeWaits(void)
     OK(WaitForSingleObject(read, 0)); // what is to be read is the end
     STATUS(ReadFile(read, buffer, 1, &moved), StatusEndOfFile);
     OK(CloseHandle(read));
-    OK(CreatePipe(&read, &write));
+    NEEDED(CreatePipe(&read, &write));
     OK(WriteFile(write, buffer, sizeof buffer, &moved));
     OK(CloseHandle(read));
     OK(WaitForSingleObject(write, 0));
@@ -338,8 +338,8 @@ static void TestNameErrors(Handle event)
     STATUS(OpenObject("apitest.nothing", 0, 0, &other), StatusNotFound);
     STATUS(OpenObject("apitest.nothing", (ObjectKind)99, 0, &other), StatusInvalidParameter);
     longName[MaximumObjectName - 1] = 0;
-    OK(NameObject(event, longName));
-    OK(OpenObject(longName, ObjectEvent, 0, &other));
+    NEEDED(NameObject(event, longName));
+    NEEDED(OpenObject(longName, ObjectEvent, 0, &other));
     OK(CloseHandle(other));
 }
 
@@ -347,19 +347,20 @@ static void TestNames(void)
 {
     Handle event, weak, other, second;
     HandleInfo info;
-    OK(CreateEvent(true, false, &event));
+    NEEDED(CreateEvent(true, false, &event));
     TestNameErrors(event);
     OK(CloseHandle(event));
-    OK(CreateEvent(true, false, &event));
-    OK(DuplicateHandle(CurrentProcess, event, CurrentProcess, &weak, AccessWait | AccessQuery, 0));
-    OK(NameObject(weak, "apitest.event"));
+    NEEDED(CreateEvent(true, false, &event));
+    NEEDED(
+        DuplicateHandle(CurrentProcess, event, CurrentProcess, &weak, AccessWait | AccessQuery, 0));
+    NEEDED(NameObject(weak, "apitest.event"));
     STATUS(NameObject(event, "apitest.again"), StatusConflict);
-    OK(CreateEvent(false, false, &second));
+    NEEDED(CreateEvent(false, false, &second));
     STATUS(NameObject(second, "apitest.event"), StatusAlreadyExists);
     STATUS(OpenObject("apitest.event", ObjectMutex, 0, &other), StatusWrongType);
     STATUS(OpenObject("apitest.Event", 0, 0, &other), StatusNotFound);
     STATUS(OpenObject("apitest.event", 0, AccessModify, &other), StatusAccessDenied);
-    OK(OpenObject("apitest.event", ObjectEvent, 0, &other));
+    NEEDED(OpenObject("apitest.event", ObjectEvent, 0, &other));
     STATUS(SetEvent(other), StatusAccessDenied);
     OK(SetEvent(event));
     OK(WaitForSingleObject(other, 0));
@@ -372,7 +373,7 @@ static void TestNames(void)
     OK(CloseHandle(weak));
     STATUS(NameObject(second, "apitest.event"), StatusAlreadyExists); // `other` is open
     OK(CloseHandle(other));
-    OK(NameObject(second, "apitest.event"));
+    NEEDED(NameObject(second, "apitest.event"));
     OK(CloseHandle(second));
     STATUS(OpenObject("apitest.event", 0, 0, &other), StatusNotFound);
 }
@@ -381,11 +382,11 @@ static void TestNames(void)
 static void TestNamesAcross(void)
 {
     Handle event, mutex, process, other;
-    OK(CreateEvent(false, false, &event));
-    OK(CreateMutex(false, &mutex));
-    OK(NameObject(event, "apitest.ready"));
-    OK(NameObject(mutex, "apitest.mutex"));
-    OK(StartChild("object take", InvalidHandle, InvalidHandle, InvalidHandle, &process));
+    NEEDED(CreateEvent(false, false, &event));
+    NEEDED(CreateMutex(false, &mutex));
+    NEEDED(NameObject(event, "apitest.ready"));
+    NEEDED(NameObject(mutex, "apitest.mutex"));
+    NEEDED(StartChild("object take", InvalidHandle, InvalidHandle, InvalidHandle, &process));
     OK(WaitForSingleObject(event, Long));
     STATUS(WaitForSingleObject(mutex, 0), StatusTimeout);
     OK(TerminateProcess(process, 44));
@@ -406,8 +407,8 @@ static void TestInheritance(void)
     Handle marked, unmarked, process;
     HandleInfo info;
     char line[160];
-    OK(CreateEvent(true, false, &marked));
-    OK(CreateEvent(true, false, &unmarked));
+    NEEDED(CreateEvent(true, false, &marked));
+    NEEDED(CreateEvent(true, false, &unmarked));
     STATUS(SetHandleFlags(marked, 0x10), StatusInvalidParameter);
     STATUS(SetHandleFlags(CurrentProcess, HandleInherit), StatusInvalidHandle);
     OK(SetHandleFlags(marked, HandleInherit));
@@ -418,7 +419,7 @@ static void TestInheritance(void)
                  unmarked);
         CreateProcessParameters parameters = {.CommandLine = line,
                                               .Flags = inherit ? ProcessInheritHandles : 0};
-        OK(CreateProcess(&parameters, &process));
+        NEEDED(CreateProcess(&parameters, &process));
         EQUAL(EndChild(process), inherit ? 1 : 0); // how many of the two it could set
         STATUS(WaitForSingleObject(marked, 0), inherit ? StatusSuccess : StatusTimeout);
         STATUS(WaitForSingleObject(unmarked, 0), StatusTimeout);
@@ -433,8 +434,8 @@ static void TestRights(void)
 {
     Handle event, copy, more, process, weak;
     uint32_t code;
-    OK(CreateEvent(true, false, &event));
-    OK(DuplicateHandle(CurrentProcess, event, CurrentProcess, &copy, AccessModify, 0));
+    NEEDED(CreateEvent(true, false, &event));
+    NEEDED(DuplicateHandle(CurrentProcess, event, CurrentProcess, &copy, AccessModify, 0));
     OK(SetEvent(copy));
     STATUS(WaitForSingleObject(copy, 0), StatusAccessDenied);
     const Handle both[] = {event, copy};
@@ -443,14 +444,14 @@ static void TestRights(void)
            StatusAccessDenied);
     STATUS(DuplicateHandle(CurrentProcess, copy, CurrentProcess, &more, 0, 0x80),
            StatusInvalidParameter);
-    OK(DuplicateHandle(CurrentProcess, copy, CurrentProcess, &more, 0, DuplicateCloseSource));
+    NEEDED(DuplicateHandle(CurrentProcess, copy, CurrentProcess, &more, 0, DuplicateCloseSource));
     STATUS(SetEvent(more), StatusAccessDenied);
     STATUS(SetEvent(copy), StatusInvalidHandle);
     OK(CloseHandle(more));
     OK(CloseHandle(event));
     // Of processes and threads.
-    OK(DuplicateHandle(CurrentProcess, CurrentProcess, CurrentProcess, &process, AccessAll, 0));
-    OK(DuplicateHandle(CurrentProcess, process, CurrentProcess, &weak, AccessWait, 0));
+    NEEDED(DuplicateHandle(CurrentProcess, CurrentProcess, CurrentProcess, &process, AccessAll, 0));
+    NEEDED(DuplicateHandle(CurrentProcess, process, CurrentProcess, &weak, AccessWait, 0));
     ProcessInfo info;
     size_t count;
     STATUS(GetProcessInfo(weak, &info), StatusAccessDenied);
@@ -461,7 +462,7 @@ static void TestRights(void)
     STATUS(WaitForSingleObject(weak, 0), StatusTimeout);
     OK(CloseHandle(weak));
     OK(CloseHandle(process));
-    OK(DuplicateHandle(CurrentProcess, CurrentThread, CurrentProcess, &weak, AccessWait, 0));
+    NEEDED(DuplicateHandle(CurrentProcess, CurrentThread, CurrentProcess, &weak, AccessWait, 0));
     ThreadInfo thread;
     STATUS(GetThreadExitCode(weak, &code), StatusAccessDenied);
     STATUS(SetThreadPriority(weak, 8), StatusAccessDenied);
@@ -476,22 +477,22 @@ static void TestDuplicationAcross(void)
     ProcessInfo info;
     char byte = 0;
     size_t moved;
-    OK(CreateEvent(true, false, &event));
-    OK(StartChild("sleep 60000", InvalidHandle, InvalidHandle, InvalidHandle, &process));
-    OK(DuplicateHandle(CurrentProcess, event, process, &there, AccessAll, 0));
-    OK(DuplicateHandle(process, there, CurrentProcess, &back, AccessModify, 0));
+    NEEDED(CreateEvent(true, false, &event));
+    NEEDED(StartChild("sleep 60000", InvalidHandle, InvalidHandle, InvalidHandle, &process));
+    NEEDED(DuplicateHandle(CurrentProcess, event, process, &there, AccessAll, 0));
+    NEEDED(DuplicateHandle(process, there, CurrentProcess, &back, AccessModify, 0));
     OK(SetEvent(back));
     OK(WaitForSingleObject(event, 0));
     OK(CloseHandle(back));
-    OK(DuplicateHandle(process, there, CurrentProcess, &back, 0,
-                       DuplicateSameAccess | DuplicateCloseSource));
+    NEEDED(DuplicateHandle(process, there, CurrentProcess, &back, 0,
+                           DuplicateSameAccess | DuplicateCloseSource));
     STATUS(DuplicateHandle(process, there, CurrentProcess, &there, 0, DuplicateSameAccess),
            StatusInvalidHandle);
     OK(CloseHandle(back));
     // The only write end is the child's: its end is the pipe's end.
-    OK(CreatePipe(&pipeRead, &pipeWrite));
-    OK(DuplicateHandle(CurrentProcess, pipeWrite, process, &there, 0,
-                       DuplicateSameAccess | DuplicateCloseSource));
+    NEEDED(CreatePipe(&pipeRead, &pipeWrite));
+    NEEDED(DuplicateHandle(CurrentProcess, pipeWrite, process, &there, 0,
+                           DuplicateSameAccess | DuplicateCloseSource));
     STATUS(WaitForSingleObject(pipeRead, 0), StatusTimeout);
     OK(TerminateProcess(process, 0));
     OK(WaitForSingleObject(pipeRead, Long));

@@ -13,7 +13,7 @@ static void TestBasics(void)
     char buffer[32] = {};
     size_t moved = 99;
     FileInfo info;
-    OK(CreatePipe(&read, &write));
+    NEEDED(CreatePipe(&read, &write));
     CHECK(read != write);
     OK(WriteFile(write, "pipe", 4, &moved));
     OK(ReadFile(read, buffer, sizeof buffer, &moved)); // what there is, without waiting for more
@@ -34,7 +34,7 @@ static void TestBasics(void)
     STATUS(ReadFile(read, buffer, 1, &moved), StatusEndOfFile);
     EQUAL(moved, 0);
     OK(CloseHandle(read));
-    OK(CreatePipe(&read, &write));
+    NEEDED(CreatePipe(&read, &write));
     OK(CloseHandle(read));
     STATUS(WriteFile(write, "x", 1, &moved), StatusPipeBroken);
     OK(CloseHandle(write));
@@ -69,8 +69,8 @@ static void TestLargeTransfer(void)
 {
     Handle read, thread;
     Writer writer = {.Size = 10 * PipeSize + 4321};
-    OK(CreatePipe(&read, &writer.Write));
-    OK(CreateThread(WritePattern, &writer, 0, &thread));
+    NEEDED(CreatePipe(&read, &writer.Write));
+    NEEDED(CreateThread(WritePattern, &writer, 0, &thread));
     static uint8_t buffer[10007];
     size_t total = 0, moved, wrong = 0, request = 1;
     while (ReadFile(read, buffer, request, &moved) == StatusSuccess) {
@@ -93,8 +93,8 @@ static void TestBrokenWrite(void)
 {
     Handle read, thread;
     Writer writer = {.Size = 2 * PipeSize};
-    OK(CreatePipe(&read, &writer.Write));
-    OK(CreateThread(WritePattern, &writer, 0, &thread));
+    NEEDED(CreatePipe(&read, &writer.Write));
+    NEEDED(CreateThread(WritePattern, &writer, 0, &thread));
     Sleep(50);
     OK(CloseHandle(read));
     OK(WaitForSingleObject(thread, 10000));
@@ -116,8 +116,8 @@ static void TestBrokenRead(void)
     Handle read, write, thread;
     char byte;
     size_t moved;
-    OK(CreatePipe(&read, &write));
-    OK(CreateThread(CloseLater, (void *)(uintptr_t)write, 0, &thread));
+    NEEDED(CreatePipe(&read, &write));
+    NEEDED(CreateThread(CloseLater, (void *)(uintptr_t)write, 0, &thread));
     STATUS(ReadFile(read, &byte, 1, &moved), StatusEndOfFile);
     OK(WaitForSingleObject(thread, 10000));
     OK(CloseHandle(thread));
@@ -129,12 +129,12 @@ static void TestThroughChild(void)
 {
     Handle inputRead, outputRead, outputWrite, process, thread;
     Writer writer = {.Size = 200000};
-    OK(CreatePipe(&inputRead, &writer.Write));
-    OK(CreatePipe(&outputRead, &outputWrite));
-    OK(StartChild("copy", inputRead, outputWrite, InvalidHandle, &process));
+    NEEDED(CreatePipe(&inputRead, &writer.Write));
+    NEEDED(CreatePipe(&outputRead, &outputWrite));
+    NEEDED(StartChild("copy", inputRead, outputWrite, InvalidHandle, &process));
     OK(CloseHandle(inputRead));
     OK(CloseHandle(outputWrite));
-    OK(CreateThread(WritePattern, &writer, 0, &thread));
+    NEEDED(CreateThread(WritePattern, &writer, 0, &thread));
     static uint8_t buffer[3000];
     size_t total = 0, moved, wrong = 0;
     while (ReadFile(outputRead, buffer, sizeof buffer, &moved) == StatusSuccess) {

@@ -12,9 +12,9 @@ static int Capture(const char *words, char *output, size_t size)
     Handle read, write, process;
     size_t total = 0, moved;
     output[0] = 0;
-    if (!OK(CreatePipe(&read, &write)))
+    if (!NEEDED(CreatePipe(&read, &write)))
         return -1;
-    bool started = OK(StartChild(words, InvalidHandle, write, write, &process));
+    bool started = NEEDED(StartChild(words, InvalidHandle, write, write, &process));
     OK(CloseHandle(write));
     while (started && total < size - 1 &&
            ReadFile(read, output + total, size - 1 - total, &moved) == StatusSuccess)
@@ -89,8 +89,8 @@ static void TestOutput(void)
     EQUAL(strlen(output), 90000);
     CHECK(!strncmp(output + 89991, "0000270f\n", 9));
     Handle read, write, process;
-    OK(CreatePipe(&read, &write));
-    OK(StartChild("reader", read, InvalidHandle, InvalidHandle, &process));
+    NEEDED(CreatePipe(&read, &write));
+    NEEDED(StartChild("reader", read, InvalidHandle, InvalidHandle, &process));
     EQUAL(EndChild(process), 6);
     OK(CloseHandle(read));
     OK(CloseHandle(write));
@@ -119,14 +119,14 @@ static void TestInheritance(void)
     static const char *const environment[] = {"ONE=1", "TWO=zwei", nullptr};
     Handle read, write, process;
     size_t moved = 0;
-    OK(CreatePipe(&read, &write));
+    NEEDED(CreatePipe(&read, &write));
     CreateProcessParameters parameters = {
         .CommandLine = "/tests/apitest.exe --child environment TWO",
         .CurrentDirectory = "/apps",
         .Environment = environment,
         .StandardOutput = write,
     };
-    OK(CreateProcess(&parameters, &process));
+    NEEDED(CreateProcess(&parameters, &process));
     OK(CloseHandle(write));
     OK(ReadFile(read, output, sizeof output, &moved));
     CHECK(moved == 4 && !memcmp(output, "zwei", 4));
@@ -138,7 +138,7 @@ static void TestTermination(void)
 {
     Handle process;
     ProcessInfo info;
-    OK(StartChild("sleep 60000", InvalidHandle, InvalidHandle, InvalidHandle, &process));
+    NEEDED(StartChild("sleep 60000", InvalidHandle, InvalidHandle, InvalidHandle, &process));
     STATUS(WaitForSingleObject(process, 50), StatusTimeout);
     OK(GetProcessInfo(process, &info));
     EQUAL(info.Exited, 0);
@@ -156,15 +156,15 @@ static void TestTermination(void)
     OK(CloseHandle(process));
     // Ended while it writes to a pipe nobody empties, and while it still starts.
     Handle read, write;
-    OK(CreatePipe(&read, &write));
-    OK(StartChild("many 100000", InvalidHandle, write, InvalidHandle, &process));
+    NEEDED(CreatePipe(&read, &write));
+    NEEDED(StartChild("many 100000", InvalidHandle, write, InvalidHandle, &process));
     Sleep(300);
     OK(TerminateProcess(process, 3));
     EQUAL(EndChild(process), 3);
     OK(CloseHandle(read));
     OK(CloseHandle(write));
     for (int i = 0; i < 5; i++) {
-        OK(StartChild("sleep 1000", InvalidHandle, InvalidHandle, InvalidHandle, &process));
+        NEEDED(StartChild("sleep 1000", InvalidHandle, InvalidHandle, InvalidHandle, &process));
         OK(TerminateProcess(process, (uint32_t)(10 + i)));
         EQUAL(EndChild(process), 10 + i);
     }
@@ -287,7 +287,7 @@ void TestLessons(void)
         if (!EQUAL(RunChild("nothing"), 0))
             break;
     // Another process may do floating point meanwhile; the user's GS base survives both.
-    OK(StartChild("sleep 100", InvalidHandle, InvalidHandle, InvalidHandle, &process));
+    NEEDED(StartChild("sleep 100", InvalidHandle, InvalidHandle, InvalidHandle, &process));
     volatile double value = 1.5;
     for (int i = 0; i < 200; i++) {
         value = value * 1.01 + 0.25;

@@ -13,13 +13,13 @@ static uint8_t *Map(Handle section, uint64_t offset, size_t size, MemoryProtecti
                     uint32_t flags)
 {
     void *base = nullptr;
-    return OK(MapView(section, offset, size, protection, flags, &base)) ? base : nullptr;
+    return NEEDED(MapView(section, offset, size, protection, flags, &base)) ? base : nullptr;
 }
 
 static void TestSharedViews(void)
 {
     Handle section;
-    OK(CreateSection(InvalidHandle, 5 * Page, MemoryReadWrite, &section));
+    NEEDED(CreateSection(InvalidHandle, 5 * Page, MemoryReadWrite, &section));
     uint8_t *all = Map(section, 0, 0, MemoryReadWrite, 0),
             *part = Map(section, 2 * Page, Page, MemoryRead, 0),
             *copy = Map(section, 0, 3 * Page, MemoryReadWrite, ViewCopy);
@@ -56,7 +56,7 @@ static void TestRights(void)
 {
     Handle section;
     void *base = nullptr;
-    OK(CreateSection(InvalidHandle, Page, MemoryRead, &section));
+    NEEDED(CreateSection(InvalidHandle, Page, MemoryRead, &section));
     STATUS(MapView(section, 0, 0, MemoryReadWrite, 0, &base), StatusAccessDenied);
     uint8_t *view = Map(section, 0, 0, MemoryRead, 0),
             *copy = Map(section, 0, 0, MemoryReadWrite, ViewCopy);
@@ -81,11 +81,11 @@ static void TestSectionErrors(void)
     STATUS(CreateSection(InvalidHandle, 1ull << 45, MemoryReadWrite, &section), StatusNoMemory);
     STATUS(CreateSection(InvalidHandle, UINT64_MAX, MemoryReadWrite, &section), StatusNoMemory);
     STATUS(CreateSection(12345678, Page, MemoryRead, &section), StatusInvalidHandle);
-    OK(CreateEvent(false, false, &event));
+    NEEDED(CreateEvent(false, false, &event));
     STATUS(CreateSection(event, Page, MemoryRead, &section), StatusWrongType);
     STATUS(MapView(event, 0, 0, MemoryRead, 0, &base), StatusWrongType);
     OK(CloseHandle(event));
-    OK(CreateSection(InvalidHandle, 2 * Page, MemoryReadWrite, &section));
+    NEEDED(CreateSection(InvalidHandle, 2 * Page, MemoryReadWrite, &section));
     STATUS(MapView(section, 1, Page, MemoryRead, 0, &base), StatusInvalidParameter);
     STATUS(MapView(section, 2 * Page, 0, MemoryRead, 0, &base), StatusInvalidParameter);
     STATUS(MapView(section, Page, 2 * Page, MemoryRead, 0, &base), StatusInvalidParameter);
@@ -101,7 +101,7 @@ static void TestSectionErrors(void)
     base = view;
     STATUS(MapView(section, 0, 0, MemoryRead, 0, &base), StatusConflict);
     OK(UnmapView(view));
-    OK(MapView(section, 0, 0, MemoryRead, 0, &base)); // there again
+    NEEDED(MapView(section, 0, 0, MemoryRead, 0, &base)); // there again
     CHECK(base == view);
     OK(UnmapView(base));
     OK(CloseHandle(section));
@@ -115,8 +115,8 @@ static void TestSectionErrors(void)
 static void TestOtherProcess(void)
 {
     Handle section;
-    OK(CreateSection(InvalidHandle, Page, MemoryReadWrite, &section));
-    OK(NameObject(section, "apitest section"));
+    NEEDED(CreateSection(InvalidHandle, Page, MemoryReadWrite, &section));
+    NEEDED(NameObject(section, "apitest section"));
     char *view = (char *)Map(section, 0, 0, MemoryReadWrite, 0);
     if (!view)
         return;
@@ -175,7 +175,7 @@ static void TestFileViews(void)
 {
     constexpr size_t Size = 7 * 4096 + 100;
     Handle file = MakeFile(Size), section;
-    OK(CreateSection(file, 0, MemoryReadWrite, &section));
+    NEEDED(CreateSection(file, 0, MemoryReadWrite, &section));
     uint8_t *view = Map(section, 0, 0, MemoryReadWrite, 0),
             *second = Map(section, 3 * Page, Page, MemoryRead, 0),
             *copy = Map(section, 0, Page, MemoryReadWrite, ViewCopy), byte;
@@ -219,7 +219,7 @@ static void TestFileViews(void)
 static void TestOwnPages(void)
 {
     Handle file = MakeFile(sizeof block), section;
-    OK(CreateSection(file, 0, MemoryReadWrite, &section));
+    NEEDED(CreateSection(file, 0, MemoryReadWrite, &section));
     uint8_t *view = Map(section, 0, 0, MemoryReadWrite, 0);
     if (!view)
         return;
@@ -250,7 +250,7 @@ static void TestFileErrors(void)
     OK(CloseHandle(file));
     OK(CreateFile(NAME, FileRead, FileOpenExisting, &file));
     STATUS(CreateSection(file, 0, MemoryReadWrite, &section), StatusAccessDenied);
-    OK(CreateSection(file, 0, MemoryRead, &section));
+    NEEDED(CreateSection(file, 0, MemoryRead, &section));
     OK(CloseHandle(file)); // the section keeps the file
     STATUS(DeleteFile(NAME), StatusSharingViolation);
     uint8_t *view = Map(section, 0, 0, MemoryRead, 0);
@@ -262,7 +262,7 @@ static void TestFileErrors(void)
     STATUS(CreateSection(file, 0, MemoryRead, &section), StatusAccessDenied);
     OK(CloseHandle(file));
     OK(DeleteFile(NAME));
-    OK(CreatePipe(&readEnd, &writeEnd));
+    NEEDED(CreatePipe(&readEnd, &writeEnd));
     STATUS(CreateSection(readEnd, Page, MemoryRead, &section), StatusNotSupported);
     OK(CloseHandle(readEnd));
     OK(CloseHandle(writeEnd));

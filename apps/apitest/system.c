@@ -209,7 +209,7 @@ constexpr unsigned CallsWithHandles = 39;
 static void TestBadHandles(void)
 {
     Handle closed;
-    OK(CreateEvent(false, false, &closed));
+    NEEDED(CreateEvent(false, false, &closed));
     OK(CloseHandle(closed));
     const Handle handles[] = {InvalidHandle, closed,     1,          3,
                               0x7FFFFFFF,    0xFFFF0000, 0xFFFFFFF0, 0x00010001};
@@ -233,7 +233,7 @@ static void TestBadHandles(void)
 static void TestWrongTypes(void)
 {
     Handle event;
-    OK(CreateEvent(true, false, &event));
+    NEEDED(CreateEvent(true, false, &event));
     for (unsigned call = 0; call < 36; call++) {
         char text[64];
         if (call == 3 || call == 4 || (call >= 19 && call <= 21)) // an event is right for them
@@ -267,7 +267,7 @@ static void TestManyHandles(void)
     for (size_t i = 0; i < count; i++)
         if (!OK(CloseHandle(handles[i])))
             break;
-    OK(CreateEvent(false, false, &handles[0]));
+    NEEDED(CreateEvent(false, false, &handles[0]));
     STATUS(CloseHandle(handles[count > 1 ? 1 : 0] == handles[0] ? InvalidHandle
                                                                 : handles[count > 1 ? 1 : 0]),
            StatusInvalidHandle);
@@ -278,16 +278,16 @@ static void TestManyHandles(void)
 static void TestDuplicates(void)
 {
     Handle event, copy;
-    OK(CreateEvent(false, false, &event));
-    OK(DuplicateHandle(CurrentProcess, event, CurrentProcess, &copy, 0, DuplicateSameAccess));
+    NEEDED(CreateEvent(false, false, &event));
+    NEEDED(DuplicateHandle(CurrentProcess, event, CurrentProcess, &copy, 0, DuplicateSameAccess));
     CHECK(copy != event);
     OK(SetEvent(copy));
     OK(CloseHandle(copy));
     OK(WaitForSingleObject(event, 0));
     STATUS(WaitForSingleObject(event, 0), StatusTimeout);
     OK(CloseHandle(event));
-    OK(DuplicateHandle(CurrentProcess, CurrentProcess, CurrentProcess, &copy, 0,
-                       DuplicateSameAccess));
+    NEEDED(DuplicateHandle(CurrentProcess, CurrentProcess, CurrentProcess, &copy, 0,
+                           DuplicateSameAccess));
     ProcessInfo info;
     OK(GetProcessInfo(copy, &info));
     EQUAL(info.ProcessId, GetCurrentProcessId());

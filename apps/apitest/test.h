@@ -11,6 +11,7 @@
 // Counts, and prints a line when it fails. Returns whether it held.
 bool TestCheck(bool holds, const char *file, int line, const char *text);
 bool TestStatus(Status got, Status expected, const char *file, int line, const char *text);
+bool TestNeeded(Status got, const char *file, int line, const char *text);
 bool TestNumber(long long got, long long expected, const char *file, int line, const char *text);
 bool TestText(const char *got, const char *expected, const char *file, int line, const char *text);
 
@@ -18,6 +19,8 @@ bool TestText(const char *got, const char *expected, const char *file, int line,
 #define STATUS(expression, expected)                                                               \
     TestStatus((expression), (expected), __FILE__, __LINE__, #expression)
 #define OK(expression) STATUS(expression, StatusSuccess)
+// What the rest would wait for in vain, or use: when it fails the program ends.
+#define NEEDED(expression) TestNeeded((expression), __FILE__, __LINE__, #expression)
 #define EQUAL(expression, expected)                                                                \
     TestNumber((long long)(expression), (long long)(expected), __FILE__, __LINE__, #expression)
 #define TEXT(expression, expected)                                                                 \

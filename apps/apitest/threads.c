@@ -41,7 +41,7 @@ static void RunThread(ThreadEntry entry, void *argument, size_t stack, uint32_t 
 {
     Handle thread;
     uint32_t code = 0xDEAD;
-    if (!OK(CreateThread(entry, argument, stack, &thread)))
+    if (!NEEDED(CreateThread(entry, argument, stack, &thread)))
         return;
     OK(WaitForSingleObject(thread, 10000));
     OK(GetThreadExitCode(thread, &code));
@@ -58,8 +58,8 @@ static void TestLifeTime(void)
     RunThread(ExitWithArgument, (void *)5, 65536, 5);
     RunThread(UseStack, nullptr, 0, 3);
     RunThread(UseStack, nullptr, 4 << 20, 3);
-    OK(CreateEvent(false, false, &event));
-    OK(CreateThread(WaitThenReturn, &event, 0, &thread));
+    NEEDED(CreateEvent(false, false, &event));
+    NEEDED(CreateThread(WaitThenReturn, &event, 0, &thread));
     STATUS(GetThreadExitCode(thread, &code), StatusWouldBlock);
     EQUAL(code, 77);
     STATUS(WaitForSingleObject(thread, 5), StatusTimeout);
@@ -114,7 +114,7 @@ static void TestProcessors(void)
         STATUS(SetThreadAffinity(CurrentThread, ~all), StatusInvalidParameter);
     STATUS(GetProcessorInfo(system.ProcessorCount, &after), StatusInvalidParameter);
     OK(SetThreadAffinity(CurrentThread, all));
-    OK(CreateThread(SpinOn, (void *)&stop, 0, &spinner));
+    NEEDED(CreateThread(SpinOn, (void *)&stop, 0, &spinner));
     for (uint32_t i = 0; i < system.ProcessorCount; i++) { // moved while it runs or is ready
         OK(SetThreadAffinity(spinner, 1ull << i));
         do { // until it has a turn there
@@ -146,7 +146,7 @@ static void TestManyThreads(void)
     CHECK(after.FreeMemory + (2 << 20) >= before.FreeMemory);
     Handle threads[50];
     for (size_t i = 0; i < COUNT_OF(threads); i++)
-        OK(CreateThread(ReturnArgument, (void *)i, 65536, &threads[i]));
+        NEEDED(CreateThread(ReturnArgument, (void *)i, 65536, &threads[i]));
     for (size_t i = 0; i < COUNT_OF(threads); i++) {
         uint32_t code = 0;
         OK(WaitForSingleObject(threads[i], 10000));
@@ -172,7 +172,7 @@ static void TestPreemption(void)
     Handle threads[2];
     stop = false;
     for (uintptr_t i = 0; i < 2; i++)
-        OK(CreateThread(Spin, (void *)i, 0, &threads[i]));
+        NEEDED(CreateThread(Spin, (void *)i, 0, &threads[i]));
     Sleep(200);
     stop = true;
     for (size_t i = 0; i < 2; i++) {
@@ -220,7 +220,7 @@ static void TestSharedStream(void)
     if (!CHECK(shared))
         return;
     for (uintptr_t i = 0; i < COUNT_OF(threads); i++)
-        OK(CreateThread(PrintLines, (void *)i, 0, &threads[i]));
+        NEEDED(CreateThread(PrintLines, (void *)i, 0, &threads[i]));
     for (size_t i = 0; i < COUNT_OF(threads); i++) {
         OK(WaitForSingleObject(threads[i], 60000));
         OK(CloseHandle(threads[i]));
@@ -272,7 +272,7 @@ void TestThreads(void)
     TestSharedStream();
     Handle threads[4];
     for (uintptr_t i = 0; i < COUNT_OF(threads); i++)
-        OK(CreateThread(AllocateMuch, (void *)i, 0, &threads[i]));
+        NEEDED(CreateThread(AllocateMuch, (void *)i, 0, &threads[i]));
     for (size_t i = 0; i < COUNT_OF(threads); i++) {
         uint32_t code = 0;
         OK(WaitForSingleObject(threads[i], 60000));
@@ -304,7 +304,7 @@ void TestTls(void)
     Handle threads[8];
     counter = 1;
     for (uintptr_t i = 0; i < COUNT_OF(threads); i++)
-        OK(CreateThread(UseLocals, (void *)(i + 1), 0, &threads[i]));
+        NEEDED(CreateThread(UseLocals, (void *)(i + 1), 0, &threads[i]));
     for (size_t i = 0; i < COUNT_OF(threads); i++) {
         uint32_t code = 0;
         OK(WaitForSingleObject(threads[i], 10000));
@@ -368,7 +368,7 @@ static void RunTogether(ThreadEntry entry, const uintptr_t *arguments, size_t co
 {
     Handle threads[8];
     for (size_t i = 0; i < count; i++)
-        OK(CreateThread(entry, (void *)arguments[i], 0, &threads[i]));
+        NEEDED(CreateThread(entry, (void *)arguments[i], 0, &threads[i]));
     for (size_t i = 0; i < count; i++) {
         uint32_t code = 0;
         OK(WaitForSingleObject(threads[i], 60000));
@@ -441,7 +441,9 @@ void TestPthreads(void)
     pthread_t threads[4];
     EQUAL(pthread_key_create(&key, Destroy), 0);
     for (uintptr_t i = 0; i < 4; i++)
-        EQUAL(pthread_create(&threads[i], nullptr, Increment, (void *)(i + 1)), 0);
+        NEEDED(pthread_create(&threads[i], nullptr, Increment, (void *)(i + 1)) == 0
+                   ? StatusSuccess
+                   : StatusNoMemory);
     pthread_mutex_lock(&mutex);
     while (sharedCount < 4000 && sharedCount >= 0) {
         struct timespec end;
@@ -473,7 +475,8 @@ void TestPthreads(void)
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sharedCount = 0;
-    EQUAL(pthread_create(&threads[0], &attributes, Increment, nullptr), 0);
+    NEEDED(pthread_create(&threads[0], &attributes, Increment, nullptr) == 0 ? StatusSuccess
+                                                                             : StatusNoMemory);
     for (int i = 0; i < 500 && sharedCount < 1000; i++)
         Sleep(10);
     EQUAL(sharedCount, 1000);

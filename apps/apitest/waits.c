@@ -24,7 +24,7 @@ static void TestTimeouts(void)
 {
     Handle event;
     uint32_t word = 5;
-    OK(CreateEvent(false, false, &event));
+    NEEDED(CreateEvent(false, false, &event));
     static const uint32_t times[] = {1, 2, 10, 35, 100, 250};
     for (size_t i = 0; i < COUNT_OF(times); i++) {
         uint32_t time = times[i];
@@ -48,12 +48,12 @@ static void TestTimeouts(void)
 static void TestEventKinds(void)
 {
     Handle manual, automatic;
-    OK(CreateEvent(true, true, &manual));
+    NEEDED(CreateEvent(true, true, &manual));
     OK(WaitForSingleObject(manual, 0));
     OK(WaitForSingleObject(manual, 0));
     OK(ResetEvent(manual));
     STATUS(WaitForSingleObject(manual, 0), StatusTimeout);
-    OK(CreateEvent(false, true, &automatic));
+    NEEDED(CreateEvent(false, true, &automatic));
     OK(WaitForSingleObject(automatic, InfiniteTimeout));
     STATUS(WaitForSingleObject(automatic, 0), StatusTimeout);
     OK(SetEvent(automatic));
@@ -69,7 +69,7 @@ static void TestMultiple(void)
     Handle events[65];
     size_t index = 99;
     for (size_t i = 0; i < COUNT_OF(events); i++)
-        OK(CreateEvent(false, false, &events[i]));
+        NEEDED(CreateEvent(false, false, &events[i]));
     STATUS(WaitForMultipleObjects(0, events, false, 0, &index), StatusInvalidParameter);
     STATUS(WaitForMultipleObjects(65, events, false, 0, &index), StatusInvalidParameter);
     STATUS(WaitForMultipleObjects(SIZE_MAX, events, false, 0, &index), StatusInvalidParameter);
@@ -126,9 +126,9 @@ static void TestPingPong(void)
     PingPong game = {.Rounds = 2000};
     Handle thread;
     uint32_t code = 99;
-    OK(CreateEvent(false, false, &game.Ping));
-    OK(CreateEvent(false, false, &game.Pong));
-    OK(CreateThread(Answer, &game, 0, &thread));
+    NEEDED(CreateEvent(false, false, &game.Ping));
+    NEEDED(CreateEvent(false, false, &game.Pong));
+    NEEDED(CreateThread(Answer, &game, 0, &thread));
     for (unsigned i = 0; i < game.Rounds; i++) {
         OK(SetEvent(game.Ping));
         if (!OK(WaitForSingleObject(game.Pong, 10000)))
@@ -164,7 +164,7 @@ static void TestAddresses(void)
     STATUS(WaitOnAddress(nullptr, 0, 0), StatusInvalidAddress);
     OK(WakeByAddress(&word, 1)); // nobody waits
     for (size_t i = 0; i < COUNT_OF(threads); i++)
-        OK(CreateThread(WaitForWord, nullptr, 0, &threads[i]));
+        NEEDED(CreateThread(WaitForWord, nullptr, 0, &threads[i]));
     Sleep(30);
     word = 1;
     OK(WakeByAddress(&word, UINT32_MAX));
@@ -187,9 +187,9 @@ static void TestCloseWhileWaiting(void)
 {
     Handle event, thread;
     uint32_t code = 0;
-    OK(CreateEvent(false, false, &event));
+    NEEDED(CreateEvent(false, false, &event));
     Handle waited = event;
-    OK(CreateThread(WaitOnEvent, &waited, 0, &thread));
+    NEEDED(CreateThread(WaitOnEvent, &waited, 0, &thread));
     Sleep(30);
     OK(CloseHandle(event));
     OK(WaitForSingleObject(thread, 5000));

@@ -54,11 +54,6 @@ DRESULT disk_ioctl(BYTE drive, BYTE command, void *buffer)
     }
 }
 
-DWORD get_fattime(void)
-{
-    return FspToFatTime(FspTimeForFat ? FspTimeForFat : KeQuerySystemTime());
-}
-
 #define NANOSECONDS     1000000000ull
 #define SECONDS_PER_DAY 86400u
 
@@ -98,4 +93,18 @@ uint32_t FspToFatTime(uint64_t unixNanoseconds)
     uint32_t day = (uint32_t)days - DaysFromDate(year, month, 1) + 1;
     return (year - 1980) << 25 | month << 21 | day << 16 | time / 3600 << 11 | time / 60 % 60 << 5 |
            time % 60 / 2;
+}
+
+// FatFs asks for the time again with every change of a directory entry. V.
+DWORD get_fattime(void)
+{
+    static uint64_t latest; // in steps of FAT's clock
+    static DWORD latestForFat;
+    constexpr uint64_t step = 2 * NANOSECONDS;
+    uint64_t now = FspTimeForFat ? FspTimeForFat : KeQuerySystemTime();
+    if (now / step != latest || latestForFat == 0) {
+        latest = now / step;
+        latestForFat = FspToFatTime(now);
+    }
+    return latestForFat;
 }

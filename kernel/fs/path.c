@@ -11,6 +11,13 @@
 
 extern DWORD ff_wtoupper(DWORD character);
 
+// The characters below 0x80 that no name has, a bit each.
+#define BIT(character) (1ull << ((character) % 64))
+static const uint64_t Forbidden[2] = {
+    0xFFFFFFFF | BIT('"') | BIT('*') | BIT(':') | BIT('<') | BIT('>') | BIT('?'),
+    BIT('|') | BIT(0x7F),
+};
+
 static bool IsSeparator(char c)
 {
     return c == '/' || c == '\\';
@@ -25,19 +32,18 @@ static size_t CheckPart(const char *part, size_t length, Status *status)
     size_t units = 0;
     for (size_t i = 0; i < length;) {
         size_t before = i;
+        uint8_t first = (uint8_t)part[i];
+        if (first < 0x80) {
+            if (Forbidden[first / 64] & BIT(first))
+                return 0;
+            units++, i++;
+            continue;
+        }
         uint32_t c = RtlDecodeUtf8(part, length, &i);
         char encoded[4];
         if (c == 0xFFFD &&
             (RtlEncodeUtf8(c, encoded) != i - before || memcmp(encoded, part + before, i - before)))
             return 0;
-        if (c < ' ' || c == 0x7F)
-            return 0;
-        if (c < 0x80) {
-            for (const char *bad = "\"*:<>?|"; *bad; bad++) {
-                if ((char)c == *bad)
-                    return 0;
-            }
-        }
         units += c >= 0x10000 ? 2 : 1;
     }
     if (units > MAXIMUM_PART) {
@@ -79,11 +85,11 @@ Status FsNormalizePath(const char *directory, const char *path, char result[Maxi
     if (!*path)
         return StatusInvalidName;
     size_t used = 0;
-    Status status = StatusSuccess;
-    if (!IsSeparator(*path))
-        status = AppendParts(directory, result, &used);
-    if (status == StatusSuccess)
-        status = AppendParts(path, result, &used);
+    if (!IsSeparator(*path) && directory[1]) {
+        used = strlen(directory);
+        memcpy(result, directory, used);
+    }
+    Status status = AppendParts(path, result, &used);
     if (status != StatusSuccess)
         return status;
     if (!used)

@@ -14,8 +14,8 @@ extern ObType FsFileType;
 Status FsInitialize(const LoaderParams *loader);
 Status FsShutdown(void); // everything on disk, volume marked clean
 
-// Joins path to directory and resolves "." and ".."; result absolute with '/'. StatusInvalidName,
-// StatusNameTooLong.
+// Joins path to directory, which is such a result itself, and resolves "." and ".."; result
+// absolute with '/'. StatusInvalidName, StatusNameTooLong.
 Status FsNormalizePath(const char *directory, const char *path, char result[MaximumPath]);
 
 // Paths below are absolute and normalised; buffers are kernel memory.

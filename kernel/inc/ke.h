@@ -204,6 +204,7 @@ typedef struct KProcess {
     KDispatcherHeader Header;                                           // signalled once ended
     uint64_t PageTableRoot;                                             // CR3
     volatile uint64_t Allocations, FailingAllocation, InheritedFailure; // test kernels: failure.c
+    volatile uint32_t FailuresPerStack, InheritedPerStack;
 } KProcess;
 
 typedef enum KThreadState : uint8_t {
@@ -382,9 +383,11 @@ static inline bool KeFailAllocation(void)
 }
 #endif
 // The n-th allocation from now on for the current thread's process fails, or, with inherit, of each
-// process that it starts from now on; 0: none. *failures: how many allocations have been made to
-// fail since boot. StatusNotSupported but in test kernels.
-Status KeSetFailingAllocation(uint64_t n, bool inherit, uint64_t *failures);
+// process that it starts from now on; 0: none. perStack: the first from the n-th on whose call
+// stack in the kernel has failed fewer times since n was 1 last; 0: every stack will do.
+// failures: how many allocations have been made to fail since boot, and what number the latest had
+// in its process. StatusNotSupported but in test kernels.
+Status KeSetFailingAllocation(uint64_t n, uint32_t perStack, bool inherit, uint64_t failures[2]);
 
 // ------------------------------------------------------------------------------------- bugcheck
 typedef enum KBugCheckCode

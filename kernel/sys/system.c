@@ -156,12 +156,12 @@ Status SysGetRandomBytes(UserPointer buffer, uint64_t size)
     return StatusSuccess;
 }
 
-Status SysFailAllocation(uint64_t n, uint32_t inherit, UserPointer result)
+Status SysFailAllocation(uint64_t n, uint32_t perStack, uint32_t inherit, UserPointer result)
 {
-    uint64_t failures;
-    Status status = KeSetFailingAllocation(n, inherit != 0, &failures);
+    uint64_t failures[2];
+    Status status = KeSetFailingAllocation(n, perStack, inherit != 0, failures);
     if (status == StatusSuccess && result != 0)
-        status = MmCopyToUser(result, &failures, sizeof(failures));
+        status = MmCopyToUser(result, failures, sizeof(failures));
     return status;
 }
 

@@ -127,9 +127,10 @@ static void CopyOut(WiDesk *desk, Rect rect, const GfxSurface *from)
         width *= rows; // one long row
         rows = 1;
     }
-    for (size_t row = 0; row < rows; row++)
-        CopyRow(desk, GfxPixel(&desk->Output, rect.Left, rect.Top + (int32_t)row),
-                GfxPixel(from, rect.Left, rect.Top + (int32_t)row), width);
+    uint32_t *p = GfxPixel(&desk->Output, rect.Left, rect.Top);
+    const uint32_t *source = GfxPixel(from, rect.Left, rect.Top);
+    for (; rows > 0; rows--, p += desk->Output.Stride, source += from->Stride)
+        CopyRow(desk, p, source, width);
 }
 
 // Paints rect from layer `base` (LayerCount: the wallpaper) upwards.

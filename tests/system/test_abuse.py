@@ -29,5 +29,5 @@ def test_arguments():
 @metal.limit(300)
 def test_failing_programs():
     """Every allocation made for a program from its start fails once."""
-    check(metal.run('/tests/abuse.exe programs 1 "/tests/apitest.exe --child nothing" '
+    check(metal.run('/tests/abuse.exe programs 0 "/tests/apitest.exe --child nothing" '
                     '"/tests/apitest.exe --child threads"', kernel="ubsan", timeout=280))
