@@ -297,9 +297,15 @@ static Status CrashIfAsked(const LoaderParams *loader)
     return StatusSuccess;
 }
 
+static void PowerRequested(bool restart)
+{
+    SysRequestShutdown(restart ? ShutdownRestart : ShutdownPowerOff, 0);
+}
+
 static Status StartSystemCalls(const LoaderParams *loader)
 {
     SysInitialize(loader);
+    IoRegisterPowerRequest(PowerRequested);
     return StatusSuccess;
 }
 
@@ -318,6 +324,23 @@ static void PowerButtonPressed(void)
     SysRequestShutdown(ShutdownPowerOff, 0);
 }
 
+// Boot option `echo = 10.0.2.2`: the network adapter is tried out.
+static Status TestNetwork(const LoaderParams *loader)
+{
+    char value[16];
+    uint8_t address[4] = {};
+    if (!RtlFindOption(loader->Options, "echo", 0, value, sizeof(value)))
+        return StatusSuccess;
+    size_t part = 0;
+    for (const char *at = value; *at != '\0' && part < sizeof(address); at++) {
+        if (*at == '.')
+            part++;
+        else
+            address[part] = (uint8_t)(address[part] * 10 + (uint8_t)(*at - '0'));
+    }
+    return IoTestNetwork(address);
+}
+
 static Status StartAcpi(const LoaderParams *loader)
 {
     AcpiRegisterPowerButton(PowerButtonPressed);
@@ -333,11 +356,12 @@ static const StartupStep Steps[] = {
     {"the process manager", StartProcesses, true},
     {"ACPI", StartAcpi, false},
     {"devices", StartDevices, true},
-    {"the boot volume", FsInitialize, true, "a disk on an AHCI controller is needed"},
+    {"the boot volume", FsInitialize, true, "a disk on an AHCI or Hyper-V SCSI controller is needed"},
     {"crash dumps", SysStartDumps, false},
     {"the window system", StartWindows, false},
     {"system calls", StartSystemCalls, true},
     {"a deliberate crash", CrashIfAsked, false},
+    {"the network", TestNetwork, false},
     {"/system/init.exe", StartInit, true},
     {"the desktop", StartDesktop, false},
 };

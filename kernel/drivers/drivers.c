@@ -3,6 +3,6 @@
 #include "drivers.h"
 
 extern const IoDriver *const IoDriverTable[];
-const IoDriver *const IoDriverTable[] = {&AhciDriver,      &Ps2Driver,     &HypervDriver,
-                                         &HvStorageDriver, &HvVideoDriver, &HvKeyboardDriver,
-                                         &HvMouseDriver,   nullptr};
+const IoDriver *const IoDriverTable[] = {
+    &AhciDriver,       &Ps2Driver,     &HypervDriver,    &HvStorageDriver,     &HvVideoDriver,
+    &HvKeyboardDriver, &HvMouseDriver, &HvNetworkDriver, &HvIntegrationDriver, nullptr};

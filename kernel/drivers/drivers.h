@@ -6,5 +6,6 @@
 
 extern const IoDriver AhciDriver;
 extern const IoDriver HypervDriver;
-extern const IoDriver HvKeyboardDriver, HvMouseDriver, HvStorageDriver, HvVideoDriver;
+extern const IoDriver HvIntegrationDriver, HvKeyboardDriver, HvMouseDriver, HvNetworkDriver,
+    HvStorageDriver, HvVideoDriver;
 extern const IoDriver Ps2Driver;

@@ -156,6 +156,64 @@ void IoSetKeyboardLeds(uint32_t modifiers);                   // ModifierCapsLoc
 void IoRegisterKeyboardLeds(void (*set)(uint32_t modifiers)); // by the keyboard's driver, once
 uint64_t IoGetInputDropped(void);
 
+// ---- network adapters: Ethernet frames. The TCP/IP stack is not here.
+#define IO_FRAME_HEADER 14u
+enum { // IoSendFrame: checksums that the adapter is to compute
+    IoChecksumIpHeader = 1,
+    IoChecksumTcp4 = 2,
+    IoChecksumUdp4 = 4,
+    IoChecksumTcp6 = 8,
+    IoChecksumUdp6 = 16,
+};
+enum { // IoFrameListener: what the adapter has found out
+    IoFrameIpGood = 1,
+    IoFrameIpBad = 2,
+    IoFrameTransportGood = 4,
+    IoFrameTransportBad = 8,
+};
+typedef struct IoNetworkDevice IoNetworkDevice;
+struct IoNetworkDevice {
+    ListEntry Link;
+    char Name[16]; // "net0", given by IoRegisterNetworkDevice
+    uint32_t Users;
+    uint8_t Address[6];
+    uint32_t MaximumFrame; // bytes with the header
+    uint64_t LinkSpeed;    // bits a second; 0: unknown
+    volatile bool LinkUp;
+    uint32_t Checksums; // IoChecksum... that it can compute
+    void *Context;      // the driver's
+    // Takes a copy. Level <= Dispatch. StatusWouldBlock: not now.
+    Status (*Send)(IoNetworkDevice *device, const void *frame, size_t size, uint32_t checksums,
+                   uint32_t transportOffset);
+    struct {
+        uint64_t FramesSent, BytesSent, SendErrors;
+        uint64_t FramesReceived, BytesReceived, ReceiveErrors;
+    } Counters;
+};
+Status IoRegisterNetworkDevice(IoNetworkDevice *device);
+void IoUnregisterNetworkDevice(IoNetworkDevice *device); // PassiveLevel; waits for its users
+// nullptr past the last. To be released soon: the device cannot go before.
+IoNetworkDevice *IoFindNetworkDevice(size_t index);
+void IoReleaseNetworkDevice(IoNetworkDevice *device);
+// The frame is checked against the device and copied. Level <= Dispatch.
+Status IoSendFrame(IoNetworkDevice *device, const void *frame, size_t size, uint32_t checksums,
+                   uint32_t transportOffset);
+// By drivers, DispatchLevel: a frame has come.
+void IoDeliverFrame(IoNetworkDevice *device, const void *frame, size_t size, uint32_t checked);
+// Called for each frame at DispatchLevel, one at a time; must not call IoListenToFrames. There is
+// one listener; nullptr: none.
+typedef void IoFrameListener(IoNetworkDevice *device, const void *frame, size_t size,
+                             uint32_t checked);
+void IoListenToFrames(IoFrameListener *listener);
+// Asks the first adapter's neighbour at an IPv4 address for an echo, with .15 in the same net as
+// its own. StatusTimeout: no answer. PassiveLevel.
+Status IoTestNetwork(const uint8_t address[4]);
+
+// ---- power, as a device asks for it (a host, a button): what is registered is called. Level <=
+// Dispatch.
+void IoRegisterPowerRequest(void (*request)(bool restart));
+void IoRequestPower(bool restart);
+
 // ---- ACPI (ports/acpica behind it)
 // Starts ACPI from a thread of its own a moment later: tables, namespace, SCI, power button.
 // StatusNotFound: no tables.

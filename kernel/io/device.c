@@ -91,6 +91,19 @@ void IoInitialize(const LoaderParams *loader)
         (void)IoAddDevice(IoBusRoot, "hyper-v", nullptr);
 }
 
+static void (*PowerRequest)(bool restart);
+
+void IoRegisterPowerRequest(void (*request)(bool restart))
+{
+    PowerRequest = request;
+}
+
+void IoRequestPower(bool restart)
+{
+    if (PowerRequest)
+        PowerRequest(restart);
+}
+
 void IoShutdown(void)
 {
     for (size_t i = 0;; i++) {

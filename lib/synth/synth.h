@@ -72,11 +72,13 @@ typedef struct SynVideo {
     SynVideoMode Mode;
     SynVideoMode Modes[SYN_VIDEO_MAXIMUM_MODES]; // that the host suggests and the memory holds
     uint32_t ModeCount;
+    SynVideoMode Preferred; // of those
     bool WantsDirt;
+    bool AskedAgain; // for the modes, of a running device
 } SynVideo;
-// What the host wants to have again.
+// What the host wants to have again; Mode: it would rather have the Preferred one.
 typedef struct SynVideoNeeds {
-    bool Repaint, Pointer;
+    bool Repaint, Pointer, Mode;
 } SynVideoNeeds;
 // memory: where the pixels are to appear. mode: what to begin with; one that cannot be: the host's.
 void SynStartVideo(SynVideo *video, uint64_t memory, uint32_t memorySize, SynVideoMode mode,

@@ -39,9 +39,8 @@ static void AskVersion(SynVideo *video, SynMessage *message)
     SyniPut32(SyniBeginTyped(message, VersionRequest, 4, HeaderSize), video->Version);
 }
 
-static void AskModes(SynVideo *video, SynMessage *message)
+static void AskModes(SynMessage *message)
 {
-    video->State = SynVideoModesAsked;
     *SyniBeginTyped(message, ModesRequest, 1, HeaderSize) = SYN_VIDEO_MAXIMUM_MODES;
 }
 
@@ -101,7 +100,8 @@ static SynVerdict TakeVersion(SynVideo *video, const uint8_t *body, size_t size,
         return SynNothing;
     }
     if (video->Version >= firstWithModes) {
-        AskModes(video, answer);
+        video->State = SynVideoModesAsked;
+        AskModes(answer);
         return SynNothing;
     }
     if (!SynIsVideoModeUsable(video, video->Mode))
@@ -111,27 +111,45 @@ static SynVerdict TakeVersion(SynVideo *video, const uint8_t *body, size_t size,
 }
 
 // {EDID, count, index of the default, standard?, width and height each}
-static SynVerdict TakeModes(SynVideo *video, const uint8_t *body, size_t size, SynMessage *answer)
+static bool ReadModes(SynVideo *video, const uint8_t *body, size_t size)
 {
-    if (video->State != SynVideoModesAsked || size < EdidSize + 3)
-        return SynBroken;
+    if (size < EdidSize + 3)
+        return false;
     uint32_t count = body[EdidSize], preferred = body[EdidSize + 1];
     const uint8_t *modes = body + EdidSize + 3;
     if (count > SYN_VIDEO_MAXIMUM_MODES || count * 4 > size - EdidSize - 3)
-        return SynBroken;
-    SynVideoMode wanted = video->Mode;
+        return false;
     uint32_t used = 0;
+    video->Preferred = (SynVideoMode){};
     for (uint32_t i = 0; i < count; i++) {
         SynVideoMode mode = {SyniGet16(modes + 4 * i), SyniGet16(modes + 4 * i + 2)};
         if (!SynIsVideoModeUsable(video, mode))
             continue;
-        if (i == preferred && !SynIsVideoModeUsable(video, wanted))
-            wanted = mode;
+        if (i == preferred)
+            video->Preferred = mode;
         video->Modes[used++] = mode;
     }
     if (used > 0)
         video->ModeCount = used;
-    video->Mode = SynIsVideoModeUsable(video, wanted) ? wanted : video->Modes[0];
+    if (video->Preferred.Width == 0)
+        video->Preferred = video->Modes[0];
+    return true;
+}
+
+static SynVerdict TakeModes(SynVideo *video, const uint8_t *body, size_t size, SynVideoNeeds *needs,
+                            SynMessage *answer)
+{
+    bool again = video->AskedAgain;
+    if ((video->State != SynVideoModesAsked && !again) || !ReadModes(video, body, size))
+        return SynBroken;
+    video->AskedAgain = false;
+    if (again) {
+        needs->Mode = true;
+        BuildSituation(video, answer); // as it is until then
+        return SynEvent;
+    }
+    if (!SynIsVideoModeUsable(video, video->Mode))
+        video->Mode = video->Preferred;
     if (!SynIsVideoModeUsable(video, video->Mode))
         return SynRefused; // too little memory for anything
     TellMemory(video, answer);
@@ -152,7 +170,7 @@ static SynVerdict TakeAck(SynVideo *video, uint32_t type, SynMessage *answer)
     return type == SituationAck && video->State > SynVideoMemoryTold ? SynNothing : SynBroken;
 }
 
-// {dirt, position, shape, situation: wanted?}
+// {dirt, position, shape, situation: wanted?, [EDID changed?]}
 static SynVerdict TakeFeatures(SynVideo *video, const uint8_t *body, size_t size,
                                SynVideoNeeds *needs, SynMessage *answer)
 {
@@ -160,14 +178,19 @@ static SynVerdict TakeFeatures(SynVideo *video, const uint8_t *body, size_t size
         return SynBroken;
     video->WantsDirt = body[0] != 0;
     *needs = (SynVideoNeeds){.Repaint = body[0] != 0, .Pointer = body[1] != 0 || body[2] != 0};
-    if (body[3] != 0)
+    if (size > 4 && body[4] != 0 && video->Version >= firstWithModes && !video->AskedAgain) {
+        video->AskedAgain = true;
+        AskModes(answer); // and the situation when it is known
+    } else if (body[3] != 0) {
         BuildSituation(video, answer);
+    }
     return SynEvent;
 }
 
 SynVerdict SynReceiveVideo(SynVideo *video, const void *message, size_t size, SynVideoNeeds *needs,
                            SynMessage *answer)
 {
+    *needs = (SynVideoNeeds){};
     uint32_t type;
     const uint8_t *body;
     size_t bodySize;
@@ -178,7 +201,7 @@ SynVerdict SynReceiveVideo(SynVideo *video, const void *message, size_t size, Sy
     case VersionResponse:
         return TakeVersion(video, body, bodySize, answer);
     case ModesResponse:
-        return TakeModes(video, body, bodySize, answer);
+        return TakeModes(video, body, bodySize, needs, answer);
     case MemoryLocationAck:
     case SituationAck:
         return TakeAck(video, type, answer);

@@ -245,6 +245,14 @@ static void Video(void)
     CHECK(needs.Repaint && needs.Pointer);
     CHECK_EQUAL(Word(&message, 0), 5);
     CHECK_EQUAL(Tell(&video, Typed(6, "12345678", 8), &message), SynNothing);
+    CHECK_EQUAL(Tell(&video, ModeList(4, 1, modes), &message), SynBroken); // unasked
+    features = Typed(9, "\1\1\1\1\1", 5);                                  // the EDID has changed
+    CHECK_EQUAL(SynReceiveVideo(&video, features.Data, features.Size, &needs, &message), SynEvent);
+    CHECK_EQUAL(Word(&message, 0), 13);
+    Bytes list = ModeList(4, 0, modes);
+    CHECK_EQUAL(SynReceiveVideo(&video, list.Data, list.Size, &needs, &message), SynEvent);
+    CHECK(needs.Mode && video.Preferred.Width == 1024 && video.Mode.Width == 1280);
+    CHECK_EQUAL(Word(&message, 0), 5);
     CHECK_EQUAL(SynSetVideoMode(&video, (SynVideoMode){1920, 1080}, &message), StatusSuccess);
     CHECK_EQUAL(Tell(&video, Typed(6, "12345678", 8), &message), SynReady);
     CHECK_EQUAL(SynSetVideoMode(&video, (SynVideoMode){1922, 1200}, &message),

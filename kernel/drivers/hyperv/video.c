@@ -29,6 +29,7 @@ static struct {
     PhysicalAddress Memory;
     uint32_t MemorySize;
     WinDisplay Display;
+    KWorkItem ModeWork; // the host would like another mode
 } Video = {.Lock = KE_SPIN_LOCK_INIT(LockRankDevice, "hyperv video")};
 // Legend: l Lock.
 
@@ -72,6 +73,17 @@ static void HidePointer(void)
     (void)!Send(&message);
 }
 
+static void TakePreferredMode(void *context)
+{
+    KIrql old = KeAcquireSpinLock(&Video.Lock);
+    SynVideoMode mode = Video.Protocol.Preferred;
+    KeReleaseSpinLock(&Video.Lock, old);
+    Status status = WinSetScreenMode(mode.Width, mode.Height);
+    if (status != StatusSuccess)
+        KeLog(LogWarning, "hyperv: the host's display mode %ux%u cannot be set, status %u",
+              mode.Width, mode.Height, (unsigned)status);
+}
+
 // ---- what the host says; DispatchLevel
 
 static void Act(SynVerdict verdict, const SynVideoNeeds *needs)
@@ -86,6 +98,8 @@ static void Act(SynVerdict verdict, const SynVideoNeeds *needs)
             HidePointer();
         if (needs->Repaint)
             SendAll();
+        if (needs->Mode)
+            KeQueueWorkItem(&Video.ModeWork);
         break;
     case SynRefused:
         Break("speaks no version of ours");
@@ -277,6 +291,7 @@ static Status Probe(IoDevice *device)
     Video.Channel = channel;
     Video.Broken = Video.RepaintAll = false;
     KeInitializeEvent(&Video.Answered, true, false);
+    Video.ModeWork.Routine = TakePreferredMode;
     Status status = Start();
     if (status != StatusSuccess)
         Close();
