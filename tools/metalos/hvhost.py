@@ -215,7 +215,8 @@ def arguments(folder_of_run, processors, options, log):
     chosen = _sort_options(options)
     with open(os.path.join(built, "dsdt.aml"), "rb") as file:
         result = gen2acpi.write(folder_of_run, processors, file.read())
-    result += ["-no-acpi", "-no-hpet", "-L", "/usr/share/qemu", "-smbios",
+    # The tables' place in memory is the firmware's doing; a resumed machine has them there (warmstart.py).
+    result += ["-no-acpi", "-no-hpet", "-global", "fw_cfg.acpi-mr-restore=off", "-L", "/usr/share/qemu", "-smbios",
                "type=1,manufacturer=Microsoft Corporation,product=Virtual Machine,version=Hyper-V UEFI Release v4.1"]
     host = ["hvhost", "id=hvhost", f"log={log.replace(',', ',,')}", *chosen[""]]
     result += ["-device", ",".join(host)]

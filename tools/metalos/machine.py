@@ -107,8 +107,8 @@ class Machine:
     by which the disk fails. com2: the path of a Unix socket that COM2 listens
     on, True: one in the machine's folder. machine: "q35" or "pc", with QEMU's
     options after a comma; disk_on: what the disk is attached to, a name of DISKS; video: QEMU's name of the display
-    adapter; hyperv: options of the machine "hyperv", as tools/hvhost/README.md has them; resume: a state of warmstart.py to begin with instead of power-on. on_output(bytes) gets programs'
-    output as it comes, on_log(bytes) the kernel's log, both on the reading thread.
+    adapter; hyperv: options of the machine "hyperv", as tools/hvhost/README.md has them; resume: a state of
+    warmstart.py to begin with instead of power-on. on_output(bytes) gets programs' output as it comes, on_log(bytes) the kernel's log, both on the reading thread.
     """
 
     def __init__(self, image, *, snapshot=True, memory=512, cpus=1, machine="q35", accelerator="tcg",
@@ -235,9 +235,15 @@ class Machine:
         self._com1.sendall(data)
 
     def qemu_messages(self):
-        """What QEMU itself has printed."""
+        """What QEMU itself has printed, but for its opinion of the names of the Gen2 machine's tables; and that a
+        signal has ended it, if one has."""
         self._errors.seek(0)
-        return self._errors.read().decode(errors="replace").strip()
+        lines = self._errors.read().decode(errors="replace").splitlines()
+        lines = [line for line in lines if 'should be prefixed with "opt/"' not in line]
+        code = self._process.poll()
+        if code is not None and code < 0:
+            lines.append(f"ended by signal {signal.Signals(-code).name}")
+        return "\n".join(lines).strip()
 
     def _read_serial(self, connection):
         decoder = console.Decoder()

@@ -18,6 +18,7 @@ from . import fat32, gpt, machine
 
 CACHE = os.path.join(os.environ.get("METALOS_CACHE") or os.path.join(
     os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "metalos"), "machines")
+FORMAT = 2  # of what is kept; raised when the machine's arguments change in another way than by options
 TIMEOUT = 120  # seconds that firmware may take, on a busy host
 KEEP = 14 * 86400  # seconds that a state is kept which nobody resumes
 SHAPES = ("memory", "cpus", "machine", "hyperv", "disk_on", "video", "extra")  # options that make another machine
@@ -27,7 +28,10 @@ def keep(program, image, **options):
     """The path of the state of a machine with these options of machine.Machine and a disk of the size of `image`; made
     now if there is none yet. program: the path of WAIT.EFI. Raises MachineError when it cannot be made."""
     size = os.path.getsize(image)
-    options = {name: value for name, value in options.items() if name in SHAPES} | {"com2": bool(options.get("com2"))}
+    # Of the Gen2 machine's devices only whether they are there: the firmware does not touch them.
+    absent = tuple(sorted(option for option in options.get("hyperv", ()) if option.startswith("without=")))
+    options = {name: value for name, value in options.items() if name in SHAPES} | {
+        "com2": bool(options.get("com2")), "hyperv": absent}
     path = os.path.join(CACHE, _name(program, size, options) + ".state")
     os.makedirs(CACHE, exist_ok=True)
     with open(os.path.join(CACHE, "lock"), "w", encoding="utf-8") as lock:
@@ -41,7 +45,7 @@ def keep(program, image, **options):
 
 def _name(program, size, options):
     qemu = os.stat(machine.find_qemu(options.get("machine")))
-    parts = [repr((qemu.st_size, qemu.st_mtime_ns, size, sorted(options.items()))).encode()]
+    parts = [repr((FORMAT, qemu.st_size, qemu.st_mtime_ns, size, sorted(options.items()))).encode()]
     for file in (program, machine.FIRMWARE):
         with open(file, "rb") as source:
             parts.append(hashlib.sha256(source.read()).digest())
