@@ -24,6 +24,11 @@
     SYSTEM_CALL(GetRandomBytes, 2, (USER(void) buffer, uint64_t size))                             \
     SYSTEM_CALL(FailAllocation, 4,                                                                 \
                 (uint64_t n, uint32_t perStack, uint32_t inherit, USER(uint64_t) failures))        \
+    SYSTEM_CALL(CreateTrace, 2, (USER(const TraceParameters) parameters, USER(Handle) trace))      \
+    SYSTEM_CALL(StopTrace, 2, (Handle trace, USER(TraceInfo) info))                                \
+    SYSTEM_CALL(ReadTrace, 6,                                                                      \
+                (Handle trace, uint32_t processor, uint64_t index, USER(TraceRecord) records,      \
+                 uint64_t capacity, USER(uint64_t) count))                                         \
     SYSTEM_CALL(ShutdownSystem, 2, (uint32_t action, int32_t exitCode))                            \
     SYSTEM_CALL(GetProcessInfo, 2, (Handle process, USER(ProcessInfo) info))                       \
     SYSTEM_CALL(ListProcesses, 3,                                                                  \

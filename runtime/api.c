@@ -49,6 +49,19 @@ Status GetRandomBytes(void *buffer, size_t size)
 {
     return SysGetRandomBytes(buffer, size);
 }
+Status CreateTrace(const TraceParameters *parameters, Handle *trace)
+{
+    return SysCreateTrace(parameters, trace);
+}
+Status StopTrace(Handle trace, TraceInfo *info)
+{
+    return SysStopTrace(trace, info);
+}
+Status ReadTrace(Handle trace, uint32_t processor, uint64_t index, TraceRecord *records,
+                 size_t capacity, size_t *count)
+{
+    return SysReadTrace(trace, processor, index, records, capacity, (uint64_t *)count);
+}
 Status ShutdownSystem(ShutdownAction action, int exitCode)
 {
     return SysShutdownSystem(action, exitCode);

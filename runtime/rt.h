@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "MetalTrace.h"
 #include "ProcessAbi.h"
 #include "SystemCalls.h"
 

@@ -51,9 +51,11 @@ static uint8_t scratch[16384];
 static uint64_t base;
 static Handle event, section, terminal, console, file, readEnd, writeEnd, directory, window,
     handles[2];
-static Handle thread, semaphore, mutex, timer, unnamed;
+static Handle thread, semaphore, mutex, timer, unnamed, trace;
 static AbiCreateThread newThread;
 static AbiCreateProcess newProcess;
+static TraceParameters newTrace = {TraceEverything, 1024, 1000000};
+static TraceInfo traceInfo;
 static const Rect area = {0, 0, 8, 8};
 static WindowParameters newWindow = {"title", 0, 0, 32, 32, 0};
 static char childLine[] = "/tests/apitest.exe --child nothing";
@@ -95,6 +97,8 @@ void OpenObjects(void)
     OK(CreateMutex(false, &mutex));
     OK(CreateTimer(false, &timer));
     OK(CreateEvent(false, false, &unnamed));
+    OK(CreateTrace(&newTrace, &trace)); // stopped, or there could be no other
+    OK(StopTrace(trace, &traceInfo));
     OK(CreateFile(ABUSE_FOLDER "/file", FileRead | FileWrite, FileCreateAlways, &file));
     OK(WriteFile(file, scratch, sizeof scratch, &moved));
     OK(CreateSection(file, 0, MemoryReadWrite, &section));
@@ -113,8 +117,8 @@ void OpenObjects(void)
 
 void CloseObjects(void)
 {
-    const Handle all[] = {event,     section, terminal, console,   file,  readEnd, writeEnd,
-                          directory, thread,  window,   semaphore, mutex, timer,   unnamed};
+    const Handle all[] = {event,  section, terminal,  console, file,  readEnd, writeEnd, directory,
+                          thread, window,  semaphore, mutex,   timer, unnamed, trace};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         if (all[i])
             OK(CloseHandle(all[i]));
@@ -337,6 +341,9 @@ const Call *GetCalls(size_t *count)
         CALL(GetRandomBytes, ARGS(S, 64), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),
         CALL(ReadSystemLog, ARGS(S, 64, S2)),
         CALL(FailAllocation, ARGS(0, 0, 0, S), .Flags = OPTIONAL(4)),
+        CALL(CreateTrace, ARGS(Address(&newTrace), S)),
+        CALL(StopTrace, ARGS(trace, S)),
+        CALL(ReadTrace, ARGS(trace, 0, 0, S, 64, S2)),
         CALL(GetProcessInfo, ARGS(CurrentProcess, S)),
         CALL(CreateProcess, ARGS(Address(&newProcess), S), .Undo = WaitForEnd),
         CALL(TerminateProcess, ARGS(0, 3), .Prepare = StartSleeper, .Undo = EndSleeper, .Clean = EndSleeper),

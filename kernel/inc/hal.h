@@ -109,6 +109,12 @@ extern void *const *KiSystemCallTable;
 extern void *const *KiSystemCallStackTable;
 extern uint64_t KiSystemCallLimit;
 void HalSystemCallWithStackArguments(void);
+// Entry of a call in a table that traces: KiTraceCall, the call by KiUntracedCallTable,
+// KiTraceCallEnd.
+void HalTracedSystemCall(void);
+extern void *const *KiUntracedCallTable;
+void KiTraceCall(uint64_t number, uint64_t a, uint64_t b);
+void KiTraceCallEnd(uint64_t status);
 // Labels: a fault from Begin to End continues at Fault (KeRegisterFaultRange).
 extern const uint8_t HalStackArgumentsBegin[], HalStackArgumentsEnd[], HalStackArgumentsFault[];
 

@@ -64,11 +64,12 @@ struct IoRequest {
     uint32_t Count;        // sectors; the segments add up to it; 0 for IoFlush
     uint32_t SegmentCount; // <= IO_MAXIMUM_SEGMENTS; 0 for IoFlush and IoUnmap
     const IoSegment *Segments;
-    void (*Complete)(IoRequest *request); // at PassiveLevel or DispatchLevel, no locks held
-    void *Context;                        // the caller's
-    uint64_t Deadline;                    // the driver's
-    uint32_t Attempts;                    // the driver's; 0 at submission
-    void *DriverContext;                  // the driver's
+    void (*Complete)(IoRequest *request);       // at PassiveLevel or DispatchLevel, no locks held
+    void *Context;                              // the caller's
+    uint64_t Deadline;                          // the driver's
+    uint32_t Attempts;                          // the driver's; 0 at submission
+    void *DriverContext;                        // the driver's
+    void (*TracedComplete)(IoRequest *request); // Complete, while the request is traced
 };
 struct IoBlockDevice {
     ListEntry Link;

@@ -16,6 +16,8 @@ void KdRegisterScreen(void (*print)(const char *text, size_t length));
 // none.
 void KdRegisterModuleFinder(bool (*find)(uint64_t address, char *name, size_t size, uint64_t *base),
                             const PeImage *(*image)(uint64_t address));
+// How a sample of the profiler (ke's trace.c) keeps the user modules as they are while it walks.
+void KdRegisterModuleKeeper(bool (*keep)(void), void (*release)(void));
 // What the report calls the current process ("doom.exe (7)"): ps registers it; false for the
 // kernel's own. Called in a crash: no locks, no waiting.
 void KdRegisterProcessNamer(bool (*name)(char *text, size_t size));

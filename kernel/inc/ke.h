@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "MetalTraceFormat.h"
 #include "hal.h"
 
 // ------------------------------------------------------------------------------- interrupt levels
@@ -54,6 +55,9 @@ void KeInitializeSpinLock(KSpinLock *lock, KLockRank rank, const char *name);
 [[nodiscard]] KIrql
 KeAcquireSpinLockRaiseToHigh(KSpinLock *lock); // for data an interrupt routine touches
 void KeReleaseSpinLock(KSpinLock *lock, KIrql old);
+// For an interrupt that only looks at what the lock guards, whatever it interrupted; never waits.
+bool KeTryLockInInterrupt(KSpinLock *lock);
+void KeUnlockInInterrupt(KSpinLock *lock);
 bool KeIsSpinLockHeld(const KSpinLock *lock); // by this processor; for assertions
 
 // ------------------------------------------------------------------------------- dispatcher
@@ -202,6 +206,7 @@ enum {
 // The scheduler's view of a process; ps embeds it.
 typedef struct KProcess {
     KDispatcherHeader Header;                                           // signalled once ended
+    uint32_t Id;                                                        // ps's; 0: the system
     uint64_t PageTableRoot;                                             // CR3
     volatile uint64_t Allocations, FailingAllocation, InheritedFailure; // test kernels: failure.c
     volatile uint32_t FailuresPerStack, InheritedPerStack;
@@ -225,6 +230,7 @@ typedef struct KThreadParameters {
     size_t KernelStackSize;
     uint8_t Priority;
     const char *Name; // for the debugger; copied, at most 31 bytes
+    uint32_t Id;
     void (*Cleanup)(
         KThread *thread); // called once by the reaper, off the thread's stack, when it has ended
 } KThreadParameters;
@@ -371,6 +377,38 @@ void KeWriteConsole(const void *data, size_t size);
 void KeSetConsoleFraming(bool framed);
 // Copies out the newest bytes of the log ring; returns their number.
 size_t KeReadLog(char *buffer, size_t size);
+
+// ------------------------------------------------------------------------------------- the trace
+// Events of the system, noted in rings (trace.c); sdk/include/MetalTrace.h says what they mean.
+extern volatile uint32_t KeTraceGroups; // Trace..., that are noted now
+#define KE_TRACE_ALWAYS 0x80000000u     // set while anything is: processes, threads, modules
+static inline bool KeIsTracing(uint32_t group)
+{
+    return __builtin_expect((KeTraceGroups & group) != 0, false);
+}
+// For the function that notes what a hot path has asked about: its call costs that path no
+// registers.
+#define KE_TRACER __attribute__((noinline, cold, preserve_most))
+// Notes an event of the current thread. Any level; asked for with KeIsTracing.
+void KeTrace(TraceKind kind, uint32_t value, uint64_t a, uint64_t b);
+void KeTraceMore(TraceKind kind, uint32_t value, uint64_t a, uint64_t b, const void *more,
+                 size_t size);
+// Of something with a name, nullptr: none. id: the record's Thread.
+void KeTraceOf(uint32_t id, TraceKind kind, uint64_t a, uint64_t b, const char *name);
+uint64_t KeHideSlide(uint64_t address); // of kernel code, as if the kernel were where it prefers
+// One caller at a time. records (a power of two) per processor in memory, KeTraceMemory(records)
+// bytes, zeroed, the trace's until KeStopTrace returns. KeLimitTrace: from now on only
+// KE_TRACE_ALWAYS.
+size_t KeTraceMemory(uint32_t records);
+void KeStartTrace(uint32_t groups, uint32_t records, uint64_t samplePeriod, void *memory);
+void KeLimitTrace(void);
+void KeTraceThreads(void); // notes every thread
+void KeTraceThread(const KThread *thread);
+void KeStopTrace(void);
+uint64_t KeQueryTraceWritten(uint32_t processor); // records since the start
+// kd registers how a sample's stack is walked: interrupts off, in an interrupt.
+void KeRegisterSampler(size_t (*walk)(const KTrapFrame *frame, uint64_t *addresses,
+                                      size_t capacity));
 
 // ---------------------------------------------------------------------------- failures on purpose
 // Everything that hands out memory asks first whether it shall fail: never, but in test kernels.

@@ -54,6 +54,10 @@ struct KPrcb {
     const KPrcb *Neighbour; // of NeighbourSeen
     uint64_t WatchDue;      // the clock comes no later than that; KE_INFINITE: no watch
 
+    // ---- trace.c [i]
+    uint64_t SampleDue;               // as WatchDue
+    const KTrapFrame *InterruptFrame; // of the interrupt that is being handled
+
     // ---- TLB flushes asked of others (tlb.c)
     volatile uint64_t FlushFrom; // atomic; bit n: processor n asks for its FlushRoot ... FlushEnd
     uint64_t FlushRoot, FlushStart, FlushEnd; // [o] constant while FlushesLeft is not 0

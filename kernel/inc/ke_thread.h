@@ -67,6 +67,7 @@ struct KThread {
     void (*Cleanup)(KThread *thread); // [c]
 
     // ---- start
+    uint32_t Id;           // [c] ps's; 0: one of ke's own
     void (*Entry)(void *); // [c]
     void *Context;         // [c]
     ListEntry AllLink;     // [d] every thread, for the debugger

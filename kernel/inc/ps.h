@@ -98,6 +98,12 @@ bool PsFindUserModule(uint64_t address, char *name, size_t size, uint64_t *base)
 Status PsQueryModule(uint64_t address, ModuleInfo *info);
 // The image of that module as the kernel sees it; nullptr: none. For reports.
 const struct PeImage *PsFindUserImage(uint64_t address);
+// Keeps the list of the current process's modules as it is, for an interrupt that looks into it.
+// false: somebody is changing it.
+bool PsTryKeepModules(void);
+void PsReleaseModules(void);
+// Notes every process with its threads and modules in the trace (KeTrace). PassiveLevel.
+void PsTraceProcesses(void);
 // "name (id)" of the current process, for reports; false for the system's own. Takes no locks.
 bool PsNameCurrentProcess(char *text, size_t size);
 // A kernel thread at PassiveLevel.

@@ -93,11 +93,31 @@ static Status CheckRequest(const IoBlockDevice *device, const IoRequest *request
                                                                   : StatusInvalidParameter;
 }
 
+static void CompleteTraced(IoRequest *request)
+{
+    if (KeIsTracing(TraceTransfers))
+        KeTrace(TraceTransferEnd, request->Result, (uint32_t)(uintptr_t)request, 0);
+    request->Complete = request->TracedComplete;
+    request->Complete(request);
+}
+
+// Whatever driver completes the request: its completion goes through CompleteTraced.
+static void TraceRequest(const IoBlockDevice *device, IoRequest *request)
+{
+    uint64_t size = (uint64_t)request->Count * device->SectorSize;
+    KeTraceMore(TraceTransferBegin, request->Operation, (uint32_t)(uintptr_t)request,
+                request->Sector, &size, sizeof(size));
+    request->TracedComplete = request->Complete;
+    request->Complete = CompleteTraced;
+}
+
 void IoSubmit(IoBlockDevice *device, IoRequest *request)
 {
     Status status = CheckRequest(device, request);
     request->Attempts = 0;
     if (status == StatusSuccess) {
+        if (KeIsTracing(TraceTransfers))
+            TraceRequest(device, request);
         device->Submit(device, request);
     } else {
         request->Result = status;

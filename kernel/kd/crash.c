@@ -137,6 +137,52 @@ CRASH CrashLocked(void)
     KeReleaseSpinLock(&lock, old);
 }
 
+// A lock that this processor has already never comes free.
+CRASH CrashLockTwice(void)
+{
+    static KSpinLock lock = KE_SPIN_LOCK_INIT(LockRankLog, "crash");
+    KIrql old = KeAcquireSpinLock(&lock);
+    KIrql again = KeAcquireSpinLock(&lock);
+    KeReleaseSpinLock(&lock, again);
+    KeReleaseSpinLock(&lock, old);
+}
+
+// Not even the fault can be delivered on such a stack; there is nothing to walk.
+CRASH CrashWildStack(void)
+{
+    __asm__ volatile("movq $0x1000, %rsp\n\tpushq %rax");
+    NOT_LAST();
+}
+
+CRASH CrashNmi(void)
+{
+    HalSendNmi(KeGetPrcb(KeGetCurrentProcessorNumber())->Hal.ApicId);
+    CrashSpin();
+    NOT_LAST();
+}
+
+static void CrashInWorkItemRoutine(void *context)
+{
+    CrashReadNull();
+    NOT_LAST();
+}
+
+CRASH CrashInWorkItem(void)
+{
+    static KWorkItem item = {.Routine = CrashInWorkItemRoutine};
+    KeQueueWorkItem(&item);
+    for (;;)
+        (void)!KeDelay(KernelWait, 1000000000);
+}
+
+static void CrashElsewhereRoutine(void *context)
+{
+    (void)!KeSetAffinity(KeGetCurrentThread(), 1ull << (KeGetProcessorCount() - 1));
+    KeYield();
+    CrashWriteNull();
+    NOT_LAST();
+}
+
 static void SpinElsewhere(void *context)
 {
     (void)!KeSetAffinity(KeGetCurrentThread(), 2);
@@ -145,14 +191,12 @@ static void SpinElsewhere(void *context)
     NOT_LAST();
 }
 
-// With another processor in the middle of something.
-CRASH CrashSpinElsewhere(void)
+static void StartElsewhere(void (*entry)(void *), volatile bool *there)
 {
     static alignas(16) uint8_t stack[16384];
     static KThread thread;
-    static volatile bool there;
-    KThreadParameters parameters = {.Entry = SpinElsewhere,
-                                    .Context = (void *)&there,
+    KThreadParameters parameters = {.Entry = entry,
+                                    .Context = (void *)there,
                                     .KernelStackLimit = stack,
                                     .KernelStackSize = sizeof stack,
                                     .Priority = KePriorityNormal,
@@ -160,9 +204,24 @@ CRASH CrashSpinElsewhere(void)
     (void)!KeSetAffinity(KeGetCurrentThread(), 1);
     KE_ASSERT(KeInitializeThread(&thread, &parameters, nullptr) == StatusSuccess);
     KeStartThread(&thread);
-    while (!there)
+    while (!*there)
         (void)!KeDelay(KernelWait, 1000000);
+}
+
+// With another processor in the middle of something.
+CRASH CrashSpinElsewhere(void)
+{
+    static volatile bool there;
+    StartElsewhere(SpinElsewhere, &there);
     CrashWriteNull();
+    NOT_LAST();
+}
+
+// On the last processor.
+CRASH CrashElsewhere(void)
+{
+    static volatile bool never;
+    StartElsewhere(CrashElsewhereRoutine, &never);
     NOT_LAST();
 }
 
@@ -260,6 +319,11 @@ static const Crash crashes[] = {
     {"queued-dpc", CrashQueuedDpc},
     {"interrupt", CrashInInterrupt},
     {"locked", CrashLocked},
+    {"lock-twice", CrashLockTwice},
+    {"wild-stack", CrashWildStack},
+    {"nmi", CrashNmi},
+    {"work-item", CrashInWorkItem},
+    {"elsewhere", CrashElsewhere},
     {"spin-elsewhere", CrashSpinElsewhere},
     {"stuck-dispatch", CrashStuckDispatch},
     {"stuck-interrupts", CrashStuckInterrupts},

@@ -109,6 +109,7 @@ static void UnlockPort(void)
 void KdiBreak(BreakReason reason, const void *argument);
 __attribute__((naked)) void KdiBreak(BreakReason reason, const void *argument)
 {
+    __asm__("nop"); // no two names for one address
     __asm__(".globl KdiBreakTrap\nKdiBreakTrap: int3");
     __asm__(".globl KdiBreakReturn\nKdiBreakReturn: retq");
 }

@@ -39,6 +39,7 @@ void KdInitialize(const LoaderParams *loader)
         pdbSize = loader->KernelPdbSize;
     }
     KeRegisterBugCheckReporter(KdiReport);
+    KeRegisterSampler(KdiSampleStack);
 }
 
 void KdRegisterModuleFinder(bool (*find)(uint64_t address, char *name, size_t size, uint64_t *base),

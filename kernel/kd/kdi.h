@@ -43,6 +43,10 @@ typedef struct KdiStackFrame {
 // The state of the function that calls this, at the call.
 void KdiCapture(UnwindFrame *caller);
 UnwindFrame KdiFrameFromTrap(const KTrapFrame *trap);
+// The stack that an interrupt came upon, for the profiler: the first of addresses is the
+// interrupted one, the others are return addresses. Interrupts off; user frames only when their
+// modules are at rest.
+size_t KdiSampleStack(const KTrapFrame *frame, uint64_t *addresses, size_t capacity);
 size_t KdiWalk(UnwindFrame start, KdiStackFrame *frames, size_t capacity);
 // Gives print the lines of a frame: first those of functions that were inlined there, innermost
 // first, "module!Function  file:line  (inlined)", then "module!Function+0x12  file:line", with "(n

@@ -64,6 +64,61 @@ size_t KdiWalk(UnwindFrame frame, KdiStackFrame *frames, size_t capacity)
     return count;
 }
 
+static bool (*keepModules)(void);
+static void (*releaseModules)(void);
+
+void KdRegisterModuleKeeper(bool (*keep)(void), void (*release)(void))
+{
+    keepModules = keep;
+    releaseModules = release;
+}
+
+// As KdiReadModule, in a system that is well: an image's bytes are there. Stacks are not looked at
+// so trustingly.
+static bool ReadWellModule(void *context, uint64_t address, void *buffer, size_t size)
+{
+    const KdiModule *module = context;
+    uint64_t rva = address - module->Unwind.Base;
+    const void *bytes = module->Image != nullptr && rva < module->Unwind.Size && size <= UINT32_MAX
+                            ? PeAt(module->Image, (uint32_t)rva, (uint32_t)size)
+                            : nullptr;
+    if (bytes == nullptr)
+        return KdiReadMemory(nullptr, address, buffer, size);
+    memcpy(buffer, bytes, size);
+    return true;
+}
+
+// The same module as a rule holds the next frame too.
+static bool StepOut(UnwindFrame *state, KdiModule *module)
+{
+    uint64_t address = state->Rip - (state->Interrupted ? 0 : 1);
+    if (address - module->Unwind.Base >= module->Unwind.Size && !KdiFindModule(address, module))
+        return ReturnFromNowhere(state);
+    return module->Unwind.TableSize != 0 &&
+           UnwindStep(&module->Unwind, ReadWellModule, module, state) == StatusSuccess;
+}
+
+size_t KdiSampleStack(const KTrapFrame *frame, uint64_t *addresses, size_t capacity)
+{
+    UnwindFrame state = KdiFrameFromTrap(frame);
+    KdiModule module = {};
+    size_t count = 0;
+    bool kept = false;
+    while (count < capacity && state.Rip != 0) {
+        addresses[count++] = state.Rip;
+        if (state.Rip < DIRECT_MAP_BASE && !kept) {
+            kept = keepModules != nullptr && keepModules();
+            if (!kept)
+                break;
+        }
+        if (!StepOut(&state, &module))
+            break;
+    }
+    if (kept)
+        releaseModules();
+    return count;
+}
+
 bool KdiIsSystemCallEntry(uint64_t address)
 {
     constexpr uint32_t systemCallTarget = 0xC0000082; // IA32_LSTAR

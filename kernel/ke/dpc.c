@@ -22,6 +22,16 @@ bool KeQueueDpc(KDpc *dpc)
     return true;
 }
 
+KE_TRACER static void NoteDpc(KDpcRoutine *routine)
+{
+    KeTrace(TraceDpcBegin, 0, KeHideSlide((uint64_t)routine), 0);
+}
+
+KE_TRACER static void NoteDpcEnd(void)
+{
+    KeTrace(TraceDpcEnd, 0, 0, 0);
+}
+
 void KiRunDpcs(KPrcb *prcb)
 {
     for (;;) {
@@ -36,7 +46,11 @@ void KiRunDpcs(KPrcb *prcb)
                          __ATOMIC_RELEASE); // it may be queued again, or freed by its routine
         prcb->Counters.Dpcs++;
         HalEnableInterrupts();
+        if (KeIsTracing(TraceInterrupts))
+            NoteDpc(routine);
         routine(context);
+        if (KeIsTracing(TraceInterrupts))
+            NoteDpcEnd();
     }
     HalEnableInterrupts();
 }

@@ -156,6 +156,17 @@ void KeReleaseSpinLock(KSpinLock *lock, KIrql old)
         KiDispatchPendingWork();
 }
 
+bool KeTryLockInInterrupt(KSpinLock *lock)
+{
+    KI_CHECK(KiGetIrql() == HighLevel);
+    return KiTrySpinLock(lock);
+}
+
+void KeUnlockInInterrupt(KSpinLock *lock)
+{
+    __atomic_store_n(&lock->Value, 0, __ATOMIC_RELEASE);
+}
+
 bool KeIsSpinLockHeld(const KSpinLock *lock)
 {
     return __atomic_load_n(&lock->Value, __ATOMIC_RELAXED) == KeGetCurrentProcessorNumber() + 1;

@@ -152,6 +152,12 @@ void KiStartWatch(KPrcb *prcb);
 void KiWatch(KPrcb *prcb, uint64_t now); // in the clock interrupt, once WatchDue has come
 void KiKeepWatch(KPrcb *prcb);           // interrupts off
 
+// ---- trace.c: interrupts off
+void KiBeginSampling(KPrcb *prcb);
+void KiTakeSample(KPrcb *prcb, uint64_t now);
+// ---- syscall.c
+void KiTraceSystemCalls(bool on);
+
 // ---- log.c
 void KiSetDebugPrint(void (*print)(const char *text, size_t length));
 void KiBreakLogLock(void); // for stops: whoever held it will not come back

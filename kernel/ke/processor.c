@@ -16,7 +16,7 @@ static void InitializePrcb(KPrcb *prcb, uint32_t number)
 {
     prcb->Hal.Number = number;
     prcb->Hal.Irql = PassiveLevel;
-    prcb->ArmedDeadline = prcb->QuantumEnd = prcb->WatchDue = KE_INFINITE;
+    prcb->ArmedDeadline = prcb->QuantumEnd = prcb->WatchDue = prcb->SampleDue = KE_INFINITE;
     RtlInitializeList(&prcb->DpcQueue);
     KiInitializeReadyQueue(&prcb->Ready);
     prcb->StarvationCheck.Expire = KiCheckStarvation;

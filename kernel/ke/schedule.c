@@ -54,6 +54,7 @@ void KiRescheduleInterrupt(void *context)
     KPrcb *prcb = KiGetPrcb();
     prcb->Hal.PendingWork = 1;
     prcb->Hal.ReturnWork |= prcb->Hal.Thread->Terminating;
+    KiBeginSampling(prcb);
 }
 
 // Times the running thread's quantum while somebody is ready who would be its equal, lifted or not.
@@ -132,10 +133,17 @@ static KPrcb *ChooseProcessor(const KThread *thread)
     return KiProcessors[chosen];
 }
 
+KE_TRACER static void NoteReady(const KThread *thread)
+{
+    KeTrace(TraceReady, 0, thread->Id, 0);
+}
+
 void KiReadyThread(KThread *thread, bool front)
 {
     KPrcb *prcb = ChooseProcessor(thread);
     const KThread *running = prcb->Hal.Thread;
+    if (KeIsTracing(TraceScheduling))
+        NoteReady(thread);
     InsertReady(prcb, thread, front);
     if (running == prcb->IdleThread || thread->Priority > running->Priority)
         RequestReschedule(prcb);
@@ -249,9 +257,16 @@ static void SwitchProcessorState(KPrcb *prcb, KThread *from, KThread *to)
     prcb->Hal.ReturnWork = to->Terminating;
 }
 
+KE_TRACER static void NoteSwitch(const KThread *from, const KThread *to)
+{
+    KeTrace(TraceSwitch, from->State, to->Id, to->OwnProcess->Id);
+}
+
 static void SwitchTo(KPrcb *prcb, KThread *from, KThread *to)
 {
     uint64_t now = KeQueryTime();
+    if (KeIsTracing(TraceScheduling))
+        NoteSwitch(from, to);
     ChargeTime(from, now);
     CollectCounts(prcb, from);
     to->RunStart = now;

@@ -84,6 +84,7 @@ Status KeInitializeThread(KThread *thread, const KThreadParameters *parameters, 
     thread->Entry = parameters->Entry;
     thread->Context = parameters->Context;
     thread->Cleanup = parameters->Cleanup;
+    thread->Id = parameters->Id;
     thread->FpuArea = fpuArea;
     if (fpuArea != nullptr)
         HalInitializeFpuArea(fpuArea);
@@ -185,4 +186,12 @@ void KeEnterUserMode(uint64_t rip, uint64_t rsp, uint64_t argument1, uint64_t ar
         KiReturnToUser();
     RTL_MARK(MarkEnterUserMode);
     HalEnterUserMode(rip, rsp, argument1, argument2);
+}
+
+void KeTraceThreads(void)
+{
+    KIrql old = KiLockDispatcher();
+    RTL_FOR_EACH (entry, &AllThreads)
+        KeTraceThread(RTL_CONTAINER_OF(entry, KThread, AllLink));
+    KiUnlockDispatcher(old);
 }

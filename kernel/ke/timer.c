@@ -31,7 +31,7 @@ void KeSkipTime(uint64_t time)
 // The clock of this processor only.
 void KiProgramClock(KPrcb *prcb)
 {
-    uint64_t deadline = RTL_MIN(prcb->QuantumEnd, prcb->WatchDue);
+    uint64_t deadline = RTL_MIN(RTL_MIN(prcb->QuantumEnd, prcb->WatchDue), prcb->SampleDue);
     if (prcb->Timers != nullptr)
         deadline = RTL_MIN(deadline, prcb->Timers->Deadline);
     if (deadline >= prcb->ArmedDeadline || prcb != KiGetPrcb())
@@ -49,10 +49,11 @@ void KiClockInterrupt(void *context)
     prcb->ArmedDeadline = KE_INFINITE;
     prcb->TimerExpired = true;
     prcb->Hal.PendingWork = 1;
-    if (prcb->WatchDue != KE_INFINITE) {
+    if (prcb->WatchDue != KE_INFINITE || prcb->SampleDue != KE_INFINITE) {
         uint64_t now = KeQueryTime();
         if (now >= prcb->WatchDue)
             KiWatch(prcb, now);
+        KiTakeSample(prcb, now);
     }
 }
 

@@ -112,14 +112,42 @@ static bool ResumeGuardedThread(KTrapFrame *frame)
     return true;
 }
 
+KE_TRACER static void NoteFault(const KTrapFrame *frame, uint64_t address)
+{
+    KeTrace(TraceFaultBegin, (uint32_t)frame->ErrorCode, KeHideSlide(address),
+            KeHideSlide(frame->Rip));
+}
+
+KE_TRACER static void NoteFaultEnd(void)
+{
+    KeTrace(TraceFaultEnd, 0, 0, 0);
+}
+
+KE_TRACER static void NoteInterrupt(const KTrapFrame *frame)
+{
+    KeTrace(TraceInterruptBegin, (uint32_t)frame->Vector, 0, KeHideSlide(frame->Rip));
+}
+
+KE_TRACER static void NoteInterruptEnd(const KTrapFrame *frame)
+{
+    KeTrace(TraceInterruptEnd, (uint32_t)frame->Vector, 0, 0);
+}
+
 static void HandlePageFault(KTrapFrame *frame)
 {
     uint64_t address = HalReadCr2();
     KiGetPrcb()->Counters.PageFaults++;
     if (address < USER_HALF_END && HalGetCurrentThread() != nullptr)
         HalGetCurrentThread()->PageFaults++;
-    if (ResolvePageFault(frame, address))
+    if (KeIsTracing(TraceFaults))
+        NoteFault(frame, address);
+    if (ResolvePageFault(frame, address)) {
+        if (KeIsTracing(TraceFaults))
+            NoteFaultEnd();
         return;
+    }
+    if (KeIsTracing(TraceFaults))
+        NoteFaultEnd();
     if (HalTrapFromUser(frame)) {
         HandleUserFault(frame, address);
         return;
@@ -181,8 +209,13 @@ static void HandleInterrupt(KTrapFrame *frame)
     uint8_t old = prcb->Hal.Irql;
     prcb->Hal.Irql = HighLevel;
     prcb->Counters.Interrupts++;
+    prcb->InterruptFrame = frame;
+    if (KeIsTracing(TraceInterrupts))
+        NoteInterrupt(frame);
     if (!HalHandleInterrupt((uint8_t)frame->Vector))
         prcb->Counters.UnexpectedInterrupts++;
+    if (KeIsTracing(TraceInterrupts))
+        NoteInterruptEnd(frame);
     prcb->Hal.Irql = old;
     if (old != PassiveLevel)
         KiKeepWatch(prcb);

@@ -80,8 +80,9 @@ void KiWatch(KPrcb *prcb, uint64_t now)
 // The clock came while the level was raised: what it is for has to wait, but the watch goes on.
 void KiKeepWatch(KPrcb *prcb)
 {
-    if (prcb->ArmedDeadline != KE_INFINITE || prcb->WatchDue == KE_INFINITE)
+    uint64_t due = RTL_MIN(prcb->WatchDue, prcb->SampleDue);
+    if (prcb->ArmedDeadline != KE_INFINITE || due == KE_INFINITE)
         return;
-    prcb->ArmedDeadline = prcb->WatchDue;
-    HalArmTimer(prcb->WatchDue);
+    prcb->ArmedDeadline = due;
+    HalArmTimer(due);
 }

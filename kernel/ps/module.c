@@ -15,6 +15,8 @@ static void InsertModule(PsProcess *process, LdrModule *module)
     KIrql old = KeAcquireSpinLock(&process->Lock);
     RtlInsertTail(&process->Modules, &module->Link);
     KeReleaseSpinLock(&process->Lock, old);
+    if (KeIsTracing(KE_TRACE_ALWAYS))
+        KeTraceOf(process->Id, TraceModule, module->Base, module->Size, module->Path);
     KeLog(LogDebug, "ps: process %u has %s at %llx", process->Id, module->Path,
           (unsigned long long)module->Base);
     KdNotifyModule(module->Path, module->Base, module->Size, process->Id, false);
@@ -25,6 +27,8 @@ static void RemoveModule(PsProcess *process, LdrModule *module)
     KIrql old = KeAcquireSpinLock(&process->Lock);
     RtlRemoveEntry(&module->Link);
     KeReleaseSpinLock(&process->Lock, old);
+    if (KeIsTracing(KE_TRACE_ALWAYS))
+        KeTraceOf(process->Id, TraceModuleEnd, module->Base, module->Size, nullptr);
     KdNotifyModule(module->Path, module->Base, module->Size, process->Id, true);
 }
 
@@ -188,6 +192,17 @@ const PeImage *PsFindUserImage(uint64_t address)
     const PeImage *image = module != nullptr ? LdrGetPe(module->Image) : nullptr;
     UnlockModules(process, old);
     return image;
+}
+
+bool PsTryKeepModules(void)
+{
+    PsProcess *process = PsGetCurrentProcess();
+    return process != nullptr && KeTryLockInInterrupt(&process->Lock);
+}
+
+void PsReleaseModules(void)
+{
+    KeUnlockInInterrupt(&PsGetCurrentProcess()->Lock);
 }
 
 bool PsNameCurrentProcess(char *text, size_t size)

@@ -100,6 +100,7 @@ static Status NewProcess(const PsCreateParameters *parameters, PsProcess **proce
     if (status == StatusSuccess)
         status = MmCreateAddressSpace(&new->Space);
     KeInitializeProcess(&new->Process, new->Space == nullptr ? 0 : MmGetPageTableRoot(new->Space));
+    new->Process.Id = new->Id;
     *process = new; // on failure too: the caller gives it back
     return status;
 }
@@ -211,6 +212,7 @@ static Status BuildProcess(const PsCreateParameters *parameters, LdrImage *progr
         status = PrepareFirstThread(*process, parameters, &thread);
     if (status == StatusSuccess) {
         InsertProcess(*process);
+        PsiTraceProcess(*process);
         status = PsiStartThread(thread); // fails when somebody has told the process to end already
         if (status != StatusSuccess)
             RemoveProcess(*process);
@@ -270,6 +272,7 @@ void PsiFinishProcess(PsProcess *process)
 {
     ReleaseResources(process);
     RemoveProcess(process);
+    PsiTraceProcessEnd(process);
     process->Exited = true;
     KeSignalForever(&process->Process.Header);
 }

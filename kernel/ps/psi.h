@@ -90,5 +90,9 @@ void PsiForgetModules(PsProcess *process);
 Status PsiBuildProcessBlock(PsProcess *process, const PsCreateParameters *parameters,
                             const Handle standard[3]);
 
+// ---- trace.c
+void PsiTraceProcess(const PsProcess *process);
+void PsiTraceProcessEnd(const PsProcess *process);
+
 // ---- fault.c
 void PsiInitializeFaults(void);

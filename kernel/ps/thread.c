@@ -107,6 +107,7 @@ static void InitializeKernelThread(PsThread *thread, const char *name, uint8_t p
         .KernelStackSize = MM_KERNEL_STACK_SIZE,
         .Priority = priority,
         .Name = name,
+        .Id = (uint32_t)thread->Id,
         .Cleanup = CleanUp,
     };
     void *fpuArea =
@@ -211,6 +212,8 @@ Status PsiStartThread(PsThread *thread)
         process->LivingThreads++;
     }
     KeReleaseSpinLock(&process->Lock, old);
+    if (status == StatusSuccess && KeIsTracing(KE_TRACE_ALWAYS))
+        KeTraceThread(&thread->Thread);
     if (status == StatusSuccess)
         KeStartThread(&thread->Thread);
     return status;

@@ -132,7 +132,7 @@ Status SysOpenObject(UserPointer user, uint32_t kind, uint32_t access, UserPoint
 {
     char name[MaximumObjectName];
     Handle handle;
-    if (kind > ObjectWindow)
+    if (kind > ObjectTrace)
         return StatusInvalidParameter;
     Status status = CopyName(user, name);
     if (status == StatusSuccess)

@@ -48,6 +48,7 @@ void SysInitialize(const LoaderParams *loader)
         .StartTime = KeQueryTime(),
     };
     KdRegisterModuleFinder(PsFindUserModule, PsFindUserImage);
+    KdRegisterModuleKeeper(PsTryKeepModules, PsReleaseModules);
     KdRegisterProcessNamer(PsNameCurrentProcess);
     WinRegisterStarter(SysStartProgram);
     WinRegisterPower(ChoosePower);

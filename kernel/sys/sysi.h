@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "MetalTrace.h"
 #include "SystemCalls.h"
 #include "command.h"
 #include "fs.h"

@@ -10,7 +10,9 @@ enum {
     MarkBase = 0x4D4F5300, // "MOS", then the number
     MarkLoaderEntry = 1,
     MarkEnterUserMode = 2, // just before every first entry of a thread to ring 3
-    MarkProgram = 0x80,    // and up: for test programs
+    MarkTraceBegin = 3,    // a trace or profile of the system
+    MarkTraceEnd = 4,
+    MarkProgram = 0x80, // and up: for test programs
 };
 
 #define RTL_MARK(number) __asm__ volatile("nopl %c0(%%rax)" ::"i"(MarkBase + (number)))

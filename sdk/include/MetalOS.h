@@ -251,6 +251,7 @@ typedef enum ObjectKind {
     ObjectProcess = 7,
     ObjectThread = 8,
     ObjectWindow = 9,
+    ObjectTrace = 10, // MetalTrace.h
 } ObjectKind;
 
 typedef struct HandleInfo {

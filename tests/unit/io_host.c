@@ -492,3 +492,11 @@ int HostCommand(const char *format, ...)
     int code = system(line);
     return WIFEXITED(code) ? WEXITSTATUS(code) : -1;
 }
+
+// Nothing is traced here.
+volatile uint32_t KeTraceGroups;
+void KeTrace(TraceKind kind, uint32_t value, uint64_t a, uint64_t b) {}
+void KeTraceMore(TraceKind kind, uint32_t value, uint64_t a, uint64_t b, const void *more,
+                 size_t size)
+{
+}

@@ -80,13 +80,15 @@ def configure(text, execute=(), options=()):
     return "\n".join(lines) + "\n"
 
 
-def count_instructions(plugin, path):
-    """QEMU arguments that have the plugin of tools/icount write its marks to the file at path.
+def count_instructions(plugin, path, profile=None):
+    """QEMU arguments that have the plugin of tools/icount write its marks to the file at path, and what was executed
+    during a trace to the one at profile.
 
     The processor is one without fast string instructions, which would make copying look slow: each of their
     iterations, a byte, counts as one.
     """
-    return ["-cpu", "max,-erms,-fsrm", "-plugin", f"{plugin.replace(',', ',,')},output={path.replace(',', ',,')}"]
+    options = "".join(f",{name}={value.replace(',', ',,')}" for name, value in (("output", path), ("profile", profile)) if value)
+    return ["-cpu", "max,-erms,-fsrm", "-plugin", plugin.replace(",", ",,") + options]
 
 
 def count_time():

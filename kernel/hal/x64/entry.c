@@ -279,9 +279,45 @@ __attribute__((naked)) void HalpSystemCallEntry(void)
     __asm__("movq 0x20(%rsp), %rax");
     __asm__("jmp 1b");
     __asm__("4: ud2"); // cannot be: nothing is mapped there
+
+    // From HalTracedSystemCall, with the registers and the stack as for the call above.
+    __asm__(".globl HalpTracedCall");
+    __asm__("HalpTracedCall: movq KiUntracedCallTable(%rip), %r10");
+    __asm__("callq *(%r10,%rax,8)");
+    __asm__("movq %rax, 0x30(%rsp)");
+    __asm__("movl %eax, %ecx");
+    __asm__("callq KiTraceCallEnd");
+    __asm__("movq 0x30(%rsp), %rax");
+    __asm__("jmp 1b");
     __asm__(".seh_endproc");
 }
 static_assert(StatusUnknownSystemCall == 46, "HalpSystemCallEntry");
+
+// Table entry of every call while calls are traced: notes it and goes back into
+// HalpSystemCallEntry's frame, so that the call itself finds the stack as ever. rax = number, rcx,
+// rdx, r8, r9 = arguments.
+__attribute__((naked)) void HalTracedSystemCall(void)
+{
+    __asm__(".seh_proc HalTracedSystemCall");
+    __asm__("subq $0x58, %rsp\n\t.seh_stackalloc 0x58\n\t.seh_endprologue");
+    __asm__("movq %rcx, 0x30(%rsp)");
+    __asm__("movq %rdx, 0x38(%rsp)");
+    __asm__("movq %r8, 0x40(%rsp)");
+    __asm__("movq %r9, 0x48(%rsp)");
+    __asm__("movq %rax, 0x50(%rsp)");
+    __asm__("movq %rdx, %r8");
+    __asm__("movq %rcx, %rdx");
+    __asm__("movq %rax, %rcx");
+    __asm__("callq KiTraceCall");
+    __asm__("movq 0x30(%rsp), %rcx");
+    __asm__("movq 0x38(%rsp), %rdx");
+    __asm__("movq 0x40(%rsp), %r8");
+    __asm__("movq 0x48(%rsp), %r9");
+    __asm__("movq 0x50(%rsp), %rax");
+    __asm__("addq $0x60, %rsp"); // the return address too
+    __asm__("jmp HalpTracedCall");
+    __asm__(".seh_endproc");
+}
 
 // Table entry of the calls with 5 and 6 arguments: fetches those from the user's stack and goes on
 // through KiSystemCallStackTable. rax = number, rcx, rdx, r8, r9 = arguments; the user's rsp is in

@@ -1,0 +1,86 @@
+"""What a crash dump must say: identity, registers of every processor, the failing stack."""
+# SPDX-License-Identifier: MIT
+import os
+import re
+import struct
+import subprocess
+
+import dumpfile
+import metal
+from metalos import gpt
+
+RIP, RSP = 0xF8, 0x98
+
+
+def take(image):
+    """The Dump that a bugcheck has left on a disk image, from its partition; None: there is none."""
+    with open(image, "rb") as file:
+        place = gpt.partition_offset(file, gpt.DUMP_TYPE)
+        file.seek(place)
+        header = file.read(8192)
+        if header[:8] != b"PAGEDU64":
+            return None
+        file.seek(place)
+        return dumpfile.Dump(file.read(struct.unpack_from("<Q", header, 0xFA0)[0]))
+
+
+def names_of(addresses):
+    """Function names of addresses relative to the kernel's base, by another reader of the PDB."""
+    image = os.path.join(metal.BUILD, "kernel", "moskrnl.exe")
+    text = subprocess.run(["llvm-symbolizer-19", f"--obj={image}", "--relative-address", "--no-inlines",
+                           "--functions=linkage", *(hex(a) for a in addresses)],
+                          check=True, capture_output=True, text=True).stdout
+    return [block.splitlines()[0] for block in text.strip().split("\n\n")]
+
+
+def stack_names(dump, context=None):
+    """The functions whose return addresses lie on the stack, outwards, after the one that it stands in."""
+    base, size, _ = dump.modules()[0]
+    at, found = dump.register(RSP, context), []
+    try:
+        dump.word(at)
+    except dumpfile.DumpError:  # in the guard page of a stack that is full
+        at = (at | dumpfile.PAGE - 1) + 1
+    if 0x1000 <= dump.register(RIP, context) - base < size:
+        found.append(dump.register(RIP, context) - base)
+    while len(found) < 100:
+        try:
+            value = dump.word(at)
+        except dumpfile.DumpError:
+            break
+        if 0x1000 <= value - base < size and (not found or found[-1] != value - base - 1):
+            found.append(value - base - 1)
+        at += 8
+    return names_of(found)
+
+
+def check(dump, report):
+    """That the dump is whole and says what the report's text says."""
+    assert dump is not None, "no dump"
+    code = int(re.search(r"\*\*\* BUGCHECK ([0-9a-f]+)", report)[1], 16)
+    assert dump.machine == 0x8664 and dump.bugcheck.code == code, dump.bugcheck
+    parameters = re.search(r"^parameters (\w+) (\w+) (\w+) (\w+)", report, re.M).groups()
+    assert dump.bugcheck[1:] == tuple(int(p, 16) for p in parameters)
+    assert struct.unpack_from("<I", dump.context, 0x34) == struct.unpack_from("<I", dump.context, 0x118)
+    block = dump.read(dump.data_block, 0x380)
+    assert block[0x10:0x14] == b"KDBG"
+    (base, _, name), = dump.modules()
+    assert name.endswith("moskrnl.exe") and dump.read(base, 2) == b"MZ"
+    assert struct.unpack_from("<Q", block, 0x18)[0] == base
+    # The PDB's identity, out of the dumped headers.
+    nt = base + struct.unpack("<I", dump.read(base + 0x3C, 4))[0]
+    directory, = struct.unpack("<I", dump.read(nt + 24 + 112 + 8 * 6, 4))
+    record, = struct.unpack_from("<I", dump.read(base + directory, 28), 20)
+    assert dump.read(base + record, 4) == b"RSDS"
+    # Every processor's registers, by way of its KPRCB.
+    prcbs, = struct.unpack_from("<Q", block, 0x218)
+    pointer_offset, = struct.unpack_from("<H", block, 0x338)
+    contexts = []
+    for processor in range(dump.processors):
+        contexts.append(dump.read(dump.word(dump.word(prcbs + 8 * processor) + pointer_offset), 0x4D0))
+        assert processor == 0 or dump.register(RIP, contexts[-1]), processor
+    assert dump.context in contexts
+    # What the report shows of the failing instruction is what the dump says.
+    registers = re.search(r"^rip (\w+)  rsp (\w+)", report, re.M)
+    if registers:
+        assert (dump.register(RIP), dump.register(RSP)) == tuple(int(r, 16) for r in registers.groups())
