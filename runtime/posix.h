@@ -23,7 +23,7 @@ long long PxGetFile(long long descriptor, Handle *handle, uint64_t *inode);
 // unlink of a file that this process has open: the name goes when it is closed. False: it is not
 // open here.
 bool PxDeleteWhenClosed(const char *path);
-// Before the process ends: deletes what PxDeleteWhenClosed left, writes shared mappings back.
+// Before the process ends: deletes what PxDeleteWhenClosed left.
 void PxCloseAll(void);
 // The absolute or current-directory path that `path` relative to a directory descriptor means.
 // Returns 0 or a negative errno value.
@@ -43,7 +43,8 @@ PosixCall PxWaitChild;
 
 // ---- posix_map.c
 PosixCall PxMap, PxUnmap, PxProtect, PxSynchronize, PxRemap;
-void PxWriteBackMappings(void);
+// SetFileSize of a file that this process may have mapped.
+Status PxResizeMapped(Handle file, uint64_t inode, uint64_t size);
 
 // -errno of a status.
 static inline long long PxResult(Status status)

@@ -238,7 +238,6 @@ bool PxDeleteWhenClosed(const char *path)
 
 void PxCloseAll(void)
 {
-    PxWriteBackMappings();
     for (size_t i = 0; i < DescriptorCount; i++)
         if (descriptors[i].Delete)
             (void)PxClose((long long)i, 0, 0, 0, 0, 0);

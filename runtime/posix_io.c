@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -220,7 +219,10 @@ long long PxResizeFile(long long a, long long b, long long c, long long d, long 
         return -EBADF;
     if (entry->Type != DescriptorFile || b < 0)
         return -EINVAL;
-    return PxResult(SysSetFileSize(entry->Handle, (uint64_t)b));
+    Status status = SysSetFileSize(entry->Handle, (uint64_t)b);
+    if (status == StatusSharingViolation) // mapped, perhaps by us
+        status = PxResizeMapped(entry->Handle, entry->Inode, (uint64_t)b);
+    return PxResult(status);
 }
 
 // ---- terminals: termios over the console's mode
@@ -389,24 +391,4 @@ long long PxChangeOwner(long long a, long long b, long long c, long long d, long
                         long long f)
 {
     return PxFind(a) ? 0 : -EBADF;
-}
-
-// poll: descriptors, their number, milliseconds. Nothing here can be asked whether it would make a
-// reader wait, so everything open is ready; without descriptors it sleeps.
-long long PxPoll(long long a, long long count, long long timeout, long long d, long long e,
-                 long long f)
-{
-    struct pollfd *asked = (struct pollfd *)a;
-    long long ready = 0;
-    for (long long i = 0; i < count; i++) {
-        asked[i].revents = 0;
-        if (asked[i].fd < 0)
-            continue;
-        constexpr short Data = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
-        asked[i].revents = PxFind(asked[i].fd) ? (short)(asked[i].events & Data) : POLLNVAL;
-        ready += asked[i].revents != 0;
-    }
-    if (!ready && timeout)
-        (void)SysSleep(timeout < 0 ? InfiniteTimeout : (uint32_t)timeout);
-    return ready;
 }

@@ -1,12 +1,11 @@
-// posix_map.c - mmap, munmap and their kin over VirtualAlloc.
+// posix_map.c - mmap, munmap and their kin over VirtualAlloc and MapView.
 //
-// A mapping is an allocation of its own. One of a file is filled from it when it is made: a private
-// one stays as it is; a shared one that may be written is written back by msync, munmap and the end
-// of the process, and by nothing else, so that read and write see it only then. Only one process at
-// a time can have such mappings of a file: each holds the lock of a range beyond any file's end,
-// and mmap fails with EAGAIN in another. Within the process, mapping the same part again gives the
-// same memory. Pages that are unmapped from the middle of a mapping are made inaccessible; their
-// memory comes back with the rest. The lock guards the list.
+// A mapping is an allocation or a view of its own. A private one of a file is filled from it when
+// it is made and stays as it is. A shared one is a view of the file: every process, read and write
+// see what changes at once. A file that somebody has mapped cannot get shorter, which POSIX allows:
+// the views of this process are taken away meanwhile and put back as far as the file still reaches;
+// those of another make it fail. Pages that are unmapped from the middle of a mapping are made
+// inaccessible; their memory comes back with the rest. The lock guards the list.
 // SPDX-License-Identifier: MIT
 #include "posix.h"
 
@@ -19,18 +18,17 @@
     long long name(long long a, long long b, long long c, long long d, long long e, long long f)
 
 constexpr size_t PageSize = 4096;
-constexpr uint64_t ClaimOffset = 1ull << 62; // of the byte that shared mappings lock
 
 typedef struct Mapping {
     struct Mapping *Next;
     char *Base;
-    size_t Size;   // whole pages
-    size_t Length; // as asked for
-    size_t Hidden; // bytes of whole pages that were unmapped from its middle
-    unsigned Users;
-    Handle File;    // a duplicate, for shared writable mappings; otherwise InvalidHandle
+    size_t Size;    // whole pages
+    size_t Length;  // as asked for
+    size_t Hidden;  // bytes of whole pages that were unmapped from its middle
+    Handle File;    // a duplicate, for views; otherwise InvalidHandle
     uint64_t Inode; // of the file
     uint64_t Offset;
+    MemoryProtection Protection; // as asked for when it was made
 } Mapping;
 
 static RtLock mappingLock;
@@ -53,41 +51,17 @@ static MemoryProtection GetProtection(int protection)
                                     : MemoryNoAccess;
 }
 
-// Part of a shared mapping goes to its file, never past its end, which another may have moved.
-static Status WriteBack(const Mapping *mapping, size_t from, size_t to)
-{
-    FileInfo info;
-    Status status = SysGetFileInfo(mapping->File, &info);
-    if (status != StatusSuccess)
-        return status;
-    uint64_t end = info.Size > mapping->Offset ? info.Size - mapping->Offset : 0;
-    to = to < end ? to : (size_t)end;
-    if (from >= to)
-        return StatusSuccess;
-    uint64_t written;
-    return SysWriteFileAt(mapping->File, mapping->Offset + from, mapping->Base + from, to - from,
-                          &written);
-}
-
 static void Destroy(Mapping **link)
 {
     Mapping *mapping = *link;
     *link = mapping->Next;
     if (mapping->File != InvalidHandle) {
-        (void)WriteBack(mapping, 0, mapping->Size);
+        (void)UnmapView(mapping->Base);
         (void)SysCloseHandle(mapping->File);
+    } else {
+        (void)VirtualFree(mapping->Base);
     }
-    (void)VirtualFree(mapping->Base);
     free(mapping);
-}
-
-void PxWriteBackMappings(void)
-{
-    RtAcquire(&mappingLock);
-    for (Mapping *mapping = mappings; mapping; mapping = mapping->Next)
-        if (mapping->File != InvalidHandle)
-            (void)WriteBack(mapping, 0, mapping->Size);
-    RtRelease(&mappingLock);
 }
 
 static Status Fill(const Mapping *mapping, Handle file)
@@ -97,12 +71,55 @@ static Status Fill(const Mapping *mapping, Handle file)
     return status == StatusEndOfFile ? StatusSuccess : status;
 }
 
-static Status Claim(Mapping *mapping, Handle file)
+// A view of as much as the mapping says, at its base, or anywhere for nullptr. Where the file may
+// be written the view may become writable later.
+static Status MapFile(Mapping *mapping, Handle file)
 {
-    Status status = SysLockFile(file, ClaimOffset, 1, FileLockExclusive, 0);
-    if (status == StatusSuccess)
-        status = SysDuplicateHandle(CurrentProcess, file, CurrentProcess, &mapping->File, 0,
-                                    DuplicateSameAccess);
+    Handle section;
+    void *base = mapping->Base;
+    Status status = CreateSection(file, 0, MemoryReadWrite, &section);
+    if (status == StatusAccessDenied && mapping->Protection != MemoryReadWrite)
+        status = CreateSection(file, 0, MemoryRead, &section);
+    if (status != StatusSuccess)
+        return status;
+    MemoryProtection first = mapping->Protection == MemoryReadWrite ? MemoryReadWrite : MemoryRead;
+    status = MapView(section, mapping->Offset, mapping->Size, first, 0, &base);
+    (void)SysCloseHandle(section);
+    if (status != StatusSuccess)
+        return status;
+    mapping->Base = base;
+    if (mapping->Protection != first)
+        (void)VirtualProtect(base, mapping->Size, mapping->Protection);
+    return StatusSuccess;
+}
+
+Status PxResizeMapped(Handle file, uint64_t inode, uint64_t size)
+{
+    RtAcquire(&mappingLock);
+    for (Mapping *mapping = mappings; mapping; mapping = mapping->Next)
+        if (mapping->File != InvalidHandle && mapping->Inode == inode)
+            (void)UnmapView(mapping->Base);
+    Status status = SysSetFileSize(file, size), kept;
+    FileInfo info = {};
+    (void)SysGetFileInfo(file, &info);
+    uint64_t end = (info.Size + PageSize - 1) & ~(PageSize - 1);
+    for (Mapping **link = &mappings; *link;) {
+        Mapping *mapping = *link;
+        kept = StatusSuccess;
+        if (mapping->File != InvalidHandle && mapping->Inode == inode) {
+            uint64_t left = end > mapping->Offset ? end - mapping->Offset : 0;
+            mapping->Size = left < mapping->Size ? (size_t)left : mapping->Size;
+            kept = mapping->Size ? MapFile(mapping, mapping->File) : StatusEndOfFile;
+        }
+        if (kept != StatusSuccess) {
+            *link = mapping->Next;
+            (void)SysCloseHandle(mapping->File);
+            free(mapping);
+        } else {
+            link = &mapping->Next;
+        }
+    }
+    RtRelease(&mappingLock);
     return status;
 }
 
@@ -120,47 +137,59 @@ static long long Renew(char *at, size_t size, MemoryProtection protection)
     return status == StatusSuccess ? (long long)at : PxResult(status);
 }
 
-static Mapping *FindSame(uint64_t inode, uint64_t offset, size_t length)
-{
-    for (Mapping *mapping = mappings; mapping; mapping = mapping->Next)
-        if (mapping->File != InvalidHandle && mapping->Inode == inode &&
-            mapping->Offset == offset && mapping->Length == length)
-            return mapping;
-    return nullptr;
-}
-
-static long long Create(const Mapping *wanted, Handle file, bool shared, int protection, bool fixed)
+static long long Add(const Mapping *made)
 {
     Mapping *mapping = malloc(sizeof *mapping);
     if (!mapping)
         return -ENOMEM;
-    *mapping = *wanted;
-    void *base = fixed ? wanted->Base : nullptr;
-    Status status = VirtualAlloc(&base, mapping->Size, MemoryReadWrite);
-    if (status == StatusConflict && fixed) {
-        free(mapping);
-        return file == InvalidHandle ? Renew(wanted->Base, wanted->Size, GetProtection(protection))
+    *mapping = *made;
+    mapping->Next = mappings;
+    mappings = mapping;
+    return (long long)mapping->Base;
+}
+
+// Memory of our own, zero or filled from a file.
+static long long MapMemory(Mapping *wanted, Handle file, bool fixed)
+{
+    void *base = wanted->Base;
+    Status status = VirtualAlloc(&base, wanted->Size, MemoryReadWrite);
+    if (status == StatusConflict && fixed)
+        return file == InvalidHandle ? Renew(wanted->Base, wanted->Size, wanted->Protection)
                                      : -EINVAL;
-    }
-    mapping->Base = base;
-    bool allocated = status == StatusSuccess;
-    if (allocated && shared)
-        status = Claim(mapping, file);
-    if (status == StatusSuccess && file != InvalidHandle)
-        status = Fill(mapping, file);
-    if (status == StatusSuccess && GetProtection(protection) != MemoryReadWrite)
-        status = VirtualProtect(base, mapping->Size, GetProtection(protection));
-    if (status == StatusSuccess) {
-        mapping->Next = mappings;
-        mappings = mapping;
-        return (long long)base;
-    }
-    if (mapping->File != InvalidHandle)
-        (void)SysCloseHandle(mapping->File);
-    if (allocated)
+    if (status != StatusSuccess)
+        return PxResult(status);
+    wanted->Base = base;
+    if (file != InvalidHandle)
+        status = Fill(wanted, file);
+    if (status == StatusSuccess && wanted->Protection != MemoryReadWrite)
+        status = VirtualProtect(base, wanted->Size, wanted->Protection);
+    long long result = status == StatusSuccess ? Add(wanted) : PxResult(status);
+    if (result < 0)
         (void)VirtualFree(base);
-    free(mapping);
-    return PxResult(status);
+    return result;
+}
+
+static long long MapShared(Mapping *wanted, Handle file)
+{
+    FileInfo info;
+    Status status = SysGetFileInfo(file, &info);
+    if (status != StatusSuccess)
+        return PxResult(status);
+    uint64_t end = (info.Size + PageSize - 1) & ~(PageSize - 1);
+    if (wanted->Offset >= end || wanted->Size > end - wanted->Offset)
+        return -ENXIO;
+    status = SysDuplicateHandle(CurrentProcess, file, CurrentProcess, &wanted->File, 0,
+                                DuplicateSameAccess);
+    if (status != StatusSuccess)
+        return PxResult(status);
+    status = MapFile(wanted, file);
+    long long result = status == StatusSuccess ? Add(wanted) : PxResult(status);
+    if (result < 0) {
+        if (status == StatusSuccess)
+            (void)UnmapView(wanted->Base);
+        (void)SysCloseHandle(wanted->File);
+    }
+    return status == StatusAccessDenied ? -EACCES : result;
 }
 
 // address, length, protection, flags, descriptor, offset
@@ -175,25 +204,21 @@ CALL(PxMap)
         return -EINVAL;
     if ((protection & PROT_EXEC) && (protection & PROT_WRITE))
         return -EACCES; // nothing is both
-    Mapping wanted = {.Base = (char *)a, .Size = size, .Length = length, .Users = 1};
+    Mapping wanted = {.Base = fixed ? (char *)a : nullptr,
+                      .Size = size,
+                      .Length = length,
+                      .Protection = GetProtection(protection)};
     Handle file = InvalidHandle;
-    bool shared = false;
     if (!anonymous) {
         long long result = PxGetFile(e, &file, &wanted.Inode);
         if (result)
             return result;
         wanted.Offset = (uint64_t)f;
-        shared = kind == MAP_SHARED && (protection & PROT_WRITE);
     }
+    // Code is never a view: nothing could be written to it.
+    bool shared = !anonymous && kind == MAP_SHARED && !(protection & PROT_EXEC);
     RtAcquire(&mappingLock);
-    Mapping *same = shared && !fixed ? FindSame(wanted.Inode, wanted.Offset, length) : nullptr;
-    long long result;
-    if (same) {
-        same->Users++;
-        result = (long long)same->Base;
-    } else {
-        result = Create(&wanted, file, shared, protection, fixed);
-    }
+    long long result = shared ? MapShared(&wanted, file) : MapMemory(&wanted, file, fixed);
     RtRelease(&mappingLock);
     return result;
 }
@@ -206,13 +231,10 @@ static long long UnmapLocked(char *at, size_t size)
     Mapping *mapping = *link;
     char *end = mapping->Base + mapping->Size;
     if (at == mapping->Base && at + size >= end) {
-        if (--mapping->Users == 0)
-            Destroy(link);
+        Destroy(link);
         return 0;
     }
     size = at + size > end ? (size_t)(end - at) : size;
-    if (mapping->File != InvalidHandle)
-        (void)WriteBack(mapping, (size_t)(at - mapping->Base), (size_t)(at - mapping->Base) + size);
     Status status = VirtualProtect(at, size, MemoryNoAccess);
     if (status != StatusSuccess)
         return PxResult(status);
@@ -251,11 +273,8 @@ CALL(PxSynchronize)
     Mapping **link = Find((char *)a);
     if (!link) {
         result = -ENOMEM;
-    } else if ((*link)->File != InvalidHandle) {
-        size_t from = (size_t)((char *)a - (*link)->Base);
-        result = PxResult(WriteBack(*link, from, from + (size_t)b));
-        if (result == 0 && (c & MS_SYNC))
-            result = PxResult(SysFlushFile((*link)->File));
+    } else if ((*link)->File != InvalidHandle && (c & MS_SYNC)) {
+        result = PxResult(SysFlushFile((*link)->File));
     }
     RtRelease(&mappingLock);
     return result;
@@ -272,7 +291,11 @@ CALL(PxRemap)
         return PxUnmap(a + (long long)newSize, (long long)(oldSize - newSize), 0, 0, 0, 0) ?: a;
     if (newSize == oldSize)
         return a;
-    if (!(d & MREMAP_MAYMOVE))
+    RtAcquire(&mappingLock);
+    Mapping **link = Find((char *)a);
+    bool ours = link && (*link)->File == InvalidHandle;
+    RtRelease(&mappingLock);
+    if (!(d & MREMAP_MAYMOVE) || !ours)
         return -ENOMEM;
     long long moved =
         PxMap(0, (long long)newSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);

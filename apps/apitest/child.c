@@ -175,6 +175,8 @@ int ChildMain(int argc, char **argv)
     if (!strcmp(what, "smash"))
         return SmashStack(
             "much longer than eight bytes, and so over the cookie and the return address");
+    if (!strcmp(what, "mapping"))
+        return MappingChild();
     if (!strcmp(what, "section"))
         return ChildSection();
     if (!strcmp(what, "copy"))

@@ -42,6 +42,8 @@ static const struct {
     {"time", TestTime},
     {"posix", TestPosix},
     {"setjmp", TestSetjmp},
+    {"mappings", TestMappings},
+    {"poll", TestPoll},
     {"exceptions", TestExceptions},
     {"heap", TestHeap},
     {"pthreads", TestPthreads},

@@ -36,7 +36,7 @@ TestGroup TestSystem, TestMemory, TestSections, TestFiles, TestDirectories, Test
     TestThreads, TestProcesses, TestExitCodes, TestLeaks, TestHandles, TestWindows, TestLibraries,
     TestTls, TestFpu, TestStdio, TestStrings, TestStdlib, TestMath, TestTime, TestPosix, TestSetjmp,
     TestHeap, TestExceptions, TestPthreads, TestConsole, TestLessons, TestObjects, TestSharing,
-    TestLocks, TestLists;
+    TestLocks, TestLists, TestMappings, TestPoll;
 
 // Starts this program as `apitest.exe --child WORDS`, with handles that may be InvalidHandle.
 Status StartChild(const char *words, Handle input, Handle output, Handle error, Handle *process);
@@ -48,6 +48,7 @@ int ChildMain(int argc, char **argv);
 int ObjectChild(int argc, char **argv); // --child object ...
 int ExceptionChild(const char *what);   // exceptions.c
 int ChildSection(void);
+int MappingChild(void); // clib3.c
 
 // A kernel address, one no page table can map, and one in the never mapped first 64 KiB.
 #define KERNEL_ADDRESS        ((void *)0xFFFFF80000000000ull)

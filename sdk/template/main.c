@@ -21,7 +21,7 @@ int main(void)
         .Y = WindowPositionDefault,
         .Width = 320,
         .Height = 200,
-        .Flags = WindowFrame,
+        .Flags = WindowFrame | WindowResizable,
     };
     WindowBuffer buffer;
     Handle window;
@@ -32,6 +32,8 @@ int main(void)
         return 1;
     }
     do {
+        if (message.Type == MessageResize) // keeps its size when there is no memory
+            (void)ResizeWindow(window, message.Size.Width, message.Size.Height, &buffer);
         Draw(&buffer, message.Type == MessageMouseMove ? message.Mouse.X : 0,
              message.Type == MessageMouseMove ? message.Mouse.Y : 0);
         status = PaintWindow(window, nullptr);

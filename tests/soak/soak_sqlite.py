@@ -65,7 +65,7 @@ def test_speedtest1():
     with tempfile.TemporaryDirectory() as folder:
         native = build_for_linux(folder, "speedtest1")
         for mode in ("wal", "delete"):
-            options = f"--size 10 --verify --journal {mode}"
+            options = f"--size 100 --verify --journal {mode}"
             linux = subprocess.run([native, *options.split(), os.path.join(folder, mode + ".db")], capture_output=True, text=True, check=True).stdout
             result = metal.run(f"/tests/speedtest1.exe {options} /tests/speed.db", copy=[program("speedtest1")], fetch=["/tests/speed.db"],
                                timeout=HOUR)

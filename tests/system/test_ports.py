@@ -90,6 +90,25 @@ def test_sqlite():
         assert check_database(data) > 0
 
 
+WRITERS = """cd /tests
+sqlite3 w.db "PRAGMA journal_mode=wal; CREATE TABLE t(who, n);"
+for who in 1 2; do
+  (for i in 1 2 3; do sqlite3 -cmd ".timeout 60000" w.db "INSERT INTO t SELECT $who, value FROM generate_series(1,20);"; done) &
+done
+wait
+sqlite3 w.db "PRAGMA integrity_check; SELECT count(*) FROM t WHERE who = 1; SELECT count(*) FROM t;"
+"""
+
+
+def test_sqlite_processes():
+    """Two processes write the same database with a write-ahead log: its shared memory is a mapping of a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = put(folder, "writers", WRITERS.encode())
+        result = metal.run("/system/shell.exe /tests/writers", copy=[(script, "/tests/writers")], fetch=["/tests/w.db"], cpus=2)
+    assert result.code == 0 and result.output.replace("\r", "").splitlines() == ["wal", "ok", "60", "120"], result.output
+    assert check_database(result.fetched[0]) == 1
+
+
 def test_sqlite_threads():
     """threadtest3's shorter cases: pthreads, shared memory, locks."""
     result = metal.run("/tests/threadtest3.exe cgt_pager_1 vacuum1", copy=[at("sqlite", "threadtest3")], timeout=200, cpus=2)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <poll.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -98,8 +99,10 @@ int select(int count, fd_set *restrict read, fd_set *restrict write, fd_set *res
         if (events)
             asked[used++] = (struct pollfd){.fd = i, .events = events};
     }
-    int result =
-        poll(asked, used, timeout ? timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000 : -1);
+    int wait = -1;
+    if (timeout && timeout->tv_sec < INT_MAX / 1000)
+        wait = (int)timeout->tv_sec * 1000 + (int)((timeout->tv_usec + 999) / 1000);
+    int result = poll(asked, used, wait);
     if (result < 0)
         return -1;
     if (read)

@@ -1,0 +1,171 @@
+// clib3.c - the C library: files as memory, between processes too; poll and select.
+// SPDX-License-Identifier: MIT
+#include "test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/select.h>
+#include <unistd.h>
+
+#define FILE_NAME FOLDER "/mapped"
+constexpr size_t Page = 4096;
+
+static char *MapPart(int file, int protection, size_t size, off_t offset)
+{
+    char *base = mmap(nullptr, size, protection, MAP_SHARED, file, offset);
+    return CHECK(base != MAP_FAILED) ? base : nullptr;
+}
+
+static void TestCoherence(int file)
+{
+    char text[8] = "";
+    char *first = MapPart(file, PROT_READ | PROT_WRITE, 3 * Page, 0),
+         *second = MapPart(file, PROT_READ, Page, 2 * (off_t)Page);
+    if (!first || !second)
+        return;
+    CHECK(first[2 * Page] == 0 && second[0] == 0);
+    strcpy(first + 2 * Page, "view");
+    TEXT(second, "view");
+    EQUAL(pread(file, text, 5, 2 * (off_t)Page), 5); // without msync
+    TEXT(text, "view");
+    EQUAL(pwrite(file, "file", 5, 2 * (off_t)Page), 5);
+    TEXT(second, "file");
+    EQUAL(msync(first, 3 * Page, MS_SYNC), 0);
+    // Made shorter and longer again while it is mapped.
+    EQUAL(ftruncate(file, 2 * (off_t)Page), 0);
+    strcpy(first + Page, "kept");
+    EQUAL(ftruncate(file, 3 * (off_t)Page), 0);
+    TEXT(first + Page, "kept");
+    EQUAL(pread(file, text, 1, 2 * (off_t)Page), 1);
+    EQUAL(text[0], 0);
+    EQUAL(mprotect(first, Page, PROT_READ), 0);
+    EQUAL(munmap(second, Page), 0);
+    EQUAL(munmap(first, 3 * Page), 0);
+}
+
+static void TestRefusals(int file)
+{
+    int reader = open(FILE_NAME, O_RDONLY);
+    CHECK(reader >= 0);
+    errno = 0;
+    CHECK(mmap(nullptr, Page, PROT_READ | PROT_WRITE, MAP_SHARED, reader, 0) == MAP_FAILED);
+    EQUAL(errno, EACCES);
+    char *copy = mmap(nullptr, Page, PROT_READ | PROT_WRITE, MAP_PRIVATE, reader, 0);
+    if (CHECK(copy != MAP_FAILED)) {
+        strcpy(copy, "mine");
+        char text[5] = "";
+        EQUAL(pread(file, text, 5, 0), 5);
+        CHECK(strcmp(text, "mine") != 0);
+        EQUAL(munmap(copy, Page), 0);
+    }
+    CHECK(mmap(nullptr, Page, PROT_READ, MAP_SHARED, file, 64 * (off_t)Page) == MAP_FAILED);
+    EQUAL(errno, ENXIO); // beyond the file's end
+    CHECK(mmap(nullptr, Page, PROT_READ, MAP_SHARED, file, 1) == MAP_FAILED);
+    EQUAL(errno, EINVAL);
+    EQUAL(close(reader), 0);
+}
+
+// The child answers in the memory both have, under a lock of the file both know.
+int MappingChild(void)
+{
+    int file = open(FILE_NAME, O_RDWR);
+    char *view = mmap(nullptr, Page, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 100, .l_len = 10};
+    if (file < 0 || view == MAP_FAILED || strcmp(view, "question") != 0)
+        return 1;
+    if (fcntl(file, F_SETLK, &lock) == 0 || errno != EAGAIN) // the parent has it
+        return 2;
+    errno = 0;
+    if (ftruncate(file, 10) == 0 || errno != EBUSY) // it is mapped there
+        return 3;
+    (void)close(file); // the view stays
+    errno = 0;
+    if (unlink(FILE_NAME) == 0 || errno != EBUSY) // somebody else has it open
+        return 4;
+    strcpy(view, "answer");
+    return 0;
+}
+
+static void TestTwoProcesses(int file)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 105, .l_len = 1};
+    char *view = MapPart(file, PROT_READ | PROT_WRITE, Page, 0);
+    if (!view)
+        return;
+    strcpy(view, "question");
+    EQUAL(fcntl(file, F_SETLK, &lock), 0);
+    EQUAL(RunChild("mapping"), 0);
+    TEXT(view, "answer");
+    EQUAL(munmap(view, Page), 0);
+}
+
+void TestMappings(void)
+{
+    int file = open(FILE_NAME, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (!CHECK(file >= 0))
+        return;
+    CHECK(mmap(nullptr, Page, PROT_READ, MAP_SHARED, file, 0) == MAP_FAILED);
+    EQUAL(errno, ENXIO); // it is empty
+    EQUAL(ftruncate(file, 3 * (off_t)Page), 0);
+    TestCoherence(file);
+    TestRefusals(file);
+    TestTwoProcesses(file);
+    EQUAL(close(file), 0);
+    EQUAL(unlink(FILE_NAME), 0);
+}
+
+static void *WriteLater(void *end)
+{
+    Sleep(30);
+    return (void *)write(*(int *)end, "x", 1);
+}
+
+void TestPoll(void)
+{
+    int ends[2];
+    if (!EQUAL(pipe(ends), 0))
+        return;
+    struct pollfd both[] = {{.fd = ends[0], .events = POLLIN | POLLOUT},
+                            {.fd = ends[1], .events = POLLIN | POLLOUT}};
+    EQUAL(poll(both, 1, 0), 0); // nothing to read
+    uint64_t start = GetMonotonicTime();
+    EQUAL(poll(both, 1, 30), 0);
+    CHECK(GetMonotonicTime() - start >= 30000000);
+    EQUAL(poll(both, 2, -1), 1); // room to write
+    CHECK(both[0].revents == 0 && both[1].revents == POLLOUT);
+    pthread_t thread;
+    void *written;
+    EQUAL(pthread_create(&thread, nullptr, WriteLater, &ends[1]), 0);
+    EQUAL(poll(both, 1, -1), 1); // until it is written
+    EQUAL(both[0].revents, POLLIN);
+    EQUAL(pthread_join(thread, &written), 0);
+    EQUAL((intptr_t)written, 1);
+    fd_set readers, writers;
+    FD_ZERO(&readers);
+    FD_ZERO(&writers);
+    FD_SET(ends[0], &readers);
+    FD_SET(ends[1], &writers);
+    EQUAL(select(ends[1] + 1, &readers, &writers, nullptr, nullptr), 2);
+    CHECK(FD_ISSET(ends[0], &readers) && FD_ISSET(ends[1], &writers));
+    static char block[65536]; // as much as a pipe holds; a byte is in it
+    EQUAL(write(ends[1], block, sizeof block - 1), sizeof block - 1);
+    EQUAL(poll(&both[1], 1, 0), 0); // full
+    EQUAL(close(ends[1]), 0);
+    ssize_t got = 1;
+    while (got > 0 && EQUAL(poll(both, 1, -1), 1)) // to the end, which can be read as well
+        got = read(ends[0], block, sizeof block);
+    EQUAL(got, 0);
+    EQUAL(close(ends[0]), 0);
+    EQUAL(poll(both, 1, 0), 1);
+    EQUAL(both[0].revents, POLLNVAL);
+    int file = open(FILE_NAME, O_RDWR | O_CREAT, 0600);
+    struct pollfd disk = {.fd = file, .events = POLLIN | POLLOUT};
+    EQUAL(poll(&disk, 1, -1), 1); // at any time
+    EQUAL(disk.revents, POLLIN | POLLOUT);
+    EQUAL(close(file), 0);
+}
