@@ -38,21 +38,21 @@ def reference(wad, demo, folder):
         return file.read().splitlines()
 
 
-def play(wad, demos, timeout):
+def play(wad, demos, timeout, **options):
     """The lines doom.exe writes for each of the demos, played one after another in one machine."""
     programs = [f"doom.exe -iwad {wad} -timedemo {demo} {' '.join(SILENT)} -framehashes /{demo}.txt" for demo in demos]
-    result = metal.run(*programs, timeout=timeout, fetch=[f"/{demo}.txt" for demo in demos])
+    result = metal.run(*programs, timeout=timeout, fetch=[f"/{demo}.txt" for demo in demos], **options)
     assert result.output.count("gametics") == len(demos), result.output[-2000:]
     return [frames.decode("ascii").splitlines() for frames in result.fetched]
 
 
-def compare(wad, demos, timeout, pixels=True):
+def compare(wad, demos, timeout, pixels=True, **options):
     folder = tempfile.mkdtemp(prefix="metalos-doom-")
     try:
         expected = [reference(wad, demo, folder) for demo in demos]
     finally:
         shutil.rmtree(folder)
-    actual = play(wad, demos, timeout)
+    actual = play(wad, demos, timeout, **options)
     for demo, want, got in zip(demos, expected, actual):
         assert len(want) > 100, f"{wad} {demo}: the reference has only {len(want)} frames"
         assert len(got) == len(want), f"{wad} {demo}: {len(got)} frames, the reference has {len(want)}"

@@ -101,7 +101,13 @@ def act(machine, doom, keys, area):
 
 @metal.limit(300)
 def test_a_game_from_menu_to_saved_game():
-    with boot_doom() as machine:
+    play_a_game()
+
+
+def play_a_game(check=lambda machine: None, **options):
+    """Through the menu into the first level, everything a player does, and out again with a saved game; check: called
+    with the machine before it is powered off."""
+    with boot_doom(**options) as machine:
         doom = Window(machine, DOOM)
         full = start_game(machine, doom)
         act(machine, doom, "+up wait:0.7 -up", VIEW)
@@ -128,6 +134,7 @@ def test_a_game_from_menu_to_saved_game():
         # Leave by the menu's question, power off by the launcher: the saved game is on the disk.
         machine.do("f10 wait:0.5 y")
         machine.wait_for_log(f"win: closed '{DOOM}'", 30)
+        check(machine)
         power_off(machine)
         save = machine.disk.read(SAVED_GAME)
         assert save.startswith(b"FIRST\0"), save[:32]

@@ -1,0 +1,112 @@
+"""The synthetic devices of a Hyper-V Gen2 machine in use: nothing of what the other tests know may look different,
+and no rule of the protocols may be broken. tools/hvhost makes the machine."""
+# SPDX-License-Identifier: MIT
+import os
+import re
+
+import metal
+import test_doom
+import test_play
+
+GATEWAY = "10.0.2.2"  # QEMU's own network answers
+
+
+def boot(**options):
+    options.setdefault("options", [("log", "debug"), ("run", "fire.exe")])
+    return metal.boot(machine="hyperv", **options)
+
+
+def check_rules(machine):
+    """Strict mode has nothing to say."""
+    assert machine.host_property("violations") == 0, machine.host_messages()
+    assert machine.host_property("legacy-accesses") == 0, machine.host_messages()
+
+
+def power_off(machine):
+    test_play.power_off(machine)
+    assert not machine.bugcheck, machine.bugcheck
+    machine.disk.check(os.path.join(machine.folder, "volume"))
+
+
+def restless(machine, box):
+    """Waits until the picture inside a box has changed: whoever paints there is alive, and seen."""
+    before = machine.look().crop(*box)
+    machine.wait_for_screen(lambda screen: screen.crop(*box) != before, 30, "burning fire")
+
+
+@metal.limit(300)
+def test_a_game_from_menu_to_saved_game():
+    test_play.play_a_game(machine="hyperv", check=check_rules)
+
+
+def test_doom_frames():
+    test_doom.compare("freedoom1.wad", ["demo1"], 200, machine="hyperv")
+
+
+def test_screen_sizes_while_windows_are_open():
+    with boot() as machine:
+        fire = test_play.Window(machine, "Fire")
+        machine.wait_for_log("the desktop is on the screen", 60)
+        for width, height in ((1280, 720), (800, 600), (1600, 1200)):
+            at = len(machine.log)
+            machine.set_host_property("resolution", f"{width}x{height}", "video")
+            machine.wait_for_log(f"win: display {width}x{height}", 30, at)
+            machine.wait_for_screen(lambda screen: (screen.width, screen.height) == (width, height), 30, "new size")
+            restless(machine, fire.box())
+        machine.shoot("large")
+        machine.drag(fire.x + fire.width // 2, fire.y - 17, 1400, 1000)  # where no smaller screen reaches
+        restless(machine, (1300, 1020, 1400, 1100))
+        check_rules(machine)
+        power_off(machine)
+
+
+def test_devices_that_go_and_come_while_in_use():
+    with boot(options=[("log", "debug"), ("run", "fire.exe"), ("echo", GATEWAY)]) as machine:
+        fire = test_play.Window(machine, "Fire")
+        assert re.search(rf"{re.escape(GATEWAY)} at [0-9a-f:]+: echo in", machine.log)
+        machine.wait_for_log("the desktop is on the screen", 60)
+        machine.key("shift", True)  # held down on a keyboard that goes
+        machine.mouse_button("left", True)
+        for device in ("keyboard", "mouse", "net", "video"):
+            at = len(machine.log)
+            machine.set_host_property("present", False, device)
+            machine.wait_for_log("removed", 30, at)
+            at = len(machine.log)
+            machine.set_host_property("present", True, device)
+            machine.wait_for_log(": hyperv ", 30, at)
+        restless(machine, fire.box())
+        check_rules(machine)
+        power_off(machine)
+
+
+def test_disks_that_go_and_come():
+    with boot() as machine:
+        fire = test_play.Window(machine, "Fire")
+        for node in ("first", "second", "third"):
+            at = len(machine.log)
+            machine.qmp.command("blockdev-add", **{"driver": "null-co", "node-name": node, "size": 64 << 20})
+            machine.qmp.command("device_add", driver="scsi-hd", bus="scsi.0", lun=7, drive=node, id="stick")
+            machine.wait_for_log("unit 7, ", 30, at)
+            machine.qmp.command("device_del", id="stick")
+            machine.wait_for_log("unit 7 is gone", 30, at)
+        restless(machine, fire.box())
+        check_rules(machine)
+        power_off(machine)
+
+
+def test_the_boot_disk_is_taken_away():
+    """What needs the disk fails; the desktop lives on."""
+    with boot() as machine:
+        fire = test_play.Window(machine, "Fire")
+        machine.wait_for_log("the desktop is on the screen", 60)
+        machine.set_host_property("present", False, "scsi")
+        machine.wait_for_log("removed", 60)
+        restless(machine, fire.box())
+        assert not machine.bugcheck, machine.bugcheck
+
+
+def test_network_echo_on_two_processors():
+    result = metal.run("sysinfo.exe", machine="hyperv", cpus=2, options=[("echo", GATEWAY)],
+                       hyperv=["scsi.sub-channels=3"])
+    assert result.code == 0, result.output
+    assert re.search(rf"{re.escape(GATEWAY)} at [0-9a-f:]+: echo in", result.log), result.log
