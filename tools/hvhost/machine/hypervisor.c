@@ -275,9 +275,8 @@ static uint16_t SendClusterIpi(uint64_t vector, uint64_t mask, bool fast)
     return HvSuccess;
 }
 
-static uint64_t Hypercall(CPUState *cpu, CPUX86State *env)
+static uint64_t Hypercall(CPUState *cpu, uint64_t control, uint64_t input, uint64_t second)
 {
-    uint64_t control = env->regs[R_ECX], input = env->regs[R_EDX], second = env->regs[8];
     const uint64_t reserved = 0xF000F000F8000000ull, repeats = 0x00000FFF00000000ull;
     bool fast = control >> 16 & 1;
 
@@ -310,11 +309,25 @@ static uint64_t Hypercall(CPUState *cpu, CPUX86State *env)
     }
 }
 
+static uint64_t Pair(target_ulong high, target_ulong low)
+{
+    return (uint64_t)(uint32_t)high << 32 | (uint32_t)low;
+}
+
+// TLFS 3.7: where control, input and result are, in 64-bit mode and otherwise.
 static void WriteHypercallPort(void *opaque, hwaddr address, uint64_t value, unsigned size)
 {
     CPUX86State *env = &X86_CPU(current_cpu)->env;
+    target_ulong *regs = env->regs;
 
-    env->regs[R_EAX] = Hypercall(current_cpu, env);
+    if ((env->hflags & HF_CS64_MASK) != 0) {
+        regs[R_EAX] = Hypercall(current_cpu, regs[R_ECX], regs[R_EDX], regs[8]);
+    } else {
+        uint64_t result = Hypercall(current_cpu, Pair(regs[R_EDX], regs[R_EAX]),
+                                    Pair(regs[R_EBX], regs[R_ECX]), Pair(regs[R_EDI], regs[R_ESI]));
+        regs[R_EAX] = (uint32_t)result;
+        regs[R_EDX] = result >> 32;
+    }
 }
 
 static uint64_t ReadHypercallPort(void *opaque, hwaddr address, unsigned size)

@@ -41,6 +41,7 @@ struct HvNet {
     NICState *nic;
     uint32_t maxVersion, batch;
     uint16_t subChannels;
+    bool anyCompletion; // Windows takes a receive completion without content; OpenVMM does not
 
     uint32_t version; // of NVSP; 0: not agreed
     bool configured, ndisKnown, initialised, stopped;
@@ -252,8 +253,8 @@ static void OnCompletion(HvNet *net, VmbusChannel *channel, VmbusPacket *packet)
 
     if (packet->length >= sizeof(answer))
         memcpy(answer, packet->data, sizeof(answer));
-    if (!transfer || !transfer->used || answer[0] != NvspRndisComplete ||
-        answer[1] != NvspSuccess) {
+    if (!transfer || !transfer->used ||
+        ((answer[0] != NvspRndisComplete || answer[1] != NvspSuccess) && !net->anyCompletion)) {
         RingDie(channel, "net-completion", "completion of transfer 0x%" PRIx64 ": message %u, %u",
                 packet->tid, answer[0], answer[1]);
         return;
@@ -786,6 +787,7 @@ static Property Properties[] = {
     DEFINE_NIC_PROPERTIES(HvNet, conf),
     DEFINE_PROP_UINT32("max-version", HvNet, maxVersion, 0x60001),
     DEFINE_PROP_UINT16("sub-channels", HvNet, subChannels, 0),
+    DEFINE_PROP_BOOL("any-completion", HvNet, anyCompletion, false),
     DEFINE_PROP_END_OF_LIST(),
 };
 

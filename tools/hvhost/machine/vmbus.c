@@ -134,15 +134,14 @@ static void RequestOffers(VmbusBus *bus)
     VmbusReply(bus, &done, sizeof(done));
 }
 
-// Classes that this machine offers but does not serve, as Windows offers a good many: volume shadow
-// copy, dynamic memory, remote desktop.
+// Classes that this machine offers but does not serve, as Windows offers a good many: remote desktop,
+// dynamic memory, and one that nobody has ever heard of.
 static void MakeUnknownOffers(VmbusBus *bus)
 {
     static const char *types[] = {
-        "35fa2e29-ea23-4236-96ae-3a6ebacba440", "525074dc-8985-46e2-8057-a307dc18a502",
-        "276aacf4-ac15-426c-98dd-7521ad3f01fe", "f8e65716-3cb3-4a06-9a60-1889c5cccab5",
-        "3375baf4-9e15-4b30-b765-67acb10d607b", "34d14be3-dee4-41c8-9ae7-6b174977c192",
-        "0f0f0f0f-1234-5678-9abc-def012345678",
+        "276aacf4-ac15-426c-98dd-7521ad3f01fe", "0f0f0f0f-1234-5678-9abc-def012345678",
+        "f8e65716-3cb3-4a06-9a60-1889c5cccab5", "3375baf4-9e15-4b30-b765-67acb10d607b",
+        "525074dc-8985-46e2-8057-a307dc18a502", "c376c1c3-d276-48d2-90a9-c04748072c60",
     };
 
     for (uint32_t i = 0; i < Host->unknown; i++) {
