@@ -144,6 +144,8 @@ def _compile(build, log):
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         for line in process.stdout:
             out.write(line)
+            if b"hw/hvhost/" in line and b"warning:" in line:
+                _say(line.decode(errors="replace").strip())
             step = re.match(rb"\[(\d+)/(\d+)\]", line)
             if step and int(step[2]) > 100 and int(step[1]) * 10 // int(step[2]) > shown:
                 shown = int(step[1]) * 10 // int(step[2])
@@ -184,7 +186,7 @@ def _prune(base):
 
 # ------------------------------------------------------------------------------------ command line
 
-DEVICES = ("keyboard", "mouse", "video", "scsi", "net")
+DEVICES = ("keyboard", "mouse", "video", "scsi", "net", "shutdown", "heartbeat", "timesync", "kvp")
 PC = "q35,i8042=off,smbus=off,vmport=off"  # what the firmware sees
 DISK = "vendor=Msft,product=Virtual Disk,ver=1.0"
 

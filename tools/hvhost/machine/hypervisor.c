@@ -14,6 +14,8 @@
 #include "hw/boards.h"
 #include "hw/i386/apic.h"
 #include "hw/i386/apic_internal.h"
+#include "qapi/qapi-builtin-visit.h"
+#include "qapi/visitor.h"
 #include "sysemu/cpus.h"
 #include "sysemu/reset.h"
 #include "sysemu/runstate.h"
@@ -38,6 +40,8 @@ uint64_t __real_cpu_get_tsc(CPUX86State *env);
 uint64_t __wrap_cpu_get_tsc(CPUX86State *env);
 int __real_apic_get_interrupt(DeviceState *device);
 int __wrap_apic_get_interrupt(DeviceState *device);
+
+G_NORETURN void cpu_io_recompile(CPUState *cpu, uintptr_t caller); // of accel/tcg/internal.h
 
 void HvPrint(const char *format, ...)
 {

@@ -134,8 +134,8 @@ static void RequestOffers(VmbusBus *bus)
     VmbusReply(bus, &done, sizeof(done));
 }
 
-// Classes that this machine offers but does not serve, as Windows offers a good many: remote desktop,
-// dynamic memory, and one that nobody has ever heard of.
+// Classes that this machine offers but does not serve, as Windows offers a good many: remote
+// desktop, dynamic memory, and one that nobody has ever heard of.
 static void MakeUnknownOffers(VmbusBus *bus)
 {
     static const char *types[] = {
@@ -337,6 +337,13 @@ static bool Acceptable(VmbusBus *bus, const VmbusReceived *received, const Messa
     return true;
 }
 
+// What the guest sent before the close still counts.
+static void CloseOpen(VmbusChannel *channel)
+{
+    RingWork(channel);
+    ChannelClose(channel);
+}
+
 static void Close(VmbusBus *bus, uint32_t relid)
 {
     VmbusChannel *channel = ChannelFind(bus, relid);
@@ -346,7 +353,7 @@ static void Close(VmbusBus *bus, uint32_t relid)
     if (!channel || !channel->open)
         StrictViolation("close-order", "close of channel %u, which is not open", relid);
     else
-        ChannelClose(channel);
+        CloseOpen(channel);
 }
 
 static void Handle(VmbusBus *bus, const VmbusReceived *received)
