@@ -5,6 +5,7 @@ import os
 import re
 
 import metal
+import test_crash
 import test_doom
 import test_play
 
@@ -110,3 +111,9 @@ def test_network_echo_on_two_processors():
                        hyperv=["scsi.sub-channels=3"])
     assert result.code == 0, result.output
     assert re.search(rf"{re.escape(GATEWAY)} at [0-9a-f:]+: echo in", result.log), result.log
+
+
+def test_crash_report_and_dump():
+    """Painted on the synthetic display, written to the synthetic disk, of a machine that stands still."""
+    test_crash.check("locked", machine="hyperv")
+    test_crash.check("elsewhere", machine="hyperv", cpus=2)

@@ -283,6 +283,21 @@ static Status RequestOffers(void)
     return status;
 }
 
+// The host reads what was sent last - the end of the report, for the display - or time is up.
+static void AwaitReaders(void)
+{
+    enum { Polls = 1000 };
+    uint32_t left = Polls;
+    for (uint32_t id = 1; id < VMBUS_CHANNELS; id++) {
+        const HvChannel *channel = HvpFindChannel(id);
+        while (channel && channel->Open && !channel->Gone && left != 0 &&
+               channel->Send.Control->Out != channel->Send.Published) {
+            HalStallNanoseconds(CRASH_POLL);
+            left--;
+        }
+    }
+}
+
 // In a crash: the machine stands still, interrupts are off. Bounded; whether it worked does not
 // matter to what follows.
 static void UnloadPolled(void)
@@ -291,6 +306,7 @@ static void UnloadPolled(void)
     if (!Connected)
         return;
     Connected = false;
+    AwaitReaders();
     size_t size = VmbusBuildPlain(&bytes, VmbusUnload);
     for (uint32_t i = 0; i < CRASH_POLLS && HvpPostOnce(&bytes, size) != HvSuccess; i++)
         HalStallNanoseconds(CRASH_POLL);
