@@ -3,6 +3,7 @@ and no rule of the protocols may be broken. tools/hvhost makes the machine."""
 # SPDX-License-Identifier: MIT
 import os
 import re
+import time
 
 import metal
 import test_crash
@@ -117,3 +118,35 @@ def test_crash_report_and_dump():
     """Painted on the synthetic display, written to the synthetic disk, of a machine that stands still."""
     test_crash.check("locked", machine="hyperv")
     test_crash.check("elsewhere", machine="hyperv", cpus=2)
+
+
+def ask_until(condition, timeout=20):
+    """The host's devices have no events: asked several times a second."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "the host's device does not come to say so"
+        time.sleep(0.1)
+
+
+def answers(machine, service):
+    return machine.host_property("answers", service)
+
+
+def test_integration_services():
+    """The heart beats, the clock follows the host's, the host learns what runs, and its request to shut down ends in
+    an orderly power off."""
+    with boot() as machine:
+        test_play.Window(machine, "Fire")
+        before = answers(machine, "heartbeat")
+        machine.set_host_property("request", "enumerate 0", "kvp")
+        ask_until(lambda: machine.host_property("answer", "kvp") == "OSName=MetalOS")
+        machine.set_host_property("offset", 3600, "timesync")
+        machine.wait_for_log("the host sets the clock by 3", 10)
+        ask_until(lambda: answers(machine, "heartbeat") > before)
+        check_rules(machine)
+        machine.set_host_property("request", "shutdown", "shutdown")
+        machine.wait_for_log("the host asks for power off", 10)
+        machine.wait_for_end(60)
+        machine.stop()
+        assert machine.exit_code == 0 and not machine.bugcheck, machine.log[-1000:]
+        machine.disk.check(os.path.join(machine.folder, "volume"))

@@ -416,7 +416,7 @@ static void InitTimesyncClass(ObjectClass *class, void *data)
 // --------------------------------------------------------------------------------- key-value
 // exchange
 
-enum { KvpEnumerate = 3, KvpPoolAuto = 3, KvpKeyBytes = 512, KvpValueBytes = 2048 };
+enum { KvpEnumerate = 3, KvpPoolAuto = 2, KvpKeyBytes = 512, KvpValueBytes = 2048 };
 
 typedef struct QEMU_PACKED KvpMessage {
     uint8_t operation, pool;
