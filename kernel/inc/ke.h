@@ -30,6 +30,7 @@ typedef enum KLockRank : uint8_t {
     LockRankProcess = 40,
     LockRankHandle = 50,
     LockRankAddressSpace = 60,
+    LockRankHeapCache = 68,
     LockRankHeap = 70,
     LockRankKernelSpace = 75,
     LockRankPageFrame = 80,

@@ -43,8 +43,9 @@ void KeLowerIrql(KIrql level)
 }
 
 // What waited for PassiveLevel: expired timers, DPCs, a better thread. The last may switch threads,
-// so that this returns much later and on another processor.
-void KiDispatchPendingWork(void)
+// so that this returns much later and on another processor. Seldom needed: it stays out of those
+// who look for work.
+[[gnu::noinline]] void KiDispatchPendingWork(void)
 {
     bool enabled = HalSaveInterrupts();
     while (KiIsWorkPending()) {

@@ -499,11 +499,13 @@ MmPageUse MmQueryPageUse(uint64_t frame)
 
 void MmQueryCounters(MmCounters *counters)
 {
+    MiTrimHeap();
     KIrql irql = KeAcquireSpinLock(&frameLock);
     *counters = MiCounters;
     counters->PagesZeroed = zeroedCount;
     counters->PagesPromised = promised;
     KeReleaseSpinLock(&frameLock, irql);
+    MiCountHeap(counters);
     for (uint32_t i = 0; i < KeGetProcessorCount(); i++) {
         const FrameCache *cache = &caches[i];
         counters->PagesFree += cache->Loose.Count + cache->Zeroed.Count;

@@ -11,8 +11,14 @@
 // the unused end of blocks with patterns, and so notice writes after freeing and overruns by a
 // single byte. Each stops the machine with a message that names the block, its size and its tag.
 //
-// Locking: heapLock guards slabs, lists and tag counts; frames come and go inside it (higher rank).
-// Large blocks take it for the counts only.
+// Each processor keeps a few free blocks of each class, a magazine, and takes and gives blocks
+// there; half a magazine at a time comes from the slabs and goes back to them (Bonwick and Adams,
+// "Magazines and Vmem", 2001). In the slab's bitmap such a block is in use; its trailer says that
+// it is free. Asking for the counters, and a slab for which there is no memory, empty all
+// magazines.
+//
+// Locking: a processor's cache has a lock, which others hardly ever want; heapLock, next in order,
+// guards slabs and lists; frames come and go inside it (higher rank). Tags count atomically.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 #include "sanitize.h"
@@ -49,6 +55,19 @@ static SizeClass classes[] = {
 };
 static_assert(PAGE_SIZE / 32 <= 256, "the bitmap of a frame has 256 bits");
 
+#define MAGAZINE_BLOCKS 8u
+
+typedef struct Magazine {
+    uint32_t Count;
+    void *Blocks[MAGAZINE_BLOCKS];
+} Magazine;
+
+typedef struct ProcessorCache {
+    KSpinLock Lock;
+    Magazine Magazines[RTL_COUNT_OF(classes)];
+} ProcessorCache;
+
+static alignas(64) ProcessorCache caches[HAL_MAXIMUM_PROCESSORS];
 static KSpinLock heapLock = KE_SPIN_LOCK_INIT(LockRankHeap, "heap");
 static MmHeapTag tags[TAG_SLOTS]; // open addressing; the last slot collects what found none
 static uint8_t classOf[LARGEST_SMALL / 16 + 2]; // by (size + trailer) / 16 rounded up
@@ -73,43 +92,39 @@ static MmHeapTag *FindTag(uint32_t tag)
 {
     size_t slot = (tag * 0x9E3779B1u) >> 25;
     for (size_t probe = 0; probe < TAG_SLOTS - 1; probe++, slot = (slot + 1) % (TAG_SLOTS - 1)) {
-        if (tags[slot].Tag == tag)
+        uint32_t there = __atomic_load_n(&tags[slot].Tag, __ATOMIC_RELAXED);
+        if (there == tag ||
+            (there == 0 && (__atomic_compare_exchange_n(&tags[slot].Tag, &there, tag, false,
+                                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+                            there == tag)))
             return &tags[slot];
-        if (tags[slot].Tag == 0) {
-            tags[slot].Tag = tag;
-            return &tags[slot];
-        }
     }
     return &tags[TAG_SLOTS - 1];
 }
 static_assert(TAG_SLOTS == 128, "the hash keeps 7 bits");
 
-// heapLock is held.
 static void CountBlock(uint32_t tag, int64_t bytes, int64_t blocks)
 {
     MmHeapTag *entry = FindTag(tag ? tag : MM_TAG('n', 'o', 'n', 'e'));
-    entry->Bytes += (uint64_t)bytes;
-    entry->Blocks += (uint64_t)blocks;
-    MiCounters.HeapBytes += (uint64_t)bytes;
-    MiCounters.HeapBlocks += (uint64_t)blocks;
-}
-
-static void CountBlockLocked(uint32_t tag, int64_t bytes, int64_t blocks)
-{
-    KIrql irql = KeAcquireSpinLock(&heapLock);
-    CountBlock(tag, bytes, blocks);
-    KeReleaseSpinLock(&heapLock, irql);
+    __atomic_add_fetch(&entry->Bytes, (uint64_t)bytes, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&entry->Blocks, (uint64_t)blocks, __ATOMIC_RELAXED);
 }
 
 size_t MmQueryHeapTags(MmHeapTag *out, size_t capacity)
 {
     size_t count = 0;
-    KIrql irql = KeAcquireSpinLock(&heapLock);
     for (size_t i = 0; i < TAG_SLOTS && count < capacity; i++)
         if (tags[i].Blocks)
             out[count++] = tags[i];
-    KeReleaseSpinLock(&heapLock, irql);
     return count;
+}
+
+void MiCountHeap(MmCounters *counters)
+{
+    for (size_t i = 0; i < TAG_SLOTS; i++) {
+        counters->HeapBytes += __atomic_load_n(&tags[i].Bytes, __ATOMIC_RELAXED);
+        counters->HeapBlocks += __atomic_load_n(&tags[i].Blocks, __ATOMIC_RELAXED);
+    }
 }
 
 // ---- trailers
@@ -195,20 +210,83 @@ static void *TakeBlock(MmPageFrame *slab, const SizeClass *class)
     return (char *)MmPhysicalToVirtual(MiPageOf(slab)) + (word * 64 + bit) * class->Size;
 }
 
+// Puts a block back. heapLock is held.
+static void ReturnBlock(void *block)
+{
+    MmPageFrame *slab = MiFrameOf((uint64_t)block - DIRECT_MAP_BASE);
+    slab -= slab->Head;
+    SizeClass *class = &classes[slab->SizeClass];
+    uint64_t offset = (uint64_t)block - (uint64_t)MmPhysicalToVirtual(MiPageOf(slab));
+    uint32_t index = (uint32_t)offset / class->Size;
+    slab->Blocks[index / 64] &= ~(1ull << index % 64);
+    if (slab->Count-- == class->Blocks)
+        RtlInsertHead(&class->Partial, &slab->Link);
+    // An empty slab stays only while it is the one with room.
+    if (slab->Count == 0 && class->Partial.Next->Next != &class->Partial)
+        FreeSlab(slab, class);
+}
+
+// ---- magazines
+// Takes back what a magazine holds beyond `rest` blocks. The cache's lock is held.
+static void Unload(Magazine *magazine, uint32_t rest)
+{
+    if (magazine->Count <= rest)
+        return;
+    KIrql irql = KeAcquireSpinLock(&heapLock);
+    while (magazine->Count > rest)
+        ReturnBlock(magazine->Blocks[--magazine->Count]);
+    KeReleaseSpinLock(&heapLock, irql);
+}
+
+// Fills half of an empty magazine, as far as there are free blocks or memory for one more slab. The
+// cache's lock is held.
+static void Load(Magazine *magazine, uint8_t index)
+{
+    SizeClass *class = &classes[index];
+    KIrql irql = KeAcquireSpinLock(&heapLock);
+    if (RtlIsListEmpty(&class->Partial))
+        (void)MakeSlab(class, index);
+    while (magazine->Count < MAGAZINE_BLOCKS / 2 && !RtlIsListEmpty(&class->Partial))
+        magazine->Blocks[magazine->Count++] =
+            TakeBlock(RTL_CONTAINER_OF(class->Partial.Next, MmPageFrame, Link), class);
+    KeReleaseSpinLock(&heapLock, irql);
+}
+
+static void *TakeCached(uint8_t index)
+{
+    ProcessorCache *cache = &caches[KeGetCurrentProcessorNumber()];
+    Magazine *magazine = &cache->Magazines[index];
+    KIrql irql = KeAcquireSpinLock(&cache->Lock);
+    if (magazine->Count == 0)
+        Load(magazine, index);
+    void *block = magazine->Count != 0 ? magazine->Blocks[--magazine->Count] : nullptr;
+    KeReleaseSpinLock(&cache->Lock, irql);
+    return block;
+}
+
+void MiTrimHeap(void)
+{
+    for (uint32_t i = 0; i < KeGetProcessorCount(); i++) {
+        KIrql irql = KeAcquireSpinLock(&caches[i].Lock);
+        for (size_t class = 0; class < RTL_COUNT_OF(classes); class ++)
+            Unload(&caches[i].Magazines[class], 0);
+        KeReleaseSpinLock(&caches[i].Lock, irql);
+    }
+}
+
+// ---- small blocks
 static void *AllocateSmall(size_t size, uint32_t tag)
 {
     uint8_t index = classOf[(size + sizeof(Trailer) + 15) / 16];
-    SizeClass *class = &classes[index];
-    KIrql irql = KeAcquireSpinLock(&heapLock);
-    MmPageFrame *slab = RtlIsListEmpty(&class->Partial)
-                            ? MakeSlab(class, index)
-                            : RTL_CONTAINER_OF(class->Partial.Next, MmPageFrame, Link);
-    void *block = slab ? TakeBlock(slab, class) : nullptr;
-    if (block)
-        CountBlock(tag, class->Size, 1);
-    KeReleaseSpinLock(&heapLock, irql);
+    const SizeClass *class = &classes[index];
+    void *block = TakeCached(index);
+    if (!block) { // another processor may have some
+        MiTrimHeap();
+        block = TakeCached(index);
+    }
     if (!block)
         return nullptr;
+    CountBlock(tag, class->Size, 1);
     if (MI_CHECKED && !IsFilled(block, class->Size, FREE_PATTERN))
         Complain(BugCheckHeapCorrupt, block, class->Size, tag, "was written to while it was free");
     memset(block, 0, class->Size - sizeof(Trailer));
@@ -222,41 +300,44 @@ static void *AllocateSmall(size_t size, uint32_t tag)
     return block;
 }
 
-static void FreeSmall(void *block, MmPageFrame *slab)
+// Stops the machine unless the block is one in use, whole and not written past its end.
+static void CheckFreed(void *block, const MmPageFrame *slab, const SizeClass *class)
 {
-    SizeClass *class = &classes[slab->SizeClass];
     uint32_t offset = (uint32_t)((uint64_t)block - (uint64_t)MmPhysicalToVirtual(MiPageOf(slab)));
     uint32_t index = offset / class->Size;
-    Trailer *trailer = TrailerOf(block, class->Size);
+    const Trailer *trailer = TrailerOf(block, class->Size);
+    uint32_t tag = trailer->Tag;
     if (offset % class->Size != 0 || index >= class->Blocks)
         Complain(BugCheckBadHeapCaller, block, class->Size, 0, "is not the start of a block");
-
-    uint64_t *word = &slab->Blocks[index / 64], bit = 1ull << index % 64;
-    uint32_t tag = trailer->Tag;
-    if (*(volatile uint64_t *)word & bit) {
-        if (trailer->Check != CheckOf(trailer))
-            Complain(BugCheckHeapCorrupt, block, class->Size, tag, "was written past its end");
-        if (MI_CHECKED) {
-            size_t used = class->Size - sizeof(Trailer) - trailer->Slack;
-            if (!IsFilled((char *)block + used, trailer->Slack, SLACK_PATTERN))
-                Complain(BugCheckHeapCorrupt, block, used, tag, "was written past its end");
-        }
-        trailer->Check ^= 0xFFFF; // of a free block no trailer is valid
-        if (MI_CHECKED)
-            memset(block, FREE_PATTERN, class->Size);
-        SanForbid(block, class->Size, SanFreeBlock);
-    }
-    KIrql irql = KeAcquireSpinLock(&heapLock);
-    if (!(*word & bit))
+    bool free = !(__atomic_load_n(&slab->Blocks[index / 64], __ATOMIC_RELAXED) >> index % 64 & 1);
+    if (free || trailer->Check == (uint16_t)~CheckOf(trailer) ||
+        (MI_CHECKED && IsFilled(block, class->Size, FREE_PATTERN)))
         Complain(BugCheckBadHeapCaller, block, class->Size, tag, "was freed twice");
-    *word &= ~bit;
-    if (slab->Count-- == class->Blocks)
-        RtlInsertHead(&class->Partial, &slab->Link);
-    CountBlock(tag, -(int64_t)class->Size, -1);
-    // An empty slab stays only while it is the one with room.
-    if (slab->Count == 0 && class->Partial.Next->Next != &class->Partial)
-        FreeSlab(slab, class);
-    KeReleaseSpinLock(&heapLock, irql);
+    if (trailer->Check != CheckOf(trailer))
+        Complain(BugCheckHeapCorrupt, block, class->Size, tag, "was written past its end");
+    size_t used = class->Size - sizeof(Trailer) - trailer->Slack;
+    if (MI_CHECKED && !IsFilled((char *)block + used, trailer->Slack, SLACK_PATTERN))
+        Complain(BugCheckHeapCorrupt, block, used, tag, "was written past its end");
+}
+
+static void FreeSmall(void *block, MmPageFrame *slab)
+{
+    uint8_t index = slab->SizeClass;
+    const SizeClass *class = &classes[index];
+    CheckFreed(block, slab, class);
+    Trailer *trailer = TrailerOf(block, class->Size);
+    CountBlock(trailer->Tag, -(int64_t)class->Size, -1);
+    trailer->Check ^= 0xFFFF; // of a free block no trailer is valid
+    if (MI_CHECKED)
+        memset(block, FREE_PATTERN, class->Size);
+    SanForbid(block, class->Size, SanFreeBlock);
+    ProcessorCache *cache = &caches[KeGetCurrentProcessorNumber()];
+    Magazine *magazine = &cache->Magazines[index];
+    KIrql irql = KeAcquireSpinLock(&cache->Lock);
+    if (magazine->Count == MAGAZINE_BLOCKS)
+        Unload(magazine, MAGAZINE_BLOCKS / 2);
+    magazine->Blocks[magazine->Count++] = block;
+    KeReleaseSpinLock(&cache->Lock, irql);
 }
 
 // ---- runs of frames
@@ -279,7 +360,7 @@ static void *AllocateMapped(uint64_t pages, uint32_t tag)
             return nullptr;
         }
     }
-    CountBlockLocked(tag, (int64_t)(pages * PAGE_SIZE), 1);
+    CountBlock(tag, (int64_t)(pages * PAGE_SIZE), 1);
     return (void *)base;
 }
 
@@ -298,7 +379,7 @@ static void *AllocateLarge(size_t size, uint32_t tag)
     frame->Flags = FrameHeapRun;
     if (pages != 1)
         memset(MmPhysicalToVirtual(address), 0, pages * PAGE_SIZE);
-    CountBlockLocked(tag, (int64_t)(pages * PAGE_SIZE), 1);
+    CountBlock(tag, (int64_t)(pages * PAGE_SIZE), 1);
     Watch(MmPhysicalToVirtual(address), size, pages * PAGE_SIZE);
     return MmPhysicalToVirtual(address);
 }
@@ -308,7 +389,7 @@ static void FreeRun(void *block, MmPageFrame *frame)
     if ((uint64_t)block % PAGE_SIZE != 0)
         Complain(BugCheckBadHeapCaller, block, 0, frame->Tag, "is not the start of a block");
     uint32_t pages = frame->Count;
-    CountBlockLocked(frame->Tag, -(int64_t)(pages * PAGE_SIZE), -1);
+    CountBlock(frame->Tag, -(int64_t)(pages * PAGE_SIZE), -1);
     frame->Flags = 0;
     if (pages == 1)
         MmFreePage(MiPageOf(frame));
@@ -323,7 +404,7 @@ static void FreeMapped(void *block)
     uint64_t pages = MiQueryKernelSpace((uint64_t)block, &tag);
     if (!pages || MiReleaseKernelSpace((uint64_t)block, tag, &owned) != pages || owned != pages)
         Complain(BugCheckBadHeapCaller, block, 0, tag, "is not the start of a block in use");
-    CountBlockLocked(tag, -(int64_t)(pages * PAGE_SIZE), -1);
+    CountBlock(tag, -(int64_t)(pages * PAGE_SIZE), -1);
 }
 
 // ---- the interface
@@ -370,6 +451,8 @@ void MiInitializeHeap(void)
     }
     for (size_t i = 0; i < RTL_COUNT_OF(classes); i++)
         RtlInitializeList(&classes[i].Partial);
+    for (size_t i = 0; i < RTL_COUNT_OF(caches); i++)
+        KeInitializeSpinLock(&caches[i].Lock, LockRankHeapCache, "heap cache");
     tags[TAG_SLOTS - 1].Tag = MM_TAG('r', 'e', 's', 't');
 }
 

@@ -75,7 +75,7 @@ Status MiAllocateCommittedPage(MmPageUse use, bool zeroed, PhysicalAddress *page
 // Runs the registered shrinkers until `pages` pages were given back; returns how many were.
 size_t MiShrinkCaches(size_t pages);
 
-extern MmCounters MiCounters;            // page frame lock; Heap*: heap lock; *Faults: atomic
+extern MmCounters MiCounters;            // page frame lock; *Faults: atomic; Heap*: unused
 extern volatile uint64_t MiStacksCached; // frames in kept kernel stacks, counted as free
 
 // ---------------------------------------------------------------------------------- page tables
@@ -168,6 +168,9 @@ static inline bool MiIsDirect(uint64_t address)
 
 // --------------------------------------------------------------------------------------- heap
 void MiInitializeHeap(void);
+// Empties the processors' magazines: what is left in use is in use. Holds no lock above the heap's.
+void MiTrimHeap(void);
+void MiCountHeap(MmCounters *counters); // adds to Heap*
 
 // ----------------------------------------------------------------------------------- sections
 struct MmSection {

@@ -169,6 +169,12 @@ Status MmReserveRange(MmAddressSpace *space, size_t size, uint64_t *base)
 }
 
 // ---- allocating and mapping
+// What of a new stack is promised: a program of thousands of threads gives them small stacks.
+static uint64_t FirstStackCommit(uint64_t size)
+{
+    return RTL_MIN(RTL_ALIGN_UP(size / 4, PAGE_SIZE), STACK_STEP);
+}
+
 // Enters a new region over [*base, *base + size) as `model` says; takes over no references.
 static Status AddRegion(MmAddressSpace *space, const MiRegion *model, uint64_t size, uint64_t *base)
 {
@@ -182,8 +188,8 @@ static Status AddRegion(MmAddressSpace *space, const MiRegion *model, uint64_t s
     if (status == StatusSuccess) {
         region->Range.Base = region->AllocationBase = at;
         region->Range.End = at + size;
-        if (region->Kind == RegionStack && size > STACK_STEP)
-            region->CommitBase = at + size - STACK_STEP;
+        if (region->Kind == RegionStack)
+            region->CommitBase = at + size - FirstStackCommit(size);
         if (MiNeedsCharge(region, region->Protection))
             status = ChargeRegion(space, region);
     }

@@ -20,6 +20,6 @@ def test_hundred_programs_and_windows():
 
 
 def test_five_thousand_threads():
-    result = metal.run("/tests/limits.exe threads", memory=1024)
+    result = metal.run("/tests/limits.exe threads")
     check(result)
     assert "5000 threads, then StatusSuccess" in result.output, result.output[-1000:]
