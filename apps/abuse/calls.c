@@ -435,7 +435,7 @@ const Call *GetCalls(size_t *count)
         CALL(ActivateWindow, ARGS(window)),
         CALL(GetScreenRect, ARGS(S)),
         CALL(GetScreenMode, ARGS(0, S)),
-        CALL(SetScreenMode, ARGS(1024, 768)),
+        CALL(SetScreenMode, ARGS(1024, 768), .Other = StatusNotSupported),
         CALL(GetMessage, ARGS(S, 0), .Other = StatusTimeout),
         CALL(PeekMessage, ARGS(S), .Other = StatusWouldBlock),
         CALL(SetClipboard, ARGS(Address("abuse"), 5), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),

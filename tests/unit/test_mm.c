@@ -23,6 +23,10 @@ KIrql KeGetCurrentIrql(void)
 {
     return heldCount || raised ? DispatchLevel : PassiveLevel;
 }
+void KeInitializeSpinLock(KSpinLock *lock, KLockRank rank, const char *name)
+{
+    *lock = (KSpinLock)KE_SPIN_LOCK_INIT(rank, name);
+}
 KIrql KeAcquireSpinLock(KSpinLock *lock)
 {
     if (heldCount && heldLocks[heldCount - 1]->Rank >= lock->Rank) {
