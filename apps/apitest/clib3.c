@@ -150,7 +150,8 @@ void TestPoll(void)
     FD_ZERO(&writers);
     FD_SET(ends[0], &readers);
     FD_SET(ends[1], &writers);
-    EQUAL(select(ends[1] + 1, &readers, &writers, nullptr, nullptr), 2);
+    EQUAL(pselect(ends[1] + 1, &readers, &writers, nullptr, nullptr, nullptr), 2);
+    EQUAL(select(ends[1] + 1, &readers, &writers, nullptr, &(struct timeval){1, 0}), 2);
     CHECK(FD_ISSET(ends[0], &readers) && FD_ISSET(ends[1], &writers));
     static char block[65536]; // as much as a pipe holds; a byte is in it
     EQUAL(write(ends[1], block, sizeof block - 1), sizeof block - 1);

@@ -83,13 +83,31 @@ int system(const char *command)
     return code < 0 ? -1 : (code & 0xff) << 8; // as WEXITSTATUS takes it apart
 }
 
+// Milliseconds for poll, rounded up; without a time, or with one beyond reach, for ever.
+static int Milliseconds(const struct timespec *time)
+{
+    if (!time || time->tv_sec >= INT_MAX / 1000)
+        return -1;
+    return (int)time->tv_sec * 1000 + (int)((time->tv_nsec + 999999) / 1000000);
+}
+
+// No signal interrupts a wait: the mask makes no difference.
+int ppoll(struct pollfd *asked, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+    if (timeout && (timeout->tv_sec < 0 || (unsigned long)timeout->tv_nsec > 999999999)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return poll(asked, count, Milliseconds(timeout));
+}
+
 // Over poll, whose answers it shares.
-int select(int count, fd_set *restrict read, fd_set *restrict write, fd_set *restrict except,
-           struct timeval *restrict timeout)
+int pselect(int count, fd_set *restrict read, fd_set *restrict write, fd_set *restrict except,
+            const struct timespec *restrict timeout, const sigset_t *restrict mask)
 {
     struct pollfd asked[FD_SETSIZE];
     nfds_t used = 0;
-    if (count < 0 || count > FD_SETSIZE) {
+    if (count < 0 || count > FD_SETSIZE || (timeout && timeout->tv_sec < 0)) {
         errno = EINVAL;
         return -1;
     }
@@ -99,10 +117,7 @@ int select(int count, fd_set *restrict read, fd_set *restrict write, fd_set *res
         if (events)
             asked[used++] = (struct pollfd){.fd = i, .events = events};
     }
-    int wait = -1;
-    if (timeout && timeout->tv_sec < INT_MAX / 1000)
-        wait = (int)timeout->tv_sec * 1000 + (int)((timeout->tv_usec + 999) / 1000);
-    int result = poll(asked, used, wait);
+    int result = ppoll(asked, used, timeout, mask);
     if (result < 0)
         return -1;
     if (read)
@@ -123,4 +138,14 @@ int select(int count, fd_set *restrict read, fd_set *restrict write, fd_set *res
             FD_SET(asked[i].fd, write), bits++;
     }
     return bits;
+}
+
+int select(int count, fd_set *restrict read, fd_set *restrict write, fd_set *restrict except,
+           struct timeval *restrict timeout)
+{
+    struct timespec time = {};
+    if (timeout)
+        time = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000,
+                                 timeout->tv_usec % 1000000 * 1000};
+    return pselect(count, read, write, except, timeout ? &time : 0, 0);
 }
