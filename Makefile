@@ -6,7 +6,7 @@ jobs := $(shell nproc)
 # Meson asks for lld-link, and clang for its tools, under names without a version.
 export PATH := $(PATH):/usr/lib/llvm-19/bin
 
-.PHONY: all image sdk run run-hyperv test bench soak format tidy debug debug-kd clean help setup
+.PHONY: all image sdk run run-hyperv validate-hyperv test bench soak format tidy debug debug-kd clean help setup
 .NOTPARALLEL:
 
 all: setup out/build/build.ninja
@@ -27,12 +27,13 @@ run: setup-run all
 	@ninja -C out/build -j $(jobs) image
 	@tools/desktop
 
-run-hyperv: setup-hyperv all
+run-hyperv: setup-run setup-hyperv all
 	@tools/hvhost/build >/dev/null
 	@ninja -C out/build -j $(jobs) image
 	@tools/desktop --machine hyperv
 
 test: setup-test all
+	@tools/hvhost/build >/dev/null
 	@ninja -C out/build -j $(jobs) image kernel-ubsan
 	@tools/test
 
@@ -40,7 +41,12 @@ bench: setup-bench all
 	@ninja -C out/build -j $(jobs) image
 	@tools/bench
 
+validate-hyperv:
+	@tools/setup hyperv validate
+	@tools/hvhost/validate all
+
 soak: setup-test all
+	@tools/hvhost/build >/dev/null
 	@ninja -C out/build -j $(jobs) image kernel-ubsan kernel-kasan
 	@tools/test --soak
 
@@ -64,6 +70,8 @@ clean:
 
 setup:
 	@tools/setup build
+setup-test:
+	@tools/setup build test hyperv
 setup-%:
 	@tools/setup build $*
 
@@ -75,6 +83,7 @@ help:
 	@echo 'make          build everything'
 	@echo 'make run      build, then boot the desktop in QEMU: in a window, or as a web page without a display'
 	@echo 'make run-hyperv  the same on a Hyper-V Gen2 machine, which it builds first'
+	@echo 'make validate-hyperv  have Linux and iPXE test that machine'
 	@echo 'make test     build, then run every test; ends with "N passed, N failed"'
 	@echo 'make bench    build, then run one benchmark on MetalOS and on Linux; prints both in instructions'
 	@echo 'make soak     build, then run the long tests: an hour or more of abuse'

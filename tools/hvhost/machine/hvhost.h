@@ -111,14 +111,12 @@ struct HvHost {
     bool stimers, directStimers, referenceTsc, frequencies, tscInvariant, apicMsrs, resetMsr,
         crashMsrs;
     bool ipiHypercall, flushHypercall, autoEoi;
-    uint32_t maxVersion;  // of VMBus: major << 16 | minor
-    bool oldContact;      // hosts before version 5.0: connection 4 does not exist
-    uint32_t messageId;   // connection on which messages are to be posted from version 5.0 on
-    uint32_t shuffle;     // seed of another order of offers and relids; 0: the usual one
-    uint32_t unknown;     // offers of classes that nobody knows
-    uint32_t busy;        // every so manieth message is refused with "insufficient buffers"
-    uint32_t hostile;     // seed of the hostile mode; 0: honest
-    uint32_t hostileRate; // of so many messages one is false
+    uint32_t maxVersion; // of VMBus: major << 16 | minor
+    bool oldContact;     // hosts before version 5.0: connection 4 does not exist
+    uint32_t messageId;  // connection on which messages are to be posted from version 5.0 on
+    uint32_t shuffle;    // seed of another order of offers and relids; 0: the usual one
+    uint32_t unknown;    // offers of classes that nobody knows
+    uint32_t busy;       // every so manieth message is refused with "insufficient buffers"
 
     FILE *log;
     uint64_t guestId, hypercall, referenceTscPage, tscInvariantControl, crash[5];

@@ -675,6 +675,7 @@ static void Realize(DeviceState *device, Error **errp)
     SynicInit(host);
     host->bus = VMBUS_BUS(qbus_new(TYPE_VMBUS_BUS, device, "vmbus"));
     qbus_set_hotplug_handler(BUS(host->bus), OBJECT(host));
+    VmbusAddHostile(OBJECT(host), &host->bus->liar);
     qemu_register_reset(Reset, host);
     qemu_add_exit_notifier(&exitNotifier);
 }
@@ -737,8 +738,6 @@ static Property Properties[] = {
     DEFINE_PROP_UINT32("shuffle", HvHost, shuffle, 0),
     DEFINE_PROP_UINT32("unknown", HvHost, unknown, 3),
     DEFINE_PROP_UINT32("busy", HvHost, busy, 0),
-    DEFINE_PROP_UINT32("hostile", HvHost, hostile, 0),
-    DEFINE_PROP_UINT32("hostile-rate", HvHost, hostileRate, 8),
     DEFINE_PROP_END_OF_LIST(),
 };
 

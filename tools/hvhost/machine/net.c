@@ -190,11 +190,15 @@ static bool SendControl(HvNet *net, const void *head, uint32_t headLength, const
     uint32_t length = headLength + dataLength;
     int section = CanReceive(net) && length <= ReceiveSection ? TakeSection(net, true) : NoSection;
     uint16_t number = section;
+    uint8_t bytes[ReceiveSection];
 
     if (section == NoSection)
         return false;
-    GpadlCopy(net->receive, section * ReceiveSection, (void *)head, headLength, true);
-    GpadlCopy(net->receive, section * ReceiveSection + headLength, (void *)data, dataLength, true);
+    memcpy(bytes, head, headLength);
+    if (dataLength != 0)
+        memcpy(bytes + headLength, data, dataLength);
+    HostileMaySpoil(&net->parent_obj.liar, bytes, length);
+    GpadlCopy(net->receive, section * ReceiveSection, bytes, length, true);
     SendSections(net, RndisControl, &number, 1, &length);
     return true;
 }
@@ -238,6 +242,7 @@ static ssize_t OnBackendFrame(NetClientState *client, const uint8_t *frame, size
         return 0; // asked again when a section comes back
     number = section;
     net->framesIn++;
+    HostileMaySpoil(&net->parent_obj.liar, (uint8_t *)&head, sizeof(head));
     GpadlCopy(net->receive, section * ReceiveSection, &head, sizeof(head), true);
     GpadlCopy(net->receive, section * ReceiveSection + FrameOffset, (void *)frame, size, true);
     SendSections(net, RndisData, &number, 1, &length);
@@ -255,6 +260,8 @@ static void OnCompletion(HvNet *net, VmbusChannel *channel, VmbusPacket *packet)
         memcpy(answer, packet->data, sizeof(answer));
     if (!transfer || !transfer->used ||
         ((answer[0] != NvspRndisComplete || answer[1] != NvspSuccess) && !net->anyCompletion)) {
+        if (net->parent_obj.liar.seed != 0)
+            return; // of a lie
         RingDie(channel, "net-completion", "completion of transfer 0x%" PRIx64 ": message %u, %u",
                 packet->tid, answer[0], answer[1]);
         return;

@@ -110,6 +110,7 @@ static bool Put(VmbusChannel *channel, VmbusOut *packet)
     smp_mb();
     if (qatomic_read(&control->interruptMask) == 0 && qatomic_read(&control->out) == in)
         RingSignalGuest(channel);
+    HostileRead(channel, in, next);
     return true;
 }
 
@@ -125,6 +126,13 @@ static void Flush(VmbusChannel *channel)
     }
 }
 
+void RingPut(VmbusChannel *channel, VmbusOut *packet)
+{
+    QSIMPLEQ_INSERT_TAIL(&channel->outgoing, packet, next);
+    channel->outgoingCount++;
+    Flush(channel);
+}
+
 void VmbusSend(VmbusChannel *channel, uint16_t type, uint16_t flags, uint64_t tid,
                const void *descriptor, uint32_t descriptorLength, const void *data, uint32_t length)
 {
@@ -133,6 +141,7 @@ void VmbusSend(VmbusChannel *channel, uint16_t type, uint16_t flags, uint64_t ti
     PacketHeader header = {type, (sizeof(header) + padded) / 8, (total - TrailerSize) / 8, flags,
                            tid};
     VmbusOut *packet;
+    unsigned copies;
 
     if (!channel || !channel->open || channel->dead || channel->outgoingCount >= OutgoingMax)
         return;
@@ -147,9 +156,13 @@ void VmbusSend(VmbusChannel *channel, uint16_t type, uint16_t flags, uint64_t ti
         memcpy(packet->bytes + sizeof(header), descriptor, descriptorLength);
     if (length != 0)
         memcpy(packet->bytes + sizeof(header) + padded, data, length);
-    QSIMPLEQ_INSERT_TAIL(&channel->outgoing, packet, next);
-    channel->outgoingCount++;
-    Flush(channel);
+    copies = HostilePacket(channel, packet);
+    if (copies == 2)
+        RingPut(channel, g_memdup2(packet, sizeof(*packet) + total));
+    if (copies != 0)
+        RingPut(channel, packet);
+    else
+        g_free(packet);
 }
 
 void VmbusComplete(VmbusChannel *channel, VmbusPacket *packet, const void *data, uint32_t length)

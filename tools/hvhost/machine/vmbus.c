@@ -8,6 +8,8 @@
 #include "vmbus.h"
 
 #include "exec/address-spaces.h"
+#include "qapi/qapi-builtin-visit.h"
+#include "qapi/visitor.h"
 
 enum {
     ContactConnection = 1, // before 5.0 all messages; from 5.0 contact may use 4 as well
@@ -26,8 +28,12 @@ static const uint32_t Versions[] = {
 
 void VmbusReply(VmbusBus *bus, const void *message, size_t length)
 {
+    uint8_t copy[HvMessageBytes];
+
+    memcpy(copy, message, length);
+    HostileMaySpoil(&bus->liar, copy, length);
     if (bus->processor < Host->processors)
-        SynicPost(&Host->processor[bus->processor], bus->sint, 1, message, length);
+        SynicPost(&Host->processor[bus->processor], bus->sint, 1, copy, length);
 }
 
 void VmbusSlotFreed(void)
@@ -613,6 +619,7 @@ static void UnrealizeDevice(DeviceState *state)
         ChannelRescind(device->channel);
     if (class->unrealize)
         class->unrealize(device);
+    HostileForget(&device->liar);
     QTAILQ_FOREACH_SAFE(channel, &bus->channels, next, after)
     {
         if (channel->device != device)
@@ -656,6 +663,27 @@ static void SetPresent(Object *object, bool present, Error **errp)
         ChannelRescind(channel);
 }
 
+static void GetHostile(Object *object, Visitor *visitor, const char *name, void *opaque,
+                       Error **errp)
+{
+    visit_type_uint32(visitor, name, &((HvLiar *)opaque)->seed, errp);
+}
+
+static void SetHostile(Object *object, Visitor *visitor, const char *name, void *opaque,
+                       Error **errp)
+{
+    uint32_t seed;
+
+    if (visit_type_uint32(visitor, name, &seed, errp) && Host && Host->bus)
+        HostileStart(Host->bus, opaque, seed);
+}
+
+void VmbusAddHostile(Object *object, HvLiar *liar)
+{
+    object_property_add(object, "hostile", "uint32", GetHostile, SetHostile, NULL, liar);
+    object_property_add_uint64_ptr(object, "hostile-messages", &liar->count, OBJ_PROP_FLAG_READ);
+}
+
 static void InitDevice(Object *object)
 {
     VmbusDevice *device = VMBUS_DEVICE(object);
@@ -663,6 +691,7 @@ static void InitDevice(Object *object)
     memset(&device->instance, 0, sizeof(device->instance));
     device->present = true;
     object_property_add_bool(object, "present", GetPresent, SetPresent);
+    VmbusAddHostile(object, &device->liar);
 }
 
 static Property DeviceProperties[] = {

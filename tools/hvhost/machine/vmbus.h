@@ -60,6 +60,15 @@ typedef struct VmbusOut {
     uint8_t bytes[];
 } VmbusOut;
 
+// The hostile mode of a device or of the bus.
+typedef struct HvLiar {
+    uint32_t seed; // 0: honest
+    uint64_t state, count;
+    uint32_t idle, remembered, lastOut;
+    uint64_t lastSent;
+    VmbusOut *memory[8]; // genuine packets
+} HvLiar;
+
 typedef struct VmbusChannel {
     VmbusDevice *device; // NULL: gone, or of a class that nobody serves
     VmbusBus *bus;
@@ -99,7 +108,8 @@ struct VmbusBus {
     VersionMessage leaveAnswer;
     uint64_t interruptPage; // before 2.4
     uint64_t monitorPage;
-    QEMUTimer *monitorTimer;
+    QEMUTimer *monitorTimer, *hostileTimer;
+    HvLiar liar;
     QEMUBH *bottomHalf;
     unsigned receivedCount, refusals;
     QSIMPLEQ_HEAD(, VmbusReceived) received;
@@ -113,6 +123,7 @@ struct VmbusDevice {
     bool present;          // offered; to be changed at run time
     bool emptyCompletions; // of pipes, as Windows sends them
     VmbusChannel *channel; // the primary one
+    HvLiar liar;
 };
 
 struct VmbusDeviceClass {
@@ -138,6 +149,8 @@ uint16_t VmbusSignal(VmbusBus *bus, uint32_t connection, uint16_t flag);
 void VmbusSlotFreed(void);
 void VmbusReply(VmbusBus *bus, const void *message, size_t length);
 void VmbusOffer(VmbusBus *bus, VmbusChannel *channel);
+// Gives an object the properties of the hostile mode.
+void VmbusAddHostile(Object *object, HvLiar *liar);
 // Answers what waited for channels to close, when all are.
 void VmbusCheckLeave(VmbusBus *bus);
 void VmbusUnplug(HotplugHandler *handler, DeviceState *device, Error **errp);
@@ -187,7 +200,23 @@ void VmbusComplete(VmbusChannel *channel, VmbusPacket *packet, const void *data,
 void VmbusPipeSend(VmbusChannel *channel, const void *data, uint32_t length);
 // The data of a pipe's packet. False when it is none: then the channel is dead.
 bool VmbusPipeData(VmbusChannel *channel, VmbusPacket *packet, uint8_t **data, uint32_t *length);
+// Queues a complete packet, trailer included, which it takes over.
+void RingPut(VmbusChannel *channel, VmbusOut *packet);
 void SegmentsRead(VmbusSegment *segments, uint32_t count, uint32_t offset, void *buffer,
                   uint32_t length);
+
+// ------------------------------------------------------------------------- hostile.c: the host
+// that lies
+
+// From now on, with this seed; 0: honest again.
+void HostileStart(VmbusBus *bus, HvLiar *liar, uint32_t seed);
+void HostileForget(HvLiar *liar); // frees what it remembers
+// May spoil a packet that is to be sent; how often it is to be.
+unsigned HostilePacket(VmbusChannel *channel, VmbusOut *packet);
+// May change the ring while the guest reads the packet at start, behind which the index is next.
+void HostileRead(VmbusChannel *channel, uint32_t start, uint32_t next);
+// Spoils a few words; the second sometimes, and says whether.
+void HostileSpoil(HvLiar *liar, uint8_t *bytes, uint32_t length);
+bool HostileMaySpoil(HvLiar *liar, uint8_t *bytes, uint32_t length);
 
 #endif
