@@ -324,6 +324,15 @@ static void PowerButtonPressed(void)
     SysRequestShutdown(ShutdownPowerOff, 0);
 }
 
+// Boot option `read = MEGABYTES`: a load on the first disk.
+static Status TestDisk(const LoaderParams *loader)
+{
+    char value[8];
+    if (!RtlFindOption(loader->Options, "read", 0, value, sizeof(value)))
+        return StatusSuccess;
+    return IoTestDisk((uint32_t)NumberOf(value));
+}
+
 // Boot option `echo = 10.0.2.2`: the network adapter is tried out.
 static Status TestNetwork(const LoaderParams *loader)
 {
@@ -361,6 +370,7 @@ static const StartupStep Steps[] = {
     {"the window system", StartWindows, false},
     {"system calls", StartSystemCalls, true},
     {"a deliberate crash", CrashIfAsked, false},
+    {"the disk's load", TestDisk, false},
     {"the network", TestNetwork, false},
     {"/system/init.exe", StartInit, true},
     {"the desktop", StartDesktop, false},

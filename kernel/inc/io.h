@@ -105,6 +105,10 @@ void IoSubmit(IoBlockDevice *device, IoRequest *request);
 Status IoTransfer(IoBlockDevice *device, IoOperation operation, uint64_t sector, size_t count,
                   void *buffer);
 
+// Reads so many megabytes from the first disk, one a request and several under way, for measuring:
+// marks MarkTraceBegin and MarkTraceEnd enclose it. PassiveLevel.
+Status IoTestDisk(uint32_t megabytes);
+
 // The block cache (write-back, bounded, shrinks under pressure): byte ranges of a partition.
 typedef struct IoVolume {
     IoBlockDevice *Device;

@@ -5,7 +5,8 @@
 // straight from or to those pages. The host takes one range a command, pages in a row but for the
 // ends of the first and last; memory that is not like that goes through a copy. Answers come in any
 // order, in the DPC of the channel the command went out on; with several channels a command takes
-// its processor's.
+// its processor's. Telling the host of a command is a hypercall: once enough are under way, further
+// ones wait for the next burst of answers and go out together.
 //
 // Errors. Unit attentions are tried again at once, busy units after a pause, and what the transport
 // drops once more. A command that is not answered in time cannot be taken back, and its pages stay
@@ -29,6 +30,7 @@
 #define WATCH_PERIOD     (SECOND / 4)
 #define MAXIMUM_ATTEMPTS 3u
 #define MAXIMUM_PAUSES   200u // WATCH_PERIODs that a unit may be busy
+#define BUSY_ENOUGH      8u   // requests under way that keep the host busy: others wait for a burst
 
 static void CompleteAll(ListEntry *list)
 {
@@ -144,13 +146,17 @@ static void ReleaseMemory(StorageSlot *slot, bool read)
 
 // ---- sending. Lock held.
 
+static HvChannel *ChooseChannel(const StorageController *controller)
+{
+    return controller->Channels[KeGetCurrentProcessorNumber() % controller->ChannelCount];
+}
+
 static Status SendCommand(StorageController *controller, StorageSlot *slot,
                           const SynCommand *command, const HvRange *range)
 {
     uint8_t packet[SYN_STORAGE_PACKET_SIZE];
     SynBuildCommand(&controller->Protocol, command, packet);
-    HvChannel *channel =
-        controller->Channels[KeGetCurrentProcessorNumber() % controller->ChannelCount];
+    HvChannel *channel = ChooseChannel(controller);
     uint64_t id = IdOf(controller, slot);
     uint32_t size = controller->Protocol.RequestSize;
     if (range)
@@ -204,6 +210,8 @@ static void StartWaiting(StorageController *controller, ListEntry *failed)
 {
     if (RtlIsListEmpty(&controller->Queue) || controller->Pausing || controller->Dead)
         return;
+    HvChannel *channel = ChooseChannel(controller);
+    HvHoldSignal(channel);
     while (!RtlIsListEmpty(&controller->Queue)) {
         IoRequest *request = RTL_CONTAINER_OF(controller->Queue.Next, IoRequest, Link);
         StorageSlot *slot = TakeSlot(controller);
@@ -225,6 +233,7 @@ static void StartWaiting(StorageController *controller, ListEntry *failed)
         request->Attempts++;
         controller->Commands++;
     }
+    HvReleaseSignal(channel);
     ArmTimer(controller);
 }
 
@@ -241,7 +250,8 @@ void StorageSubmit(IoBlockDevice *device, IoRequest *request)
         RtlInsertTail(&failed, &request->Link);
     } else {
         RtlInsertTail(&controller->Queue, &request->Link);
-        StartWaiting(controller, &failed);
+        if (STORAGE_SLOTS - controller->FreeCount < BUSY_ENOUGH)
+            StartWaiting(controller, &failed);
     }
     KeReleaseSpinLock(&controller->Lock, old);
     CompleteAll(&failed);
