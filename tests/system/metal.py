@@ -146,6 +146,11 @@ class TestMachine(_machine.Machine):
         self.mouse_button("left", False)
 
 
+def count_instructions(path):
+    """QEMU arguments (`extra`) that write each mark (lib/rtl/mark.h) and the instructions before it to a file."""
+    return _machine.count_instructions(os.path.join(BUILD, "tools", "libicount.so"), path)
+
+
 def kernel_files(name):
     """(host, guest) of a test kernel (kernel/sanitize/meson.build) with its PDB."""
     stem = os.path.join(BUILD, "kernel", "moskrnl-" + name)

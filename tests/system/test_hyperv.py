@@ -3,6 +3,7 @@ and no rule of the protocols may be broken. tools/hvhost makes the machine."""
 # SPDX-License-Identifier: MIT
 import os
 import re
+import tempfile
 import time
 
 import metal
@@ -10,6 +11,7 @@ import test_crash
 import test_doom
 import test_play
 
+MARK_BEGIN, MARK_END = 3, 4  # lib/rtl/mark.h
 GATEWAY = "10.0.2.2"  # QEMU's own network answers
 
 
@@ -105,6 +107,23 @@ def test_the_boot_disk_is_taken_away():
         machine.wait_for_log("removed", 60)
         restless(machine, fire.box())
         assert not machine.bugcheck, machine.bugcheck
+
+
+def test_cost_of_reading():
+    """A read of a megabyte, eight under way: instructions, and hypercalls of a disk request, of which it takes four."""
+    megabytes = 512
+    with tempfile.NamedTemporaryFile() as counts:
+        counting = metal.count_instructions(counts.name)
+        with boot(options=[("read", str(megabytes))], extra=counting) as machine:
+            machine.wait_for_log(f"{megabytes} MiB read", 120)
+            signals = machine.host_property("signals")  # those of starting among them
+            machine.stop()
+        with open(counts.name, encoding="ascii") as file:
+            marks = dict(map(int, line.split()[:2]) for line in file)
+    instructions = (marks[MARK_END] - marks[MARK_BEGIN]) / megabytes
+    print(f"# {instructions:.0f} instructions a megabyte, {signals} hypercalls for {megabytes} of them")
+    assert instructions <= 25_000
+    assert signals <= megabytes * 4 / 8
 
 
 def test_network_echo_on_two_processors():
