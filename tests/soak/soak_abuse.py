@@ -4,6 +4,8 @@ import metal
 import test_abuse
 import test_api
 
+MINUTES = 60
+
 GROUPS = ("system memory sections files directories pipes handles waits objects sharing locks lists threads windows libraries tls "
           "fpu stdio strings stdlib math time posix setjmp exceptions heap pthreads processes exitcodes console lessons leaks").split()
 # Those that do the same ten thousand times, or take seconds: so many failures of each call stack, instead of each allocation.

@@ -3,6 +3,8 @@
 import matrix
 import metal
 
+MINUTES = 25
+
 
 def _test(case):
     @metal.limit(300)

@@ -7,6 +7,8 @@ import tempfile
 
 import metal
 
+MINUTES = 25
+
 SECONDS = 60
 
 

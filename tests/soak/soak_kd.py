@@ -8,6 +8,8 @@ import metal
 sys.path.insert(0, os.path.join(metal.ROOT, "tests", "kd"))
 import test_kd as kd_tests  # noqa: E402
 
+MINUTES = 20
+
 
 @metal.limit(3600)
 def test_a_hundred_attachments():

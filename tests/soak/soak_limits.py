@@ -3,6 +3,8 @@
 import metal
 import test_limits
 
+MINUTES = 15
+
 HOUR = 3600
 
 

@@ -9,6 +9,8 @@ import tempfile
 
 import metal
 
+MINUTES = 60
+
 PORT = os.path.join(metal.BUILD, "ports", "sqlite")
 SOURCES = os.path.join(os.environ.get("METALOS_CACHE") or os.path.join(
     os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "metalos"), "sources", "sqlite-3.40.1")

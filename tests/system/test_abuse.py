@@ -28,6 +28,10 @@ def test_arguments():
 
 @metal.limit(300)
 def test_failing_programs():
-    """Every allocation made for a program from its start fails once."""
-    check(metal.run('/tests/abuse.exe programs 0 "/tests/apitest.exe --child nothing" '
-                    '"/tests/apitest.exe --child threads"', kernel="ubsan", timeout=280))
+    """Every allocation made for a program from its start fails once, and for some groups of apitest each with another
+    call stack; tests/soak has all groups and all allocations."""
+    result = metal.run('/tests/abuse.exe programs 0 "/tests/apitest.exe --child nothing" "/tests/apitest.exe --child threads"',
+                       '/tests/abuse.exe programs 1 "/tests/apitest.exe pipes" "/tests/apitest.exe sections" "/tests/apitest.exe sharing"',
+                       kernel="ubsan", timeout=280)
+    check(result)
+    assert result.output.count(", 0 times it waited for ever") == 5 and result.output.count(" 0 failed") == 2, result.output[-4000:]
