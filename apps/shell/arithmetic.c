@@ -49,6 +49,18 @@ static int64_t ReadVariable(Reader *reader)
     return value == nullptr ? 0 : strtoll(value, nullptr, 0);
 }
 
+// $1... $# $? $$ $!, behind the '$'.
+static int64_t ReadSpecial(Reader *reader)
+{
+    char name[24] = {*reader->At++};
+    size_t length = 1;
+    while (name[0] >= '0' && name[0] <= '9' && reader->At < reader->End && *reader->At >= '0' &&
+           *reader->At <= '9' && length < sizeof name - 1)
+        name[length++] = *reader->At++;
+    const char *value = reader->Hooks->GetVariable(reader->Hooks->Context, name);
+    return value == nullptr ? 0 : strtoll(value, nullptr, 0);
+}
+
 static int64_t ReadPrimary(Reader *reader)
 {
     char c = Look(reader);
@@ -69,6 +81,8 @@ static int64_t ReadPrimary(Reader *reader)
     if (c == '$') {
         reader->At++;
         c = Look(reader);
+        if ((c >= '0' && c <= '9') || (c != '\0' && strchr("#?$!", c) != nullptr))
+            return ReadSpecial(reader);
     }
     if (IsNameCharacter(c, true))
         return ReadVariable(reader);

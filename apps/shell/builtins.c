@@ -281,6 +281,16 @@ static int Exit(int argc, char **argv, const Streams *streams)
     return argc > 1 ? atoi(argv[1]) : TheShell.LastCode;
 }
 
+static int Return(int argc, char **argv, const Streams *streams)
+{
+    if (TheShell.FunctionDepth == 0) {
+        Complain(streams, "return: there is no function around this");
+        return 1;
+    }
+    TheShell.Returning = true;
+    return argc > 1 ? atoi(argv[1]) : TheShell.LastCode;
+}
+
 static int LeaveLoops(int argc, char **argv, const Streams *streams)
 {
     int levels = argc > 1 ? atoi(argv[1]) : 1;
@@ -368,6 +378,7 @@ static const Builtin builtins[] = {
     {"kill", "kill PROCESS | %JOB...", "ends processes", Kill},
     {"pwd", "pwd", "writes the current folder", ShowDirectory},
     {"read", "read NAME...", "reads a line into variables", Read},
+    {"return", "return [CODE]", "leaves a function", Return},
     {"set", "set [NAME=VALUE...]", "sets variables, or lists them", Set},
     {"shift", "shift", "drops a script's first argument", Shift},
     {"source", "source FILE", "runs a script in this shell", Source},

@@ -106,9 +106,15 @@ static char Fold(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
+// What is compared of a character.
+static char Key(char c, bool exact)
+{
+    return exact ? c : Fold(c);
+}
+
 // Matches one character against [...] that begins behind *pattern's '['; *pattern moves behind it.
 // False also when the bracket is not closed, with *pattern at nullptr.
-static bool MatchSet(const char **pattern, char c)
+static bool MatchSet(const char **pattern, char c, bool exact)
 {
     const char *at = *pattern;
     bool inverted = *at == '!' || *at == '^', found = false;
@@ -116,20 +122,20 @@ static bool MatchSet(const char **pattern, char c)
     for (bool first = true; *at && (first || *at != ']'); first = false) {
         if (*at == Mark && at[1])
             at++;
-        char low = Fold(*at++), high = low;
+        char low = Key(*at++, exact), high = low;
         if (*at == '-' && at[1] && at[1] != ']') {
             at++;
             if (*at == Mark && at[1])
                 at++;
-            high = Fold(*at++);
+            high = Key(*at++, exact);
         }
-        found |= Fold(c) >= low && Fold(c) <= high;
+        found |= Key(c, exact) >= low && Key(c, exact) <= high;
     }
     *pattern = *at == ']' ? at + 1 : nullptr;
     return *pattern != nullptr && found != inverted;
 }
 
-bool MatchPattern(const char *pattern, const char *name)
+static bool Match(const char *pattern, const char *name, bool exact)
 {
     const char *star = nullptr, *tried = nullptr; // behind the last *, and what it has eaten up to
     while (*name) {
@@ -142,7 +148,7 @@ bool MatchPattern(const char *pattern, const char *name)
         }
         if (*pattern == '[') {
             next = pattern + 1;
-            fits = MatchSet(&next, *name);
+            fits = MatchSet(&next, *name, exact);
             if (next == nullptr) { // an ordinary character
                 fits = *name == '[';
                 next = pattern + 1;
@@ -150,8 +156,9 @@ bool MatchPattern(const char *pattern, const char *name)
         } else {
             bool marked = *pattern == Mark && pattern[1];
             next = pattern + marked + (*pattern != '\0');
-            fits = marked ? Fold(pattern[1]) == Fold(*name)
-                          : *pattern == '?' || (*pattern && Fold(*pattern) == Fold(*name));
+            fits = marked
+                       ? Key(pattern[1], exact) == Key(*name, exact)
+                       : *pattern == '?' || (*pattern && Key(*pattern, exact) == Key(*name, exact));
         }
         if (fits) {
             pattern = next;
@@ -166,6 +173,16 @@ bool MatchPattern(const char *pattern, const char *name)
     while (*pattern == '*')
         pattern++;
     return *pattern == '\0';
+}
+
+bool MatchPattern(const char *pattern, const char *name)
+{
+    return Match(pattern, name, false);
+}
+
+bool MatchText(const char *pattern, const char *text)
+{
+    return Match(pattern, text, true);
 }
 
 static bool HasWildcard(const char *part, size_t length)
@@ -487,7 +504,8 @@ bool ExpandWord(const ExpandHooks *hooks, const char *word, Strings *strings, co
     return expander.Error == nullptr && !expander.Failed;
 }
 
-char *ExpandString(const ExpandHooks *hooks, const char *word, const char **error)
+// The word as one string, its quoted characters still marked.
+static char *ExpandMarked(const ExpandHooks *hooks, const char *word, const char **error)
 {
     Expander expander = {.Hooks = hooks};
     ReadWord(&expander, word);
@@ -498,7 +516,18 @@ char *ExpandString(const ExpandHooks *hooks, const char *word, const char **erro
         free(expander.Field);
         return nullptr;
     }
-    if (expander.Field != nullptr)
-        Unmark(expander.Field);
     return expander.Field;
+}
+
+char *ExpandPattern(const ExpandHooks *hooks, const char *word, const char **error)
+{
+    return ExpandMarked(hooks, word, error);
+}
+
+char *ExpandString(const ExpandHooks *hooks, const char *word, const char **error)
+{
+    char *string = ExpandMarked(hooks, word, error);
+    if (string != nullptr)
+        Unmark(string);
+    return string;
 }

@@ -34,6 +34,10 @@ typedef struct ExpandHooks {
 bool ExpandWord(const ExpandHooks *hooks, const char *word, Strings *strings, const char **error);
 // The same as one string in the heap, without splitting and file names; nullptr: as above.
 char *ExpandString(const ExpandHooks *hooks, const char *word, const char **error);
+// A pattern for MatchText, in which what was quoted stands for itself; heap, nullptr: as above.
+char *ExpandPattern(const ExpandHooks *hooks, const char *word, const char **error);
+// Whether a text fits such a pattern, letter by letter.
+bool MatchText(const char *pattern, const char *text);
 // Whether a name fits a pattern of * ? [a-z] [!a]; case does not matter, as on the disk.
 bool MatchPattern(const char *pattern, const char *name);
 // Integer arithmetic with + - * / % ( ) comparisons, && || ! and names of variables.

@@ -145,7 +145,8 @@ static void ComplainAt(const char *name, const char *text, size_t at, const char
 int RunText(const char *text, size_t length, const char *name)
 {
     size_t at = 0;
-    while (!TheShell.Exiting && !CheckInterrupt() && TheShell.Breaking == 0) {
+    while (!TheShell.Exiting && !TheShell.Returning && !CheckInterrupt() &&
+           TheShell.Breaking == 0) {
         Arena arena = {};
         Node *node;
         char message[128];

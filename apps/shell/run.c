@@ -201,7 +201,7 @@ static bool StartShell(const Node *node, const Streams *streams, Handle *process
 {
     size_t count = TheShell.ArgumentCount;
     char **arguments = calloc(count + 5, sizeof(*arguments));
-    char *text = strndup(node->Text, node->Length);
+    char *text = PrependFunctions(node->Text, node->Length);
     Status status = StatusNoMemory;
     if (arguments != nullptr && text != nullptr) {
         arguments[0] = (char *)SHELL_PATH;
@@ -309,6 +309,8 @@ static int RunWords(Strings *words, const Streams *streams)
     const Builtin *builtin = FindBuiltin(words->Items[0]);
     Handle process;
     int code;
+    if (IsFunction(words->Items[0]))
+        return CallFunction((int)words->Count, words->Items, streams);
     if (builtin != nullptr)
         return RunBuiltin(builtin, (int)words->Count, words->Items, streams);
     if (!StartProgram(words, streams, &process, &code))
@@ -362,7 +364,7 @@ static bool StartStage(const Node *node, const Streams *streams, Handle *process
     if (!ExpandWords(node, 0, &words, streams))
         return false;
     bool started = false;
-    if (words.Count == 0 || FindBuiltin(words.Items[0]) != nullptr) {
+    if (words.Count == 0 || FindBuiltin(words.Items[0]) != nullptr || IsFunction(words.Items[0])) {
         started = StartShell(node, streams, process);
     } else if (Redirect(node, &own, streams, &opened)) {
         started = StartProgram(&words, &own, process, code);
@@ -447,13 +449,13 @@ static int RunBackground(const Node *node, const Streams *streams)
 // Whether to stop running what follows.
 static bool Leaving(void)
 {
-    return TheShell.Exiting || TheShell.Breaking > 0 || CheckInterrupt();
+    return TheShell.Exiting || TheShell.Returning || TheShell.Breaking > 0 || CheckInterrupt();
 }
 
 // After a turn of a loop: true: leave it.
 static bool LeaveLoop(void)
 {
-    if (TheShell.Exiting || CheckInterrupt())
+    if (TheShell.Exiting || TheShell.Returning || CheckInterrupt())
         return true;
     if (TheShell.Breaking == 0)
         return false;
@@ -515,6 +517,38 @@ static int RunIf(const Node *node, const Streams *streams)
     return node->ChildCount % 2 ? RunNode(node->Children[node->ChildCount - 1], streams) : 0;
 }
 
+static int RunCase(const Node *node, const Streams *streams)
+{
+    const char *error = nullptr;
+    char *text = ExpandString(GetHooks(), node->Words[0], &error);
+    const Node *chosen = nullptr;
+    for (size_t i = 0; i < node->ChildCount && text != nullptr && chosen == nullptr; i++) {
+        const Node *choice = node->Children[i];
+        for (size_t j = 0; j < choice->WordCount && chosen == nullptr && error == nullptr; j++) {
+            char *pattern = ExpandPattern(GetHooks(), choice->Words[j], &error);
+            if (pattern != nullptr && MatchText(pattern, text))
+                chosen = choice;
+            free(pattern);
+        }
+    }
+    if (text == nullptr || error != nullptr)
+        Complain(streams, "%s", error != nullptr ? error : "out of memory");
+    bool failed = text == nullptr || error != nullptr;
+    free(text);
+    if (failed)
+        return ExitSyntax;
+    return chosen != nullptr && chosen->ChildCount > 0 ? RunNode(chosen->Children[0], streams) : 0;
+}
+
+static int RunFunction(const Node *node, const Streams *streams)
+{
+    const Node *body = node->Children[0];
+    if (DefineFunction(node->Words[0], body->Text, body->Length))
+        return 0;
+    Complain(streams, "out of memory");
+    return ExitSyntax;
+}
+
 static int RunSequence(const Node *node, const Streams *streams)
 {
     int code = 0;
@@ -533,6 +567,10 @@ static int RunCompound(const Node *node, const Streams *streams)
         return RunLoop(node, streams);
     case NodeFor:
         return RunFor(node, streams);
+    case NodeCase:
+        return RunCase(node, streams);
+    case NodeFunction:
+        return RunFunction(node, streams);
     default:
         return RunNode(node->Children[0], streams);
     }

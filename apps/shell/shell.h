@@ -28,6 +28,8 @@ typedef struct Shell {
     int Breaking;         // loops to leave
     bool Continuing;      // ... the last one goes on with its next turn
     int LoopDepth;
+    int FunctionDepth; // calls of functions that run
+    bool Returning;    // `return` was called; LastCode is the function's
 } Shell;
 extern Shell TheShell;
 
@@ -55,6 +57,15 @@ int RunNode(const Node *node, const Streams *streams);
 char *CaptureOutput(const char *text, size_t length, const Streams *streams);
 // Looks at whether Control+C was pressed.
 bool CheckInterrupt(void);
+
+// ---- functions (function.c)
+bool IsFunction(const char *name);
+// text: the command behind NAME(). False: no memory.
+bool DefineFunction(const char *name, const char *text, size_t length);
+// A text behind the definitions of all functions, heap; nullptr: no memory.
+char *PrependFunctions(const char *text, size_t length);
+// Runs the function argv[0]; the words are its arguments meanwhile.
+int CallFunction(int argc, char **argv, const Streams *streams);
 
 // ---- jobs (jobs.c)
 typedef struct Job {

@@ -62,6 +62,7 @@ typedef enum TokenKind {
     TokenLine, // the end of a line
     TokenWord,
     TokenSemicolon,
+    TokenChoiceEnd, // ;;
     TokenAmpersand,
     TokenAnd,
     TokenOr,
@@ -250,7 +251,7 @@ static void Next(Parser *parser)
     else if (c == '\n')
         Set(parser, TokenLine, 1);
     else if (c == ';')
-        Set(parser, TokenSemicolon, 1);
+        Set(parser, second == ';' ? TokenChoiceEnd : TokenSemicolon, second == ';' ? 2 : 1);
     else if (c == '&')
         Set(parser, second == '&' ? TokenAnd : TokenAmpersand, second == '&' ? 2 : 1);
     else if (c == '|')
@@ -392,7 +393,7 @@ static void Expect(Parser *parser, const char *word)
 
 static bool IsReserved(const Parser *parser)
 {
-    static const char *const words[] = {"then", "elif", "else", "fi", "do", "done", "}"};
+    static const char *const words[] = {"then", "elif", "else", "fi", "do", "done", "esac", "}"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (IsWord(parser, words[i]))
             return true;
@@ -483,6 +484,83 @@ static Node *ParseFor(Parser *parser)
     return node;
 }
 
+// [(] pattern {"|" pattern} ")" [list]
+static Node *ParseChoice(Parser *parser)
+{
+    Node *node = MakeNode(parser, NodeChoice, parser->Token.Start);
+    if (parser->Token.Kind == TokenOpen)
+        Next(parser);
+    for (;;) {
+        if (parser->Token.Kind != TokenWord) {
+            Expected(parser, "a pattern");
+            return node;
+        }
+        AddWord(parser, node);
+        Next(parser);
+        if (parser->Token.Kind != TokenPipe)
+            break;
+        Next(parser);
+    }
+    if (parser->Token.Kind != TokenClose) {
+        Expected(parser, ")");
+        return node;
+    }
+    Next(parser);
+    SkipLines(parser);
+    if (parser->Token.Kind != TokenChoiceEnd && !IsWord(parser, "esac"))
+        AddChild(parser, node, ParseList(parser, false));
+    return Finish(parser, node);
+}
+
+static Node *ParseCase(Parser *parser)
+{
+    Node *node = MakeNode(parser, NodeCase, parser->Token.Start);
+    Next(parser);
+    if (parser->Token.Kind != TokenWord) {
+        Expected(parser, "a word");
+        return node;
+    }
+    AddWord(parser, node);
+    Next(parser);
+    SkipLines(parser);
+    Expect(parser, "in");
+    SkipLines(parser);
+    while (parser->Status == ParseOk && !IsWord(parser, "esac")) {
+        AddChild(parser, node, ParseChoice(parser));
+        if (parser->Token.Kind != TokenChoiceEnd)
+            break;
+        Next(parser);
+        SkipLines(parser);
+    }
+    Expect(parser, "esac");
+    return node;
+}
+
+// Whether the next word is the name of a function that is defined here: NAME ( ).
+static bool IsDefinition(const Parser *parser)
+{
+    size_t open = SkipBlanks(parser, parser->At);
+    return IsName(parser) && Look(parser, open) == '(' &&
+           Look(parser, SkipBlanks(parser, open + 1)) == ')';
+}
+
+static Node *ParseCommand(Parser *parser);
+
+static Node *ParseFunction(Parser *parser)
+{
+    Node *node = MakeNode(parser, NodeFunction, parser->Token.Start);
+    AddWord(parser, node);
+    Next(parser); // (
+    Next(parser); // )
+    Next(parser);
+    SkipLines(parser);
+    Node *body = ParseCommand(parser);
+    if (body != nullptr && body->Kind == NodeCommand)
+        Fail(parser, ParseFailed, "what a function does stands in { }");
+    AddChild(parser, node, body);
+    return node;
+}
+
 static Node *ParseGroup(Parser *parser, bool subshell)
 {
     Node *node = MakeNode(parser, subshell ? NodeSubshell : NodeGroup, parser->Token.Start);
@@ -512,6 +590,10 @@ static Node *ParseCommand(Parser *parser)
         node = ParseLoop(parser, NodeUntil);
     else if (IsWord(parser, "for"))
         node = ParseFor(parser);
+    else if (IsWord(parser, "case"))
+        node = ParseCase(parser);
+    else if (IsDefinition(parser))
+        node = ParseFunction(parser);
     else if (IsWord(parser, "{"))
         node = ParseGroup(parser, false);
     else if (parser->Token.Kind == TokenOpen)
@@ -593,7 +675,8 @@ static Node *ParseList(Parser *parser, bool toLineEnd)
         if (!toLineEnd)
             SkipLines(parser);
         TokenKind kind = parser->Token.Kind;
-        if (kind == TokenEnd || kind == TokenLine || kind == TokenClose || IsReserved(parser))
+        if (kind == TokenEnd || kind == TokenLine || kind == TokenClose || kind == TokenChoiceEnd ||
+            IsReserved(parser))
             break;
     }
     return Finish(parser, list);

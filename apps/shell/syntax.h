@@ -3,7 +3,9 @@
 //
 //   list      = pipelines joined by "&&", "||", ";", "&" and line ends
 //   pipeline  = ["!"] command {"|" command}
-//   command   = words and redirections | if | while | until | for | "{" list "}" | "(" list ")"
+//   command   = words and redirections | if | while | until | for | case | "{" list "}" | "(" list
+//   ")"
+//               | NAME "(" ")" command
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -46,6 +48,9 @@ typedef enum NodeKind {
     NodeWhile,      // Children[0]: condition, Children[1]: body
     NodeUntil,
     NodeFor,      // Words[0]: variable, the rest: values; Children[0]: body
+    NodeCase,     // Words[0]: what is looked at; Children: NodeChoice
+    NodeChoice,   // Words: patterns; Children[0], or none: what is done
+    NodeFunction, // Words[0]: its name; Children[0]: what it does
     NodeGroup,    // Children[0], Redirections
     NodeSubshell, // Children[0], Redirections
 } NodeKind;

@@ -31,6 +31,18 @@ echo "x" | { read v; echo "read $v"; }
 cat > text 2>/dev/null < a.txt; wc -l text
 du; ls --help | head -n 1
 echo $(date +%Y | wc -c) end
+kind() {
+  case "$1" in
+    *.txt|*.md) echo "$1: text" ;;
+    [A-Z]*) echo "$1: large"; return 3 ;;
+    "*") echo star ;;
+    (?) ;;
+    *) echo "$1: other $#"
+  esac
+}
+kind a.txt; kind Big; echo "code $?"; kind big x; kind '*'; kind q; echo "code $? $1"
+count() { if [ $1 -gt 0 ]; then count $(($1 - 1)); else kind Zero; fi; }
+count 5 | sort; echo "$(kind in.md)"; return
 """
 EXPECTED = """one two
 file a.txt
@@ -59,6 +71,15 @@ read x
 shell: du: unknown command; 'help' lists what there is
 dir [-l] [-r] [-a] [PATH...]
 5 end
+a.txt: text
+Big: large
+code 3
+big: other 2
+star
+code 0 first
+Zero: large
+in.md: text
+shell: return: there is no function around this
 """
 
 
@@ -71,7 +92,7 @@ def test_script():
             file.write(script)
         result = metal.run("/system/shell.exe /script.sh first second", copy=[(path, "/script.sh")])
     assert result.output.replace("\r", "") == EXPECTED, result.output
-    assert result.code == 0
+    assert result.code == 1
 
 
 class Terminal:

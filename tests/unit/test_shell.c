@@ -17,8 +17,9 @@ static void Show(const char *text)
 
 static void ShowNode(const Node *node)
 {
-    static const char *const names[] = {"cmd", "pipe",  "and",   "or",  "not",   "seq", "bg",
-                                        "if",  "while", "until", "for", "group", "sub"};
+    static const char *const names[] = {"cmd",    "pipe",     "and",   "or",    "not", "seq",
+                                        "bg",     "if",       "while", "until", "for", "case",
+                                        "choice", "function", "group", "sub"};
     Show("(");
     Show(names[node->Kind]);
     for (size_t i = 0; i < node->WordCount; i++) {
@@ -88,6 +89,12 @@ static void TestSyntax(void)
                "(seq (while (seq (cmd a)) (seq (cmd b) (cmd c))))");
     CHECK_TEXT(ParseText("{ a; b; } | (c; d)"),
                "(seq (pipe (group (seq (cmd a) (cmd b))) (sub (seq (cmd c) (cmd d)))))");
+    CHECK_TEXT(ParseText("case $x in (a|b) c; d;; *) ;; esac"),
+               "(seq (case $x (choice a b (seq (cmd c) (cmd d))) (choice *)))");
+    CHECK_TEXT(ParseText("case x in\n a)\n b\nesac"), "(seq (case x (choice a (seq (cmd b)))))");
+    CHECK_TEXT(ParseText("f() { a; }; f b"), "(seq (function f (group (seq (cmd a)))) (cmd f b))");
+    CHECK_TEXT(ParseText("f ( ) ( a )"), "(seq (function f (sub (seq (cmd a)))))");
+    CHECK_TEXT(ParseText("f() a"), "error: what a function does stands in { }");
     CHECK_TEXT(ParseText("echo $(a | b; c) ${x:-'}'} done"),
                "(seq (cmd echo $(a | b; c) ${x:-'}'} done))");
     CHECK_TEXT(ParseText("a \\\n b"), "(seq (cmd a b))");
@@ -97,13 +104,15 @@ static void TestSyntax(void)
 static void TestSyntaxErrors(void)
 {
     static const char *const incomplete[] = {
-        "echo 'a", "echo \"a", "echo $(a",   "a |",           "a &&",     "if a", "{ a",
-        "(a",      "a >",      "for x in a", "while a; do b", "echo ${x", "a \\"};
+        "echo 'a",       "echo \"a", "echo $(a", "a |",         "a &&",
+        "if a",          "{ a",      "(a",       "a >",         "for x in a",
+        "while a; do b", "echo ${x", "a \\",     "case x in a", "case x in a) b;;",
+        "f() { a;"};
     for (size_t i = 0; i < sizeof incomplete / sizeof incomplete[0]; i++)
         CHECK_TEXT(ParseText(incomplete[i]), "incomplete");
     CHECK_TEXT(ParseText("| a"), "error: a command is missing before '|'");
     CHECK_TEXT(ParseText("a | | b"), "error: a command is missing before '|'");
-    CHECK_TEXT(ParseText("a ;; b"), "error: a command is missing before ';'");
+    CHECK_TEXT(ParseText("a ;; b"), "error: ';;' does not belong here");
     CHECK_TEXT(ParseText("fi"), "error: a command is missing before 'fi'");
     CHECK_TEXT(ParseText("a )"), "error: ')' does not belong here");
     CHECK_TEXT(ParseText("a > ; b"), "error: the name of a file is missing");
