@@ -38,12 +38,6 @@ typedef struct TorndownMessage {
     uint32_t Gpadl;
 } TorndownMessage;
 
-typedef struct ModifyResponse {
-    Header Header;
-    uint32_t Channel;
-    int32_t Status;
-} ModifyResponse;
-
 typedef struct ContactMessage {
     Header Header;
     uint32_t Version, Processor;
@@ -68,11 +62,6 @@ typedef struct OpenMessage {
     uint8_t UserData[VMBUS_USER_DATA];
 } OpenMessage;
 static_assert(sizeof(OpenMessage) == 148);
-
-typedef struct ModifyMessage {
-    Header Header;
-    uint32_t Channel, Processor;
-} ModifyMessage;
 
 typedef struct GpadlHeaderMessage {
     Header Header;
@@ -148,7 +137,6 @@ bool VmbusParseMessage(const void *bytes, size_t size, uint32_t version, VmbusMe
 {
     Header header;
     TorndownMessage torndown;
-    ModifyResponse modified;
     *message = (VmbusMessage){0};
     if (size < sizeof(header))
         return false;
@@ -168,13 +156,6 @@ bool VmbusParseMessage(const void *bytes, size_t size, uint32_t version, VmbusMe
         memcpy(&torndown, bytes, sizeof(torndown));
         message->Gpadl = torndown.Gpadl;
         return true;
-    case VmbusModifyChannelResponse:
-        if (size < sizeof(modified))
-            return false;
-        memcpy(&modified, bytes, sizeof(modified));
-        message->Channel = modified.Channel;
-        message->Status = modified.Status;
-        return IsChannel(modified.Channel);
     case VmbusVersionResponse:
         return ParseVersion(bytes, size, version, message);
     case VmbusAllOffersDelivered:
@@ -226,14 +207,6 @@ size_t VmbusBuildOpen(VmbusBytes *to, uint32_t channel, uint32_t openId, uint32_
         .ReceivePage = receivePage,
     };
     memcpy(message.UserData, userData, sizeof(message.UserData));
-    memcpy(to, &message, sizeof(message));
-    return sizeof(message);
-}
-
-size_t VmbusBuildModify(VmbusBytes *to, uint32_t channel, uint32_t processor)
-{
-    ModifyMessage message = {
-        .Header.Type = VmbusModifyChannel, .Channel = channel, .Processor = processor};
     memcpy(to, &message, sizeof(message));
     return sizeof(message);
 }

@@ -55,8 +55,6 @@ typedef enum VmbusMessageType : uint32_t {
     VmbusVersionResponse = 15,
     VmbusUnload = 16,
     VmbusUnloadComplete = 17,
-    VmbusModifyChannel = 22,
-    VmbusModifyChannelResponse = 24,
 } VmbusMessageType;
 
 #define VMBUS_USER_DATA  120u
@@ -94,7 +92,6 @@ size_t VmbusBuildPlain(VmbusBytes *to, VmbusMessageType type); // no body
 size_t VmbusBuildChannel(VmbusBytes *to, VmbusMessageType type, uint32_t channel, uint32_t gpadl);
 size_t VmbusBuildOpen(VmbusBytes *to, uint32_t channel, uint32_t openId, uint32_t gpadl,
                       uint32_t processor, uint32_t receivePage, const uint8_t *userData);
-size_t VmbusBuildModify(VmbusBytes *to, uint32_t channel, uint32_t processor);
 
 // The messages that describe `pages` pages to the host: one header, then bodies.
 #define VMBUS_GPADL_PAGES 8190u // the range's size has 16 bits: 8 + 8 * pages

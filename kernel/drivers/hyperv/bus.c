@@ -243,7 +243,7 @@ static Status AskFor(uint32_t version, bool *supported)
     HvpPrepare(&request, VmbusVersionResponse, 0, 0);
     size_t size =
         VmbusBuildContact(&bytes, version, HalGetVirtualProcessor(0), HAL_VMBUS_INTERRUPT);
-    Status status = HvpPost(&bytes, size);
+    Status status = HvpPostContact(&bytes, size);
     *supported = false;
     if (status != StatusSuccess) {
         HvpCancel(&request);

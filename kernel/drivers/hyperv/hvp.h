@@ -73,6 +73,8 @@ void HvpPrepare(HvpRequest *request, VmbusMessageType answer, uint32_t channel, 
 void HvpCancel(HvpRequest *request); // nobody waits for it any more
 // Sends a message, again while the host has no room for it. PassiveLevel.
 Status HvpPost(const VmbusBytes *bytes, size_t size);
+// The first of all; StatusNotFound: there is nobody at the connection.
+Status HvpPostContact(const VmbusBytes *bytes, size_t size);
 // Waits for the answer to what was posted after HvpPrepare, and cancels the request.
 // StatusNoSuchDevice: the channel was taken away.
 Status HvpAwait(HvpRequest *request, uint64_t timeout);

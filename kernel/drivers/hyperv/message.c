@@ -40,26 +40,36 @@ HvStatus HvpPostOnce(const VmbusBytes *bytes, size_t size)
     return HalPostMessage(Connection, MESSAGE_TYPE, bytes, size);
 }
 
-static bool IsBusy(HvStatus status)
+// Posted too fast; an unknown connection means that too once there is one.
+static bool IsBusy(HvStatus status, bool connected)
 {
-    return status == HvInsufficientMemory || status == HvInsufficientBuffers || status == HvTimeout;
+    return status == HvInsufficientMemory || status == HvInsufficientBuffers ||
+           status == HvTimeout || (connected && status == HvInvalidConnectionId);
 }
 
-Status HvpPost(const VmbusBytes *bytes, size_t size)
+static Status Post(const VmbusBytes *bytes, size_t size, bool connected)
 {
     uint64_t pause = POST_PAUSE;
     for (uint32_t i = 0; i < POST_TRIES; i++) {
         HvStatus status = HvpPostOnce(bytes, size);
         if (status == HvSuccess)
             return StatusSuccess;
-        if (status == HvInvalidConnectionId)
-            return StatusNotFound;
-        if (!IsBusy(status))
-            return StatusIoError;
+        if (!IsBusy(status, connected))
+            return status == HvInvalidConnectionId ? StatusNotFound : StatusIoError;
         (void)KeDelay(KernelWait, pause);
         pause = RTL_MIN(pause * 2, POST_LONGEST);
     }
     return StatusTimeout;
+}
+
+Status HvpPost(const VmbusBytes *bytes, size_t size)
+{
+    return Post(bytes, size, true);
+}
+
+Status HvpPostContact(const VmbusBytes *bytes, size_t size)
+{
+    return Post(bytes, size, false);
 }
 
 // ------------------------------------------------------------------------------------- answers
