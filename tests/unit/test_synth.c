@@ -722,6 +722,183 @@ static void KeyValuePairs(void)
     CHECK_EQUAL(Serve(&pairs, &message), SynBroken);
 }
 
+// ---- hosts that lie: a hundred thousand messages for each device. The good ones of a
+// conversation, in any order, with bytes changed, cut short and drawn out; each in memory of its
+// own size, so that the address sanitizer sees a byte read too many. The devices start anew now and
+// then.
+enum { Lies = 100000, Restart = 64 }; // METALOS_LIES in the environment: so many
+
+typedef struct Liar {
+    const Bytes *Good;
+    size_t Count;
+    void (*Start)(void);
+    void (*Hear)(uint8_t *bytes, size_t size);
+} Liar;
+
+static void Lie(const Liar *liar)
+{
+    const char *wanted = getenv("METALOS_LIES");
+    int lies = wanted ? atoi(wanted) : Lies;
+    uint64_t seed = 1;
+    for (int i = 0; i < lies; i++) {
+        if (i % Restart == 0)
+            liar->Start();
+        uint64_t random = UnitRandom(&seed);
+        const Bytes *good =
+            &liar->Good[i % Restart < (int)liar->Count ? i % Restart : random % liar->Count];
+        size_t size = good->Size;
+        if (random >> 8 & 1)
+            size = UnitRandom(&seed) % (good->Size + 40);
+        uint8_t *bytes = calloc(1, size + 1);
+        memcpy(bytes, good->Data, RTL_MIN(size, good->Size));
+        for (uint64_t n = random >> 16 & 3; n > 0 && size > 0; n--) {
+            uint64_t change = UnitRandom(&seed);
+            bytes[change % size] = change >> 40 & 1 ? (uint8_t)(change >> 32) : 0xFF;
+        }
+        uint8_t *exact = realloc(bytes, size > 0 ? size : 1);
+        liar->Hear(exact, size);
+        free(exact);
+    }
+}
+
+static union {
+    SynKeyboard Keyboard;
+    SynMouse Mouse;
+    SynVideo Video;
+    SynStorage Storage;
+    SynNetwork Network;
+    SynRndis Rndis;
+    SynIntegration Integration;
+} Fooled;
+static SynMessage Said;
+
+static void StartFooledKeyboard(void)
+{
+    SynStartKeyboard(&Fooled.Keyboard, &Said);
+}
+static void TellKeyboard(uint8_t *bytes, size_t size)
+{
+    SynKey key = {};
+    if (SynReceiveKeyboard(&Fooled.Keyboard, bytes, size, &key) == SynEvent)
+        CHECK(key.Code != KeyNone && key.Code <= KeyRightSuper);
+}
+static void StartFooledMouse(void)
+{
+    SynStartMouse(&Fooled.Mouse, &Said);
+}
+static void TellMouse(uint8_t *bytes, size_t size)
+{
+    InputPointerEvent event = {};
+    if (SynReceiveMouse(&Fooled.Mouse, bytes, size, &event, &Said) == SynEvent && !event.Relative)
+        CHECK(event.X >= 0 && event.X <= 65535 && event.Y >= 0 && event.Y <= 65535);
+}
+static void StartFooledVideo(void)
+{
+    SynStartVideo(&Fooled.Video, 0xF8000000, 8u << 20, (SynVideoMode){}, &Said);
+}
+static void TellVideo(uint8_t *bytes, size_t size)
+{
+    SynVideoNeeds needs;
+    if (SynReceiveVideo(&Fooled.Video, bytes, size, &needs, &Said) == SynReady)
+        CHECK(SynIsVideoModeUsable(&Fooled.Video, Fooled.Video.Mode));
+}
+static void StartFooledStorage(void)
+{
+    SynStartStorage(&Fooled.Storage, 3, &Said);
+}
+static void TellStorage(uint8_t *bytes, size_t size)
+{
+    SynCompletion completion;
+    if (Fooled.Storage.State != SynStorageReady)
+        (void)SynReceiveStorageAnswer(&Fooled.Storage, bytes, size, &Said);
+    else if (SynReadCompletion(&Fooled.Storage, bytes, size, 4096, &completion))
+        CHECK(completion.Bytes <= 4096 && Fooled.Storage.MaximumTransfer >= 4096);
+    (void)SynReceiveStorageNotice(bytes, size);
+}
+static void StartFooledNetwork(void)
+{
+    SynStartNetwork(&Fooled.Network, 1, 1u << 20, 2, 1u << 20, &Said);
+}
+static void TellNetwork(uint8_t *bytes, size_t size)
+{
+    if (SynReceiveNetworkAnswer(&Fooled.Network, bytes, size, &Said) == SynReady)
+        CHECK((uint64_t)Fooled.Network.SendSectionSize * Fooled.Network.SendSectionCount <=
+              Fooled.Network.SendSize);
+}
+static void StartFooledRndis(void)
+{
+    SynStartRndis(&Fooled.Rndis, true, &Said);
+}
+static void TellRndis(uint8_t *bytes, size_t size)
+{
+    SynFrame frame;
+    if (SynReceiveRndis(&Fooled.Rndis, bytes, size, &Said) == SynReady)
+        CHECK(Fooled.Rndis.MaximumFrame > 0 && Fooled.Rndis.MaximumFrame <= 1500);
+    if (SynReadFrame(bytes, size, &frame))
+        CHECK((uint64_t)frame.Offset + frame.Size <= size);
+}
+static void StartFooledService(void)
+{
+    static uint8_t turn;
+    Fooled.Integration = (SynIntegration){.Service = turn++ % 4};
+}
+static void TellService(uint8_t *bytes, size_t size)
+{
+    uint32_t answered;
+    (void)SynServeIntegration(&Fooled.Integration, values, 2, bytes, size, &answered, &Occurred);
+    CHECK(answered <= size);
+}
+
+#define LIE(start, hear, ...)                                                                      \
+    do {                                                                                           \
+        Bytes good[] = {__VA_ARGS__};                                                              \
+        Lie(&(Liar){good, RTL_COUNT_OF(good), start, hear});                                       \
+    } while (0)
+
+static void LyingInput(void)
+{
+    LIE(StartFooledKeyboard, TellKeyboard, WORDS(2, 1), WORDS(3, 0x1E, 0), WORDS(3, 0x48, 6),
+        WORDS(3, 0x1D, 8));
+    LIE(StartFooledMouse, TellMouse, Typed(1, "\0\0\2\0\1", 5),
+        DeviceInfo(oldDescriptor, sizeof(oldDescriptor), 57), Typed(4, "\1\0\0\0\0\0\0\0", 8),
+        DeviceInfo(secondReport, sizeof(secondReport), 0));
+}
+
+static void LyingVideo(void)
+{
+    static const SynVideoMode modes[] = {{1024, 768}, {1280, 720}, {7680, 4320}, {3, 3}};
+    LIE(StartFooledVideo, TellVideo, Typed(2, "\3\0\5\0\1\1", 6), ModeList(4, 1, modes),
+        Typed(4, "12345678", 8), Typed(6, "12345678", 8), Typed(9, "\1\0\1\1\1", 5));
+}
+
+static void LyingStorage(void)
+{
+    Bytes accepted = WORDS(1, 0, 0, 0, 7, 1, 0x40000);
+    accepted.Size = SYN_STORAGE_PACKET_SIZE;
+    LIE(StartFooledStorage, TellStorage, accepted, accepted, accepted, accepted, accepted,
+        WORDS(11, 0, 0));
+}
+
+static void LyingNetwork(void)
+{
+    LIE(StartFooledNetwork, TellNetwork, WORDS(2, 0xFFFFFFFF, 34, 1), WORDS(0), WORDS(0),
+        WORDS(102, 1, 1, 0, 1806, 100, 180600), WORDS(105, 1, 6144));
+    LIE(StartFooledRndis, TellRndis, WORDS(0x80000002, 52, 1, 0, 1, 0, 1, 0, 8, 0x4000, 3, 0, 0),
+        WORDS(0x80000004, 30, 2, 0, 6, 16, 1, 2), WORDS(0x80000004, 28, 3, 0, 4, 16, 1500),
+        WORDS(0x80000004, 28, 4, 0, 4, 16, 1), WORDS(0x80000004, 28, 5, 0, 4, 16, 0),
+        WORDS(0x80000004, 24, 6, 1, 0, 16), WORDS(0x80000005, 16, 7, 0),
+        WORDS(1, 200, 36, 100, 0, 0, 0, 36, 16, 0, 0, 16, 0, 12, 0x28), WORDS(7, 20, 0x4001000B));
+}
+
+static void LyingServices(void)
+{
+    static uint8_t body[4 + 4 + 12 + 512 + 2048] = {3, 2};
+    uint16_t offer[] = {2, 3, 0, 0, 1, 0, 3, 0, 3, 0, 4, 0, 1, 0};
+    LIE(StartFooledService, TellService, Service(0, 3, offer, sizeof(offer)),
+        Service(1, 3, body, 16), Service(3, 3, body, 2060), Service(4, 3, body, 24),
+        Service(2, 3, body, sizeof(body)));
+}
+
 int main(void)
 {
     static const UnitTest tests[] = {
@@ -741,6 +918,11 @@ int main(void)
         {"shutdown", Shutdown},
         {"heartbeat and time", HeartbeatAndTime},
         {"key-value pairs", KeyValuePairs},
+        {"a lying keyboard, a lying mouse", LyingInput},
+        {"a lying video device", LyingVideo},
+        {"a lying disk controller", LyingStorage},
+        {"a lying network adapter", LyingNetwork},
+        {"lying integration services", LyingServices},
     };
     return UnitRun(tests, sizeof(tests) / sizeof(tests[0]));
 }
