@@ -408,7 +408,7 @@ static bool ReadMsr(CPUX86State *env, uint32_t msr, uint64_t *value)
         return Host->apicMsrs;
     case MsrVpAssist:
         *value = processor->assist;
-        return Host->apicMsrs;
+        return true;
     case MsrCrash0 ... MsrCrash4:
         *value = Host->crash[msr - MsrCrash0];
         return Host->crashMsrs;
@@ -514,7 +514,7 @@ static bool WriteMsr(CPUX86State *env, uint32_t msr, uint64_t value)
         cpu_set_apic_tpr(cpu->apic_state, value >> 4);
         return true;
     case MsrVpAssist:
-        if (!Host->apicMsrs || (value & 0xFFE) != 0)
+        if ((value & 0xFFE) != 0)
             return false;
         processor->assist = value;
         HvOverlaySet(&processor->assistPage, value);

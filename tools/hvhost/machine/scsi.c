@@ -353,7 +353,8 @@ static bool InOrder(ScsiState state, uint32_t operation)
         return state == ScsiBegun;
     case OperationProperties:
         return state == ScsiVersioned;
-    case OperationSubChannels:
+    case OperationSubChannels: // Linux asks after the end, OpenVMM's clients before
+        return state == ScsiKnown || state == ScsiReady;
     case OperationEnd:
         return state == ScsiKnown;
     default:
