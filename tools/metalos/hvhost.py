@@ -225,6 +225,8 @@ def arguments(folder_of_run, processors, options, log):
     if "net" in chosen and not any(option.startswith("netdev=") for option in chosen["net"]):
         result += ["-netdev", "user,id=net,restrict=off"]
         chosen["net"].append("netdev=net")
+    if "video" in chosen:
+        chosen["video"].append("firmware=firmware-video")
     for device in DEVICES:
         if device in chosen:
             result += ["-device", ",".join([f"hv-{device}", f"id={device}", *chosen[device]])]

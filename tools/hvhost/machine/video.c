@@ -6,6 +6,8 @@
 #include "vmbus.h"
 
 #include "exec/address-spaces.h"
+#include "qemu/error-report.h"
+#include "sysemu/sysemu.h"
 #include "ui/console.h"
 
 #define TYPE_HV_VIDEO "hv-video"
@@ -17,6 +19,9 @@ struct HvVideo {
     VmbusDevice parent_obj;
     MemoryRegion vram;
     QemuConsole *console;
+    char *firmware; // id of the firmware's VGA adapter
+    QemuConsole *firmwareConsole;
+    Notifier machineDone;
     bool active, mapped, told;
     bool wantsMap, owesAck;
     uint64_t at, context;
@@ -108,9 +113,28 @@ static void Show(HvVideo *video, int left, int top, int right, int bottom)
     dpy_gfx_update(video->console, left, top, right - left, bottom - top);
 }
 
-static void NoUpdate(void *opaque) {}
+// Before the guest has set a mode: the firmware's picture.
+static void OnUpdate(void *opaque)
+{
+    HvVideo *video = opaque;
+    DisplaySurface *from, *to;
 
-static const GraphicHwOps ConsoleOps = {.gfx_update = NoUpdate};
+    if (video->width != 0 || !video->firmwareConsole)
+        return;
+    graphic_hw_update(video->firmwareConsole);
+    from = qemu_console_surface(video->firmwareConsole);
+    if (surface_bytes_per_pixel(from) != 4)
+        return;
+    qemu_console_resize(video->console, surface_width(from), surface_height(from));
+    to = qemu_console_surface(video->console);
+    for (int y = 0; y < surface_height(from); y++)
+        memcpy((uint8_t *)surface_data(to) + (size_t)y * surface_stride(to),
+               (uint8_t *)surface_data(from) + (size_t)y * surface_stride(from),
+               surface_width(from) * 4);
+    dpy_gfx_update_full(video->console);
+}
+
+static const GraphicHwOps ConsoleOps = {.gfx_update = OnUpdate};
 
 // -----------------------------------------------------------------------------------------
 // messages
@@ -346,12 +370,44 @@ static void OnClosed(VmbusDevice *device, VmbusChannel *channel)
     video->active = video->told = false;
 }
 
+// The firmware draws again.
+static void OnReset(VmbusDevice *device)
+{
+    HvVideo *video = HV_VIDEO(device);
+
+    video->width = video->height = 0;
+    video->wantsMap = video->owesAck = false;
+    HvWhileStopped(Remap, video);
+}
+
+// The VGA adapter exists: its memory is ours.
+static void ShareMemory(Notifier *notifier, void *data)
+{
+    HvVideo *video = container_of(notifier, HvVideo, machineDone);
+    g_autofree char *path = g_strdup_printf("/machine/peripheral/%s", video->firmware);
+    Object *adapter = object_resolve_path(path, NULL);
+    Object *memory = adapter ? object_resolve_path_component(adapter, "vga.vram[0]") : NULL;
+
+    if (!memory) {
+        error_report("hv-video: there is no VGA adapter '%s'", video->firmware);
+        exit(1);
+    }
+    memory_region_init_alias(&video->vram, OBJECT(video), "hv-vram", MEMORY_REGION(memory), 0,
+                             VramMegabytes * MiB);
+    video->firmwareConsole = qemu_console_lookup_by_device(DEVICE(adapter), 0);
+}
+
 static void Realize(VmbusDevice *device, Error **errp)
 {
     HvVideo *video = HV_VIDEO(device);
 
-    memory_region_init_ram_nomigrate(&video->vram, OBJECT(device), "hv-vram", VramMegabytes * MiB,
-                                     errp);
+    if (video->firmware) {
+        video->machineDone.notify = ShareMemory;
+        qemu_add_machine_init_done_notifier(&video->machineDone);
+    } else {
+        memory_region_init_ram_nomigrate(&video->vram, OBJECT(device), "hv-vram",
+                                         VramMegabytes * MiB, errp);
+    }
     video->console = graphic_console_init(DEVICE(device), 0, &ConsoleOps, video);
 }
 
@@ -408,6 +464,7 @@ static void InitInstance(Object *object)
 }
 
 static Property Properties[] = {
+    DEFINE_PROP_STRING("firmware", HvVideo, firmware),
     DEFINE_PROP_STRING("feature", HvVideo, feature),
     DEFINE_PROP_UINT32("width", HvVideo, nativeWidth, 0),
     DEFINE_PROP_UINT32("height", HvVideo, nativeHeight, 0),
@@ -424,6 +481,7 @@ static void InitClass(ObjectClass *class, void *data)
     device->mmioMegabytes = VramMegabytes;
     device->realize = Realize;
     device->unrealize = Unrealize;
+    device->reset = OnReset;
     device->closed = OnClosed;
     device->packet = OnPacket;
     device_class_set_props(DEVICE_CLASS(class), Properties);

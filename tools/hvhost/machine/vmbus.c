@@ -641,6 +641,8 @@ static void ResetDevice(DeviceState *state)
 
     if (device->channel)
         ChannelClose(device->channel);
+    if (VMBUS_DEVICE_GET_CLASS(device)->reset)
+        VMBUS_DEVICE_GET_CLASS(device)->reset(device);
 }
 
 static bool GetPresent(Object *object, Error **errp)

@@ -133,6 +133,7 @@ struct VmbusDeviceClass {
     bool pipe, monitored;
     void (*realize)(VmbusDevice *device, Error **errp);
     void (*unrealize)(VmbusDevice *device);
+    void (*reset)(VmbusDevice *device); // of the machine; the channel is closed
     // Before the guest is told; the device may send at once.
     void (*opened)(VmbusDevice *device, VmbusChannel *channel);
     // No packets come any more. Also when it is dead, rescinded or reset.
