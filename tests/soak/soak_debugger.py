@@ -8,6 +8,7 @@ import subprocess
 
 import metal
 
+MINUTES = 1
 LLDB = "lldb-19"
 
 

@@ -19,6 +19,8 @@ sys.path.insert(0, os.path.join(metal.ROOT, "tests", "kd"))
 import crashdump  # noqa: E402
 import test_kd  # noqa: E402
 
+MINUTES = 10
+
 FOREIGN = os.path.join(metal.ROOT, "tests", "kd", "foreign")
 LOAD = "/tests/stress.exe -rounds 1000 -calls 10000"  # on all processors, longer than it takes
 

@@ -9,6 +9,7 @@ import metal
 sys.path.insert(0, os.path.join(metal.ROOT, "tests", "system"))
 import test_hyperv  # noqa: E402
 
+MINUTES = 30
 DEVICES = ("mouse", "net", "video", "keyboard", "heartbeat", "timesync", "kvp", "scsi")
 
 
