@@ -4,6 +4,7 @@ import re
 
 import metal
 
+CARD = (0x17, 0x1C, 0x2C)
 PLACE = re.compile(r"win: opened 'Tasks' at (\d+),(\d+) ")
 
 
@@ -20,6 +21,15 @@ def test_ending_a_task():
         machine.wait_for_log("win: the desktop is on the screen", 60)
         machine.wait_for_log("win: opened 'Tasks'", 60)
         left, top = map(int, PLACE.search(machine.log).groups())
+        # Its lower edge is dragged: the list is as high as the window.
+        bottom = top + 470
+        machine.point_at(left + 300, bottom + 2)
+        machine.shoot("edge")
+        machine.mouse_button("left", True)
+        machine.mouse_move(0, -100)
+        machine.wait_for_screen(lambda s: s.pixel(left + 300, bottom - 120) == CARD != s.pixel(left + 300, bottom - 10), 20, "lower window")
+        machine.mouse_button("left", False)
+        machine.shoot("lower")
         click(machine, left + 60, top + 135)
         machine.keys("down")
         machine.shoot("chosen")
