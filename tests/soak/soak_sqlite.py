@@ -55,12 +55,31 @@ for _path in glob.glob(os.path.join(SOURCES, "test", "fuzzdata*.db")):
     globals()[f"test_fuzzcheck_{_number}"] = make_fuzz_test(_number)
 
 
-@metal.limit(HOUR)
+def threadtest3(cases):
+    """Runs some of its cases, or all for ''; the names of those with errors, and what was said."""
+    result = metal.run("/tests/threadtest3.exe " + cases, copy=[program("threadtest3")], memory=1024, cpus=2, timeout=HOUR)
+    failed, running = [], None
+    for line in result.output.splitlines():
+        if line.startswith("Running "):
+            running = line.split()[1]
+        elif line.startswith("Error:") and running not in failed:
+            failed.append(running)
+    summary = re.search(r"(\d+) errors out of (\d+) tests", result.output)
+    assert summary and (summary[1] == "0") == (not failed), result.output[-2000:]
+    return failed, result.output
+
+
+@metal.limit(2 * HOUR)
 def test_threadtest3():
-    """All 15. They give up a lock after five seconds, so time goes by instructions, 250 million a second, however busy the host is."""
-    result = metal.run("/tests/threadtest3.exe", copy=[program("threadtest3")], memory=1024, cpus=2, timeout=HOUR,
-                       extra=["-icount", "shift=2,sleep=off"])
-    assert result.code == 0 and "0 errors out of" in result.output, result.output[-2000:]
+    """All 15. Their threads give up a lock after five seconds, which can happen on a host that is busy with other things: a case
+    in which nothing else went wrong is run again by itself."""
+    failed, output = threadtest3("")
+    assert "out of 15 tests" in output, output
+    for case in failed:
+        errors = [line for line in output.splitlines() if line.startswith("Error:")]
+        assert all("database is locked" in line for line in errors), output
+        again, said = threadtest3(case)
+        assert not again, said
 
 
 @metal.limit(HOUR)
