@@ -211,6 +211,8 @@ void ChannelClose(VmbusChannel *channel)
     HvTrace("channel %u closed: %" PRIu64 " packets from the guest by %" PRIu64 " signals, %" PRIu64
             " to it",
             channel->relid, channel->packetsIn, channel->signals, channel->packetsOut);
+    if (channel->device)
+        HostileSettle(channel);
     channel->open = false;
     channel->closing = true;
     channel->signalled = false;

@@ -9,14 +9,15 @@
 //   * takes devices away and offers them again; and offers those again that the guest has given up;
 //   * on the bus: sends messages that nobody expects, with any ids and lengths.
 //
-// What is told as a lie is counted in "hostile-messages". The numbers come from the seed, a stream
-// for each device, so that a run can be had again as far as the guest does the same.
+// What is told as a lie is counted in "hostile-messages"; invented packets when the guest has read
+// them. The numbers come from the seed, a stream for each device, so that a run can be had again as
+// far as the guest does the same.
 // SPDX-License-Identifier: MIT
 #include "vmbus.h"
 
 enum {
     TickNanoseconds = 1000 * 1000,
-    FloodMax = 64,       // packets a tick
+    FloodMax = ARRAY_SIZE(((HvLiar *)0)->ends), // packets a tick
     IdleTicks = 15,      // a device that does nothing for so long is taken away and offered again
     RescindOneIn = 5000, // ticks
     SpoilOneIn = 4,      // genuine packets
@@ -104,7 +105,6 @@ static void SpoilPacket(HvLiar *liar, VmbusOut *packet)
     else
         HostileSpoil(liar, packet->bytes + framing,
                      packet->length - framing - sizeof(PacketTrailer));
-    liar->count++;
 }
 
 static void Remember(HvLiar *liar, const VmbusOut *packet)
@@ -126,8 +126,10 @@ unsigned HostilePacket(VmbusChannel *channel, VmbusOut *packet)
         liar->count++;
         return 0;
     }
-    if (OneIn(liar, SpoilOneIn))
+    if (OneIn(liar, SpoilOneIn)) {
         SpoilPacket(liar, packet);
+        liar->count++;
+    }
     if (!OneIn(liar, TwiceOneIn))
         return 1;
     liar->count++;
@@ -183,7 +185,6 @@ static VmbusOut *Invent(HvLiar *liar)
     header.type = types[Next(liar) % ARRAY_SIZE(types)];
     header.tid = Next(liar) % 4096;
     memcpy(packet->bytes, &header, sizeof(header));
-    liar->count++;
     return packet;
 }
 
@@ -203,6 +204,20 @@ static bool Progress(HvLiar *liar, VmbusChannel *channel)
     return moved;
 }
 
+// Counts those of the invented packets that the guest has read.
+void HostileSettle(VmbusChannel *channel)
+{
+    HvLiar *liar = &channel->device->liar;
+    uint32_t size = channel->out.size, read;
+
+    if (channel->subIndex != 0)
+        return;
+    read = (qatomic_read(&channel->out.control->out) + size - liar->start) % size;
+    for (unsigned i = 0; i < liar->invented; i++)
+        liar->count += (liar->ends[i] + size - liar->start) % size <= read;
+    liar->invented = 0;
+}
+
 static void TickDevice(VmbusDevice *device)
 {
     HvLiar *liar = &device->liar;
@@ -216,13 +231,16 @@ static void TickDevice(VmbusDevice *device)
         ChannelRescind(channel); // offered again as soon as the guest has released it
         return;
     }
-    // Only when the guest has read everything: what it does not read does not count.
     if (!channel->open || channel->dead ||
         qatomic_read(&channel->out.control->out) != channel->out.index)
         return;
-    for (unsigned i = 0;
-         i < FloodMax && channel->open && !channel->dead && channel->outgoingCount == 0; i++)
+    HostileSettle(channel);
+    liar->start = channel->out.index;
+    while (liar->invented < FloodMax && channel->open && !channel->dead &&
+           channel->outgoingCount == 0) {
         RingPut(channel, Invent(liar));
+        liar->ends[liar->invented++] = channel->out.index;
+    }
 }
 
 // Messages that the bus has no reason to send.

@@ -66,7 +66,8 @@ typedef struct HvLiar {
     uint64_t state, count;
     uint32_t idle, remembered, lastOut;
     uint64_t lastSent;
-    VmbusOut *memory[8]; // genuine packets
+    VmbusOut *memory[8];                // genuine packets
+    uint32_t invented, start, ends[64]; // packets that the guest may not have read yet; in its ring
 } HvLiar;
 
 typedef struct VmbusChannel {
@@ -211,6 +212,8 @@ void SegmentsRead(VmbusSegment *segments, uint32_t count, uint32_t offset, void 
 
 // From now on, with this seed; 0: honest again.
 void HostileStart(VmbusBus *bus, HvLiar *liar, uint32_t seed);
+// Counts what the guest has read of what was invented; before its ring is gone.
+void HostileSettle(VmbusChannel *channel);
 void HostileForget(HvLiar *liar); // frees what it remembers
 // May spoil a packet that is to be sent; how often it is to be.
 unsigned HostilePacket(VmbusChannel *channel, VmbusOut *packet);
