@@ -23,7 +23,9 @@ void WinShutdown(void)
         return;
     KeAcquireMutex(&WiMutex);
     GfxSurface *screen = &WiDesktop.Output;
-    Rect r = screen->Pixels != nullptr ? screen->Bounds : (Rect){};
+    if (screen->Pixels == nullptr) // the display was taken away
+        screen->Bounds = (Rect){};
+    Rect r = screen->Bounds;
     GfxFill(screen, r, OutputColor(StopGround));
     int32_t width = GfxMeasureText(&GfxFontLarge, text, sizeof(text) - 1);
     GfxDrawText(screen, &GfxFontLarge, (GfxWidth(r) - width) / 2, GfxHeight(r) / 2, width, text,

@@ -88,8 +88,6 @@ static void HandleOffer(const VmbusOffer *offer)
         channel->Gone = false;
         KeResetEvent(&channel->GoneEvent);
         QueueChannel(channel);
-    } else {
-        KeLog(LogDebug, "vmbus: offer of channel %u ignored", offer->Channel);
     }
     KeReleaseSpinLock(&HvpMessageLock, old);
 }

@@ -11,6 +11,7 @@
 
 #define MESSAGE_TYPE 1u // VMBus's, of the hypervisor's messages
 #define BURST        64u
+#define LOGGED       16u // of the messages that mean nothing
 #define BURST_PAUSE  HVP_MILLISECOND
 #define POST_TRIES   200u
 #define POST_PAUSE   HVP_MILLISECOND // doubled up to POST_LONGEST
@@ -177,8 +178,12 @@ static bool TakeParsed(HalMessage *slot, VmbusMessage *message, bool *pending)
     bool ours;
     if (!TakeMessage(slot, &bytes, &size, &ours, pending))
         return false;
+    *message = (VmbusMessage){0};
     if (!ours || !VmbusParseMessage(&bytes, size, HvpVersion, message)) {
-        KeLog(LogDebug, "vmbus: a message of type %u was not understood", (uint32_t)message->Type);
+        static uint32_t logged;
+        if (logged++ < LOGGED)
+            KeLog(LogDebug, "vmbus: a message of type %u was not understood",
+                  (uint32_t)message->Type);
         *message = (VmbusMessage){0};
     }
     return true;
