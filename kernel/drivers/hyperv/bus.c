@@ -198,7 +198,11 @@ static void Attend(HvChannel *channel)
         AnnounceDevice(channel);
     else if (announce)
         AnnounceSubChannel(channel);
-    if (channel->Gone)
+    // A rescind that came meanwhile has queued it again; it is retired once.
+    old = KeAcquireSpinLock(&HvpMessageLock);
+    bool retire = channel->Gone && channel->State != HvpFree;
+    KeReleaseSpinLock(&HvpMessageLock, old);
+    if (retire)
         Retire(channel);
 }
 
