@@ -75,7 +75,7 @@ def come_and_go(machine):
 
 
 def test_devices_that_go_and_come_while_in_use():
-    with boot(options=[("log", "debug"), ("run", "fire.exe"), ("echo", GATEWAY)]) as machine:
+    with boot(options=[("log", "debug"), ("run", "fire.exe"), ("echo", GATEWAY)], copy=test_play.copy_sysinfo()) as machine:
         fire = test_play.Window(machine, "Fire")
         assert re.search(rf"{re.escape(GATEWAY)} at [0-9a-f:]+: echo in", machine.log)
         machine.wait_for_log("the desktop is on the screen", 60)

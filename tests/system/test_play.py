@@ -216,10 +216,16 @@ def start_and_close_doom(machine):
     machine.wait_until(lambda: f"win: closed '{title}'" in machine.log[start:], 60, "the end of DOOM")
 
 
-def check_starts(count):
+def copy_sysinfo():
+    """What system_information needs on the disk."""
+    os.makedirs(metal.KEPT, exist_ok=True)
     sysinfo = os.path.join(metal.KEPT, "sysinfo-windowed.exe")
     write_windowed(os.path.join(metal.BUILD, "apps", "sysinfo.exe"), sysinfo)
-    with metal.boot(options=[("log", "debug"), ("run", "fire.exe")], copy=[(sysinfo, "/apps/sysinfo.exe")]) as machine:
+    return [(sysinfo, "/apps/sysinfo.exe")]
+
+
+def check_starts(count):
+    with metal.boot(options=[("log", "debug"), ("run", "fire.exe")], copy=copy_sysinfo()) as machine:
         machine.programs = metal.disk(metal.IMAGE).list("/apps")
         Window(machine, "Fire")
         for _ in range(WARM_UPS):  # what caches and the heap keep is kept from here on
