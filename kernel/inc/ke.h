@@ -367,7 +367,7 @@ KPrcb *KeGetPrcb(uint32_t processor); // nullptr: there is none of that number
 
 // -------------------------------------------------------------------------------------- the log
 typedef enum KLogLevel : uint8_t { LogError, LogWarning, LogInfo, LogDebug } KLogLevel;
-// One line "[seconds.micros] text" into the ring and out of COM1. Any level.
+// One line "[seconds.micros #processor] text" into the ring and out of COM1. Any level.
 void KeLog(KLogLevel level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void KeSetLogLevel(KLogLevel level); // of what goes to COM1; the ring takes everything
 // Bytes of programs' console output, framed for the machine at the other end of COM1: the bytes

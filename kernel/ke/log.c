@@ -42,8 +42,9 @@ void KeLog(KLogLevel level, const char *format, ...)
     static const char *const prefixes[] = {"error: ", "warning: ", "", ""};
     char line[LINE_SIZE];
     uint64_t microseconds = KeQueryTime() / 1000;
-    size_t used = RtlFormat(line, sizeof(line), "[%4llu.%06llu] %s", microseconds / 1000000,
-                            microseconds % 1000000, prefixes[level <= LogDebug ? level : LogInfo]);
+    size_t used = RtlFormat(line, sizeof(line), "[%4llu.%06llu #%u] %s", microseconds / 1000000,
+                            microseconds % 1000000, KeGetCurrentProcessorNumber(),
+                            prefixes[level <= LogDebug ? level : LogInfo]);
     va_list arguments;
     va_start(arguments, format);
     used += RtlFormatV(line + used, sizeof(line) - used, format, arguments);

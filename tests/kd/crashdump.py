@@ -54,6 +54,11 @@ def stack_names(dump, context=None):
     return names_of(found)
 
 
+def kernel_range(dump):
+    base, size, _ = dump.modules()[0]
+    return base, base + size
+
+
 def check(dump, report):
     """That the dump is whole and says what the report's text says."""
     assert dump is not None, "no dump"

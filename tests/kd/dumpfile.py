@@ -69,6 +69,13 @@ class Dump:
             data += self.physical(self.translate(at), min(size - len(data), PAGE - at % PAGE))
         return data
 
+    def read_if_there(self, address, size):
+        """Zeros where it is not in the dump."""
+        try:
+            return self.read(address, size)
+        except DumpError:
+            return bytes(size)
+
     def word(self, address):
         return struct.unpack("<Q", self.read(address, 8))[0]
 

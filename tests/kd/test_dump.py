@@ -44,6 +44,9 @@ def test_fault():
         for wanted in ("CrashReadNull", "CrashMiddle", "CrashOuter", "KdCrash", "CrashIfAsked", "RunSteps"):
             assert wanted in chain, wanted
         assert dump.processors == 4
+        image = b"".join(dump.read_if_there(base, dumpfile.PAGE) for base in range(*crashdump.kernel_range(dump), dumpfile.PAGE))
+        for line in re.findall(r"^\[.*$", machine.log, re.M)[-3:]:
+            assert line.encode() in image, f"the log in the dump lacks: {line}"
 
 
 def test_without_frame_and_torn():

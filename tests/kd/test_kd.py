@@ -254,7 +254,7 @@ def test_requests():
         check_bad_packets(c)
         function = check_breakpoint_table(c, version)
         assert stop.pc == c.word(c.word(version.DebuggerDataList) + 0x20), "WinDbg would not know the reason"
-        stamp = float(re.findall(r"\[ *(\d+\.\d+)\]", machine.log)[-1])
+        stamp = float(re.findall(r"\[ *(\d+\.\d+) #\d+\]", machine.log)[-1])
 
         # The same text twice, for the answer is damaged the first time; then the function.
         c.answers.append(b"a debugger")
@@ -266,7 +266,7 @@ def test_requests():
         assert b"\xCC" != stop.code_bytes[:1]  # taken out around the stop
         assert "text for the debugger\n" in c.text and c.prompts == ["What is it? "]
         assert "kd: 10 bytes of answer: a debugger" in machine.log
-        next_stamp = float(re.findall(r"\[ *(\d+\.\d+)\] ahci", machine.log)[0])
+        next_stamp = float(re.findall(r"\[ *(\d+\.\d+) #\d+\] ahci", machine.log)[0])
         assert next_stamp - stamp < 2.8, (stamp, next_stamp)
 
         # The processors run now: each has registers, and can be switched to.
