@@ -1,8 +1,7 @@
 // hostile.c - the host that lies. Each device, and the bus, has a property "hostile": a seed, 0 for
 // honest, to be set at any time. From then on the host
 //
-//   * spoils genuine packets: types, lengths, offsets, counts, transaction numbers, words of the
-//   content;
+//   * spoils genuine packets: types, lengths, offsets, counts, transaction numbers, content;
 //   * loses them, or sends them twice;
 //   * sends packets of its own, made from earlier ones, as fast as the guest takes them;
 //   * changes a packet while the guest reads it, and for a moment the ring's index;
