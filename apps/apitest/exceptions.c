@@ -319,7 +319,7 @@ static int32_t Skip(ExceptionPointers *exception)
 static void Continuing(void)
 {
     void *page = nullptr;
-    OK(VirtualAlloc(&page, 4096, MemoryRead));
+    NEEDED(VirtualAlloc(&page, 4096, MemoryRead));
     __try {
         Write(page);
         Note(5);
