@@ -119,6 +119,12 @@ void TestMappings(void)
     EQUAL(unlink(FILE_NAME), 0);
 }
 
+static volatile int constructed;
+__attribute__((constructor)) static void Construct(void)
+{
+    constructed++;
+}
+
 static void *WriteLater(void *end)
 {
     Sleep(30);
@@ -128,6 +134,7 @@ static void *WriteLater(void *end)
 void TestPoll(void)
 {
     int ends[2];
+    EQUAL(constructed, 1); // before main
     if (!EQUAL(pipe(ends), 0))
         return;
     struct pollfd both[] = {{.fd = ends[0], .events = POLLIN | POLLOUT},

@@ -23,6 +23,17 @@ RT_API void RtStartProcess(ProcessBlock *process, const RtProgram *program)
 // A stack buffer was overrun: says so and ends the process.
 RT_API void RtReportStackSmash(void) __attribute__((noreturn));
 
+// constructors.c: what lies between the bounds, null pointers aside.
+typedef void InitFunction(void);
+extern InitFunction *const InitConstructors[], *const InitConstructorsEnd[];
+extern InitFunction *const InitDestructors[], *const InitDestructorsEnd[];
+static inline void InitCall(InitFunction *const *from, InitFunction *const *end)
+{
+    for (; from < end; from++)
+        if (*from)
+            (*from)();
+}
+
 void InitProcess(ProcessBlock *process) __attribute__((noreturn));
 uint32_t InitThread(ThreadEntry entry, void *argument);
 int InitLibrary(void *base, uint32_t reason, void *reserved);

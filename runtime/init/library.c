@@ -12,5 +12,10 @@ __attribute__((no_stack_protector)) int InitLibrary(void *base, uint32_t reason,
         __asm__("movq %%gs:0x30, %0" : "=r"(block));
         __security_cookie = (block->Process->RandomSeed[0] ^ (uint64_t)(uintptr_t)base) << 8;
     }
-    return DllMain(base, reason, reserved);
+    if (reason == DllProcessAttach)
+        InitCall(InitConstructors, InitConstructorsEnd);
+    int result = DllMain(base, reason, reserved);
+    if (reason == DllProcessDetach)
+        InitCall(InitDestructors, InitDestructorsEnd);
+    return result;
 }
