@@ -249,7 +249,8 @@ CRASH CrashInProgramRoutine(void *context)
 {
     uint64_t addresses[32];
     size_t count = KdWalkStack(nullptr, addresses, RTL_COUNT_OF(addresses));
-    bool program = count > 0 && addresses[count - 1] < DIRECT_MAP_BASE, systemCall = false;
+    // Two frames of the program's: not while another address space is current, where one is seen.
+    bool program = count > 1 && addresses[count - 2] < DIRECT_MAP_BASE, systemCall = false;
     for (size_t i = 0; i < count; i++)
         systemCall = systemCall || KdiIsSystemCallEntry(addresses[i]);
     if (program && systemCall == inSystemCall)

@@ -101,10 +101,14 @@ class Terminal:
     def __init__(self, machine):
         self.machine = machine
         machine.wait_for_log("win: the desktop is on the screen", 90)
+        self.left, self.top = self.find(machine.wait_for_screen(self.find, 60, "terminal"))
         self.said("up", "echo up" + CONSOLE)
-        picture = machine.look()
-        self.left, self.top = next((x, y) for y in range(0, 700, 2) for x in range(picture.width - 300)
-                                   if all(picture.pixel(x + step, y + 1) == PAPER for step in (0, 1, 50, 200)))
+
+    @staticmethod
+    def find(picture):
+        """Where the window's ground begins; None: there is none."""
+        return next(((x, y) for y in range(0, 700, 2) for x in range(picture.width - 300)
+                     if all(picture.pixel(x + step, y + 1) == PAPER for step in (0, 1, 50, 200))), None)
 
     def said(self, text, keys):
         """Types and waits until the machine's console has one more line with the text."""

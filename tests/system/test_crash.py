@@ -32,7 +32,7 @@ CRASHES = {
     "stack-smash": ("SECURITY", ["CrashSmashStack"], "overrun"),
     "dpc": ("IRQL_NOT_LESS_OR_EQUAL", ["CrashWriteNull", "CrashInDpcRoutine", "HalpTrap", "CrashSpin", "CrashInDpc"] + START,
             "write of address"),
-    "queued-dpc": ("IRQL_NOT_LESS_OR_EQUAL", ["CrashWriteNull", "CrashInDpcRoutine", "KeLowerIrql", "CrashQueuedDpc"] + START,
+    "queued-dpc": ("IRQL_NOT_LESS_OR_EQUAL", ["CrashWriteNull", "CrashInDpcRoutine", "KiDispatchPendingWork", "CrashQueuedDpc"] + START,
                    "write of address"),
     "interrupt": ("IRQL_NOT_LESS_OR_EQUAL", ["CrashReadNull", "CrashInInterruptRoutine", "HalpTrap"] + START, "read of address"),
     "locked": ("IRQL_NOT_LESS_OR_EQUAL", ["CrashWriteNull", "CrashLocked"] + START, "write of address"),
