@@ -7,12 +7,13 @@
 // that was under way is sent again. Between packets single bytes 'b' ask for a stop; any other byte
 // there is noise.
 //
-// No wait is longer than the port's, and no stretch of noise is longer than NOISE_LIMIT: then it
-// counts as silence.
+// No wait is longer than the port's, no stretch of noise is longer than NOISE_LIMIT, and no more
+// than PACKET_LIMIT packets in a row mean nothing to who waits: then it counts as silence. Noise
+// that never ends may look like packets.
 // SPDX-License-Identifier: MIT
 #include "link.h"
 
-enum { NOISE_LIMIT = 8192 }; // bytes: two of the longest packets
+enum { NOISE_LIMIT = 8192, PACKET_LIMIT = 64 }; // bytes: two of the longest packets; packets
 
 void KdiInitializeLink(KdiLink *link, const KdiPort *port, void *context)
 {
@@ -180,7 +181,7 @@ static KdiLinkResult ReceiveOne(KdiLink *link, KdPacketType wanted, bool *done)
 
 static KdiLinkResult Receive(KdiLink *link, KdPacketType wanted)
 {
-    for (int packets = 0; packets < NOISE_LIMIT; packets++) {
+    for (int packets = 0; packets < PACKET_LIMIT; packets++) {
         bool done;
         KdiLinkResult result = ReceiveOne(link, wanted, &done);
         if (done)

@@ -60,6 +60,29 @@ static void NobodyThere(void)
     CHECK_EQUAL(wire.SendId, KD_INITIAL_ID | KD_SYNC);
 }
 
+static size_t endless; // bytes taken of a noise that never ends and looks like packets
+
+static bool SendNowhere(void *context, const void *bytes, size_t size)
+{
+    return true;
+}
+
+static KdiByteResult ReceiveEndless(void *context, uint8_t *byte, bool within)
+{
+    *byte = (uint8_t)"iiii00000000xxxx"[endless++ % 16];
+    return KdiByteReceived;
+}
+
+static void EndlessNoise(void)
+{
+    static const KdiPort port = {SendNowhere, ReceiveEndless};
+    KdiLink noisy;
+    endless = 0;
+    KdiInitializeLink(&noisy, &port, nullptr);
+    CHECK(!KdiSendPacket(&noisy, KdPacketDebugIo, "1234", 4, nullptr, 0, 2));
+    CHECK(endless < 10000); // a second of a line
+}
+
 static void IdsCount(void)
 {
     Start();
@@ -423,6 +446,7 @@ static const UnitTest tests[] = {
     {"damage is asked for again", DamageIsAskedForAgain},
     {"a packet cut short", CutShort},
     {"noise", Noise},
+    {"endless noise", EndlessNoise},
     {"a reset starts anew", ResetStartsAnew},
     {"the break-in byte", BreakInByte},
     {"a lost acknowledgement", LostAcknowledgement},
