@@ -13,7 +13,7 @@
 // SPDX-License-Identifier: MIT
 #include "link.h"
 
-enum { NOISE_LIMIT = 8192, PACKET_LIMIT = 64 }; // bytes: two of the longest packets; packets
+enum { NOISE_LIMIT = 8192, PACKET_LIMIT = 16 }; // bytes: two of the longest packets; packets
 
 void KdiInitializeLink(KdiLink *link, const KdiPort *port, void *context)
 {
