@@ -1,9 +1,12 @@
 """The parts of tools/run that need no machine."""
 # SPDX-License-Identifier: MIT
+import os
+import tempfile
+import time
 import unittest.mock
 
 import metal  # noqa: F401  (puts tools/ on the path)
-from metalos import console, machine, screen, script
+from metalos import console, machine, screen, script, warmstart
 
 
 def encode(data):
@@ -53,3 +56,18 @@ def test_screen_reads_pixels():
     picture = screen.Screen(b"P6\n2 2\n255\n" + bytes([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]))
     assert picture.pixel(1, 0) == (4, 5, 6) and picture.pixel(0, 1) == (7, 8, 9)
     assert picture.count((10, 11, 12)) == 1 and len(picture.colours(0, 0, 2, 1)) == 2
+
+
+def test_few_machine_states_are_kept_and_those_of_late():
+    with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(warmstart, "CACHE", folder):
+        for number in range(100):
+            path = os.path.join(folder, f"{number}.state")
+            open(path, "wb").close()
+            used = time.time() - (number if number < 30 else warmstart.KEEP + number if number > 90 else 60 + number)
+            os.utime(path, (used, used))
+        warmstart.make_room()
+        assert sorted(os.listdir(folder)) == sorted(f"{number}.state" for number in range(warmstart.AT_MOST - 1))
+        for number in range(30):
+            os.utime(os.path.join(folder, f"{number}.state"), (0, 0))
+        warmstart.make_room()
+        assert len(os.listdir(folder)) == warmstart.AT_MOST - 1 - 30

@@ -21,6 +21,7 @@ CACHE = os.path.join(os.environ.get("METALOS_CACHE") or os.path.join(
 FORMAT = 2  # of what is kept; raised when the machine's arguments change in another way than by options
 TIMEOUT = 120  # seconds that firmware may take, on a busy host
 KEEP = 14 * 86400  # seconds that a state is kept which nobody resumes
+AT_MOST = 60  # states that are kept, of 40 MB each; all of the tests together use fewer
 SHAPES = ("memory", "cpus", "machine", "hyperv", "disk_on", "video", "extra")  # options that make another machine
 
 
@@ -37,7 +38,7 @@ def keep(program, image, **options):
     with open(os.path.join(CACHE, "lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(path):
-            _forget_old()
+            make_room()
             _make(program, size, options, path)
         os.utime(path)
     return path
@@ -52,10 +53,12 @@ def _name(program, size, options):
     return hashlib.sha256(b"".join(parts)).hexdigest()[:24]
 
 
-def _forget_old():
-    for name in os.listdir(CACHE):
-        path = os.path.join(CACHE, name)
-        if name.endswith(".state") and time.time() - os.path.getmtime(path) > KEEP:
+def make_room():
+    """Forgets what nobody resumed in a while, and the least recently resumed where there would be more than AT_MOST with one more."""
+    states = sorted((os.path.join(CACHE, name) for name in os.listdir(CACHE) if name.endswith(".state")),
+                    key=os.path.getmtime, reverse=True)
+    for place, path in enumerate(states):
+        if place >= AT_MOST - 1 or time.time() - os.path.getmtime(path) > KEEP:
             os.unlink(path)
 
 
