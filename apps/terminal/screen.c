@@ -136,6 +136,13 @@ void ScreenMarkAllDirty(Screen *screen)
     screen->AllDirty = true;
 }
 
+void ScreenDeselect(Screen *screen)
+{
+    if (screen->Selected)
+        ScreenMarkAllDirty(screen);
+    screen->Selected = false;
+}
+
 // A row of the live screen has changed.
 static void Touch(Screen *screen, int row)
 {

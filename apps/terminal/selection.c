@@ -77,13 +77,6 @@ void ScreenExtend(Screen *screen, uint32_t row, uint32_t column)
         SetSelection(screen, screen->SelectionAnchor, PlaceOf(screen, row, column));
 }
 
-void ScreenDeselect(Screen *screen)
-{
-    if (screen->Selected)
-        ScreenMarkAllDirty(screen);
-    screen->Selected = false;
-}
-
 bool ScreenIsSelected(const Screen *screen, uint64_t line, uint32_t column)
 {
     Position at = {line, column};
