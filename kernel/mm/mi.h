@@ -224,7 +224,7 @@ struct MmAddressSpace {
     uint64_t CommittedPages; // [l]
     uint64_t ResidentPages;  // [l] owned frames
     ListEntry FileLink;      // views lock (views.c); self-linked without views of files
-    uint64_t Visited;        // views lock; the walk that was here last
+    uint64_t ViewOrder;      // views lock; its place in the list, higher than those before it
     uint32_t Visitors;       // views lock; walks that keep the space from going
 };
 

@@ -15,15 +15,16 @@
 // asked again; faults bring them back. It runs in allocations that hold a space's lock, so it only
 // tries the locks.
 //
-// Locking: viewsLock guards the list of spaces and their Visited and Visitors; a walk takes a
-// space's own lock with viewsLock released. A space that is going away waits until no walk is in
-// it.
+// Locking: viewsLock guards the list of spaces, their ViewOrder and Visitors; a walk takes a
+// space's own lock with viewsLock released. Any number of walks are under way at once, and each is
+// in every space that had a view when it began: nothing that one leaves behind keeps another out. A
+// space that is going away waits until no walk is in it.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 
 static KSpinLock viewsLock = KE_SPIN_LOCK_INIT(LockRankAddressSpace, "file views");
 static ListEntry spaces = {&spaces, &spaces};
-static uint64_t lastWalk;
+static uint64_t lastOrder;
 
 void (*MiMarkOwnerDirty)(void *owner), (*MiUnpinOwner)(void *owner);
 
@@ -41,8 +42,10 @@ void MiInitializeSpaceViews(MmAddressSpace *space)
 void MiNoteFileView(MmAddressSpace *space)
 {
     KIrql irql = KeAcquireSpinLock(&viewsLock);
-    if (RtlIsListEmpty(&space->FileLink))
+    if (RtlIsListEmpty(&space->FileLink)) {
+        space->ViewOrder = ++lastOrder;
         RtlInsertTail(&spaces, &space->FileLink);
+    }
     KeReleaseSpinLock(&viewsLock, irql);
 }
 
@@ -63,19 +66,34 @@ void MiForgetSpaceViews(MmAddressSpace *space)
     }
 }
 
-// The next space the walk has not been in, kept from going away; nullptr: it has been everywhere.
-static MmAddressSpace *NextSpace(uint64_t walk)
+// From one space of the list to the next, in their order.
+typedef struct Walk {
+    uint64_t At, End;
+} Walk;
+
+static Walk BeginWalk(void)
+{
+    KIrql irql = KeAcquireSpinLock(&viewsLock);
+    Walk walk = {.End = lastOrder};
+    KeReleaseSpinLock(&viewsLock, irql);
+    return walk;
+}
+
+// The next space, kept from going away until LeaveSpace; nullptr: the walk has been everywhere.
+static MmAddressSpace *NextSpace(Walk *walk)
 {
     MmAddressSpace *found = nullptr;
     KIrql irql = KeAcquireSpinLock(&viewsLock);
     RTL_FOR_EACH (entry, &spaces) {
         MmAddressSpace *space = RTL_CONTAINER_OF(entry, MmAddressSpace, FileLink);
-        if (space->Visited < walk) {
-            space->Visited = walk;
-            space->Visitors++;
-            found = space;
+        if (space->ViewOrder > walk->At) {
+            found = space->ViewOrder <= walk->End ? space : nullptr;
             break;
         }
+    }
+    if (found) {
+        walk->At = found->ViewOrder;
+        found->Visitors++;
     }
     KeReleaseSpinLock(&viewsLock, irql);
     return found;
@@ -88,11 +106,6 @@ static void LeaveSpace(MmAddressSpace *space)
     KeReleaseSpinLock(&viewsLock, irql);
     if (last)
         KeWakeKey((uintptr_t)&spaces, (uintptr_t)space, UINT32_MAX);
-}
-
-static uint64_t BeginWalk(void)
-{
-    return __atomic_add_fetch(&lastWalk, 1, __ATOMIC_RELAXED);
 }
 
 // ---- walks; a space's lock is held
@@ -132,7 +145,7 @@ static void CollectRegion(MmAddressSpace *space, const MiRegion *region)
 void MmCollectWrittenPages(void)
 {
     MmAddressSpace *space;
-    for (uint64_t walk = BeginWalk(); (space = NextSpace(walk)); LeaveSpace(space)) {
+    for (Walk walk = BeginWalk(); (space = NextSpace(&walk)); LeaveSpace(space)) {
         MiAcquireSpace(space);
         MiRegion *region = NextFileRegion(space, 0);
         for (; region; region = NextFileRegion(space, region->Range.End))
@@ -166,8 +179,7 @@ static size_t TrimViews(size_t pages)
 {
     MmAddressSpace *space;
     size_t taken = 0;
-    for (uint64_t walk = BeginWalk(); taken < pages && (space = NextSpace(walk));
-         LeaveSpace(space)) {
+    for (Walk walk = BeginWalk(); taken < pages && (space = NextSpace(&walk)); LeaveSpace(space)) {
         if (!MiTryAcquireSpace(space))
             continue;
         MiRegion *region = NextFileRegion(space, 0);
