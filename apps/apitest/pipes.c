@@ -150,6 +150,61 @@ static void TestThroughChild(void)
     OK(CloseHandle(outputRead));
 }
 
+// ---- several writers
+
+constexpr size_t LetterSize = 3001; // no divisor of the pipe's: some would wrap around its end
+
+typedef struct Letters {
+    Handle Write, Thread;
+    uint32_t Count;
+    char Letter;
+    Status Result;
+} Letters;
+
+static uint32_t WriteLetters(void *argument)
+{
+    Letters *letters = argument;
+    char block[LetterSize];
+    memset(block, letters->Letter, sizeof block);
+    size_t moved;
+    for (uint32_t i = 0; i < letters->Count && letters->Result == StatusSuccess; i++)
+        letters->Result = WriteFile(letters->Write, block, sizeof block, &moved);
+    return 0;
+}
+
+// What each writes in one call arrives in one piece.
+static void TestWholeWrites(void)
+{
+    constexpr uint32_t each = 200;
+    Handle read, write;
+    Letters writers[] = {{.Letter = 'a'}, {.Letter = 'b'}, {.Letter = 'c'}};
+    NEEDED(CreatePipe(&read, &write));
+    for (size_t i = 0; i < 3; i++) {
+        writers[i].Write = write;
+        writers[i].Count = each;
+        NEEDED(CreateThread(WriteLetters, &writers[i], 0, &writers[i].Thread));
+    }
+    static char buffer[1009];
+    size_t total = 0, moved, mixed = 0;
+    char letter = 0;
+    while (total < 3 * each * LetterSize &&
+           ReadFile(read, buffer, sizeof buffer, &moved) == StatusSuccess)
+        for (size_t i = 0; i < moved; i++, total++) {
+            if (total % LetterSize == 0)
+                letter = buffer[i];
+            mixed += buffer[i] != letter;
+        }
+    EQUAL(total, 3 * each * LetterSize);
+    EQUAL(mixed, 0);
+    for (size_t i = 0; i < 3; i++) {
+        OK(WaitForSingleObject(writers[i].Thread, 10000));
+        OK(writers[i].Result);
+        OK(CloseHandle(writers[i].Thread));
+    }
+    OK(CloseHandle(write));
+    OK(CloseHandle(read));
+}
+
 void TestPipes(void)
 {
     TestBasics();
@@ -157,6 +212,7 @@ void TestPipes(void)
     TestBrokenWrite();
     TestBrokenRead();
     TestThroughChild();
+    TestWholeWrites();
 }
 
 void TestConsole(void)

@@ -1,14 +1,16 @@
 // pipe.c - byte pipes of 64 KiB between two ends.
 //
 // A ring under a spin lock; bytes are copied a piece at a time, so that the lock is never held for
-// long. Two manual-reset events, which programs can wait for as well, change under the lock and say
-// exactly how things are: Readable is set while there are bytes or no writer is left, Writable
-// while there is room or no reader is left. The state lives until both ends are gone.
+// long. A write of at most a piece goes in whole or waits for its room, so that those of several
+// writers are not mixed (PIPE_BUF of POSIX). Two manual-reset events, which programs can wait for
+// as well, change under the lock and say exactly how things are: Readable is set while there are
+// bytes or no writer is left, Writable while there is room for a piece or no reader is left. The
+// state lives until both ends are gone.
 // SPDX-License-Identifier: MIT
 #include "fsp.h"
 
 #define PIPE_SIZE 65536u // a power of two
-#define PIECE     4096u  // bytes copied under the lock at a time
+#define PIECE     4096u  // bytes copied under the lock at a time; PIPE_BUF
 
 struct FspPipeState {
     KSpinLock Lock;      // guards what follows
@@ -80,34 +82,41 @@ void FspDeletePipeEnd(FsFile *file)
         MmFreeHeap(pipe);
 }
 
+static uint32_t Room(const FspPipeState *pipe)
+{
+    return PIPE_SIZE - (pipe->Tail - pipe->Head);
+}
+
 // Copies up to PIECE bytes out of the ring, as far as they go without wrapping. Lock held.
 static size_t TakePiece(FspPipeState *pipe, uint8_t *buffer, size_t size)
 {
-    uint32_t at = pipe->Head % PIPE_SIZE, used = pipe->Tail - pipe->Head;
+    uint32_t at = pipe->Head % PIPE_SIZE, room = Room(pipe), used = PIPE_SIZE - room;
     size_t part = RTL_MIN(RTL_MIN(size, used), RTL_MIN(PIPE_SIZE - at, PIECE));
     if (part == 0)
         return 0;
     memcpy(buffer, pipe->Data + at, part);
     pipe->Head += (uint32_t)part;
-    if (used == PIPE_SIZE)
+    if (room < PIECE && room + part >= PIECE)
         KeSetEvent(&pipe->Writable);
     if (part == used && !pipe->WriterGone)
         KeResetEvent(&pipe->Readable);
     return part;
 }
 
-// The same into the ring.
+// Copies up to PIECE bytes into the ring, if there is room for all of them. Lock held.
 static size_t PutPiece(FspPipeState *pipe, const uint8_t *buffer, size_t size)
 {
-    uint32_t at = pipe->Tail % PIPE_SIZE, room = PIPE_SIZE - (pipe->Tail - pipe->Head);
-    size_t part = RTL_MIN(RTL_MIN(size, room), RTL_MIN(PIPE_SIZE - at, PIECE));
-    if (part == 0)
+    uint32_t at = pipe->Tail % PIPE_SIZE, room = Room(pipe);
+    size_t part = RTL_MIN(size, PIECE), first = RTL_MIN(part, PIPE_SIZE - at);
+    if (part > room)
         return 0;
-    memcpy(pipe->Data + at, buffer, part);
+    memcpy(pipe->Data + at, buffer, first);
+    if (first < part)
+        memcpy(pipe->Data, buffer + first, part - first);
     pipe->Tail += (uint32_t)part;
     if (room == PIPE_SIZE)
         KeSetEvent(&pipe->Readable);
-    if (part == room)
+    if (room >= PIECE && room - part < PIECE)
         KeResetEvent(&pipe->Writable);
     return part;
 }

@@ -301,8 +301,8 @@ METALOS_API Status OpenObject(const char *name, ObjectKind kind, uint32_t access
 //   timer      from its due time on: until SetTimer, or (auto-reset) until one wait took it
 //   process    once it has ended and everything it had is given back
 //   thread     once it has ended
-//   pipe end   read: while there are bytes, or no writer is left; write: while there is room, or no
-//              reader is left
+//   pipe end   read: while there are bytes, or no writer is left; write: while there is room for
+//              4096 bytes, or no reader is left
 //   console    while there is something to read, or nobody left who could write it
 //   window     while its process has messages; for good once that process has ended
 // Disk files, directories, devices and sections: StatusWrongType. Right: AccessWait.
@@ -577,7 +577,8 @@ METALOS_API Status SetCurrentDirectory(const char *path);
 // buffer receives the absolute path. StatusBufferTooSmall.
 METALOS_API Status GetCurrentDirectory(char *buffer, size_t size);
 METALOS_API Status GetVolumeInfo(VolumeInfo *info);
-// A byte pipe of 64 KiB. Both ends can be waited for.
+// A byte pipe of 64 KiB. Both ends can be waited for. What one call writes is not mixed with what
+// others write as long as it is at most 4096 bytes.
 METALOS_API Status CreatePipe(Handle *readEnd, Handle *writeEnd);
 
 // -------------------------------------------------------------------------------------- consoles
