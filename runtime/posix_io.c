@@ -86,6 +86,29 @@ static long long Scatter(long long a, long long b, long long c, bool write)
     return total;
 }
 
+// Whether the pieces of a write fit into one of the size that a pipe keeps in one piece.
+static bool FitOneWrite(const struct iovec *pieces, long long count)
+{
+    size_t total = 0;
+    for (long long i = 0; i < count; i++) {
+        if (pieces[i].iov_len > PIPE_BUF - total)
+            return false;
+        total += pieces[i].iov_len;
+    }
+    return total != 0;
+}
+
+static long long WriteGathered(const Descriptor *entry, const struct iovec *pieces, long long count)
+{
+    char buffer[PIPE_BUF];
+    size_t total = 0;
+    for (long long i = 0; i < count; i++) {
+        memcpy(buffer + total, pieces[i].iov_base, pieces[i].iov_len);
+        total += pieces[i].iov_len;
+    }
+    return WriteAll(entry, buffer, total);
+}
+
 long long PxReadVector(long long a, long long b, long long c, long long d, long long e, long long f)
 {
     return Scatter(a, b, c, false);
@@ -93,6 +116,11 @@ long long PxReadVector(long long a, long long b, long long c, long long d, long 
 long long PxWriteVector(long long a, long long b, long long c, long long d, long long e,
                         long long f)
 {
+    const Descriptor *entry = PxFind(a);
+    const struct iovec *pieces = (const struct iovec *)b;
+    bool stream = entry && entry->Type == DescriptorFile && entry->Kind != 0;
+    if (stream && c > 1 && c <= IOV_MAX && FitOneWrite(pieces, c))
+        return WriteGathered(entry, pieces, c); // stdio's buffer and what does not fit into it
     return Scatter(a, b, c, true);
 }
 

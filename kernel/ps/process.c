@@ -221,6 +221,7 @@ static Status BuildProcess(const PsCreateParameters *parameters, LdrImage *progr
         ObDereference(thread);
     if (status != StatusSuccess && *process != nullptr) {
         ReleaseResources(*process);
+        (*process)->Exited = true; // somebody may have opened it
         KeSignalForever(&(*process)->Process.Header);
         ObDereference(*process);
     }
