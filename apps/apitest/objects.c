@@ -264,9 +264,11 @@ static void TestPipeWaits(void)
     Join(thread);
     OK(WriteFile(write, buffer, sizeof buffer, &moved)); // full
     STATUS(WaitForSingleObject(write, 0), StatusTimeout);
+    OK(ReadFile(read, buffer, 4095, &moved));
+    STATUS(WaitForSingleObject(write, 0), StatusTimeout); // a write of 4096 bytes would wait
     OK(ReadFile(read, buffer, 1, &moved));
     OK(WaitForSingleObject(write, 0));
-    for (size_t rest = sizeof buffer - 1; rest > 0; rest -= moved)
+    for (size_t rest = sizeof buffer - 4096; rest > 0; rest -= moved)
         if (!OK(ReadFile(read, buffer, sizeof buffer, &moved)))
             break;
     STATUS(WaitForSingleObject(read, 0), StatusTimeout);
