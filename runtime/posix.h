@@ -12,7 +12,7 @@ typedef long long PosixCall(long long a, long long b, long long c, long long d, 
 // ---- posix_file.c, posix_io.c: a descriptor is an index into one table; a directory's or file's
 // path is kept for the *at calls, fchdir and inode numbers.
 PosixCall PxRead, PxWrite, PxOpen, PxOpenAt, PxClose, PxSeek, PxReadVector, PxWriteVector, PxReadAt,
-    PxWriteAt, PxReadVectorAt, PxWriteVectorAt, PxPipe, PxDup, PxDup2, PxFcntl, PxFlush,
+    PxWriteAt, PxReadVectorAt, PxWriteVectorAt, PxPipe, PxPipe2, PxDup, PxDup2, PxFcntl, PxFlush,
     PxResizeFile, PxIoctl, PxReadDirectory, PxStatFile, PxSetTimes, PxAllocate, PxPoll,
     PxChangeOwner;
 

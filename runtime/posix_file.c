@@ -312,11 +312,12 @@ long long PxDup2(long long from, long long to, long long c, long long d, long lo
     return to;
 }
 
-long long PxPipe(long long a, long long b, long long c, long long d, long long e, long long f)
+// pipe2: two descriptors, O_NONBLOCK or not.
+long long PxPipe2(long long a, long long flags, long long c, long long d, long long e, long long f)
 {
-    int *ends = (int *)a;
-    Descriptor read = {.Type = DescriptorFile, .Kind = KindPipe, .Flags = O_RDONLY};
-    Descriptor write = {.Type = DescriptorFile, .Kind = KindPipe, .Flags = O_WRONLY};
+    int *ends = (int *)a, mode = (int)flags & O_NONBLOCK;
+    Descriptor read = {.Type = DescriptorFile, .Kind = KindPipe, .Flags = O_RDONLY | mode};
+    Descriptor write = {.Type = DescriptorFile, .Kind = KindPipe, .Flags = O_WRONLY | mode};
     Status status = SysCreatePipe(&read.Handle, &write.Handle);
     if (status != StatusSuccess)
         return PxResult(status);
@@ -332,6 +333,11 @@ long long PxPipe(long long a, long long b, long long c, long long d, long long e
     ends[0] = (int)first;
     ends[1] = (int)second;
     return 0;
+}
+
+long long PxPipe(long long a, long long b, long long c, long long d, long long e, long long f)
+{
+    return PxPipe2(a, 0, c, d, e, f);
 }
 
 // The bytes a struct flock means, from the start of the file; false when it means none.
@@ -398,11 +404,15 @@ long long PxFcntl(long long a, long long command, long long argument, long long 
     case F_DUPFD_CLOEXEC:
         return DuplicateFrom(a, argument);
     case F_GETFL:
-        return entry->Flags & (O_ACCMODE | O_APPEND);
+        return entry->Flags & (O_ACCMODE | O_APPEND | O_NONBLOCK);
+    case F_SETFL:
+        if ((argument ^ entry->Flags) & O_APPEND) // a right of the handle
+            return -EINVAL;
+        entry->Flags = (entry->Flags & ~O_NONBLOCK) | ((int)argument & O_NONBLOCK);
+        return 0;
     case F_GETFD: // no descriptor is inherited: handles are passed one by one
         return FD_CLOEXEC;
     case F_SETFD:
-    case F_SETFL:
         return 0;
     case F_GETLK:
     case F_SETLK:

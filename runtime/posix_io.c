@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,15 @@
 #include "kstat.h"
 
 // ---- reading and writing
+
+// Whether a read or write of O_NONBLOCK would have to wait. One that uses the same end of a pipe at
+// the same time can still make it wait.
+static bool MustNotWait(const Descriptor *entry)
+{
+    return (entry->Flags & O_NONBLOCK) && entry->Kind != 0 &&
+           SysWaitForSingleObject(entry->Handle, 0) == StatusTimeout;
+}
+
 static long long ReadOnce(const Descriptor *entry, void *buffer, size_t size)
 {
     uint64_t transferred = 0;
@@ -24,12 +34,29 @@ static long long ReadOnce(const Descriptor *entry, void *buffer, size_t size)
         return 0;
     if (entry->Type == DescriptorDirectory)
         return -EISDIR;
+    if (MustNotWait(entry))
+        return -EAGAIN;
     if (size > INT_MAX)
         size = INT_MAX;
     Status status = SysReadFile(entry->Handle, buffer, size, &transferred);
     if (status == StatusAccessDenied)
         return -EBADF;
     return status == StatusSuccess ? (long long)transferred : PxResult(status);
+}
+
+// As much as goes into a pipe without waiting: it is ready as long as it has room for PIPE_BUF.
+static long long WriteWhatFits(const Descriptor *entry, const char *buffer, size_t size)
+{
+    size_t total = 0;
+    while (total < size && !MustNotWait(entry)) {
+        uint64_t transferred = 0;
+        size_t part = size - total < PIPE_BUF ? size - total : PIPE_BUF;
+        Status status = SysWriteFile(entry->Handle, buffer + total, part, &transferred);
+        total += transferred;
+        if (status != StatusSuccess)
+            return total ? (long long)total : PxResult(status);
+    }
+    return total || !size ? (long long)total : -EAGAIN;
 }
 
 static long long WriteAll(const Descriptor *entry, const void *buffer, size_t size)
@@ -41,6 +68,8 @@ static long long WriteAll(const Descriptor *entry, const void *buffer, size_t si
         return -EBADF;
     if (size > INT_MAX)
         size = INT_MAX;
+    if ((entry->Flags & O_NONBLOCK) && entry->Kind == KindPipe)
+        return WriteWhatFits(entry, buffer, size);
     Status status = SysWriteFile(entry->Handle, buffer, size, &transferred);
     if (transferred)
         return (long long)transferred; // the error comes back with the next call

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "test.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -211,6 +213,34 @@ static void TestWholeWrites(void)
     EQUAL(close(ends[1]), 0);
 }
 
+// Descriptors that must not wait: EAGAIN instead, and what fits of a large write.
+static void TestNonBlocking(void)
+{
+    static char buffer[2 * PipeSize];
+    int ends[2];
+    NEEDED(pipe2(ends, O_NONBLOCK) == 0 ? StatusSuccess : StatusNoMemory);
+    EQUAL(fcntl(ends[0], F_GETFL), O_RDONLY | O_NONBLOCK);
+    EQUAL(read(ends[0], buffer, 1), -1);
+    EQUAL(errno, EAGAIN);
+    EQUAL(write(ends[1], "abc", 3), 3);
+    EQUAL(read(ends[0], buffer, sizeof buffer), 3);
+    EQUAL(write(ends[1], buffer, sizeof buffer), PipeSize);
+    EQUAL(write(ends[1], buffer, 1), -1);
+    EQUAL(errno, EAGAIN);
+    EQUAL(read(ends[0], buffer, 4096), 4096);
+    EQUAL(write(ends[1], buffer, sizeof buffer), 4096);
+    EQUAL(fcntl(ends[0], F_SETFL, 0), 0);
+    EQUAL(fcntl(ends[0], F_GETFL), O_RDONLY);
+    EQUAL(fcntl(ends[1], F_SETFL, O_APPEND | O_NONBLOCK), -1);
+    EQUAL(errno, EINVAL);
+    EQUAL(write(ends[0], buffer, 1), -1);
+    EQUAL(errno, EBADF);
+    EQUAL(close(ends[0]), 0);
+    EQUAL(write(ends[1], buffer, 1), -1);
+    EQUAL(errno, EPIPE);
+    EQUAL(close(ends[1]), 0);
+}
+
 void TestPipes(void)
 {
     TestBasics();
@@ -219,6 +249,7 @@ void TestPipes(void)
     TestBrokenRead();
     TestThroughChild();
     TestWholeWrites();
+    TestNonBlocking();
 }
 
 void TestConsole(void)
