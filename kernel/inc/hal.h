@@ -237,6 +237,8 @@ typedef struct HalSerialPort {
 #define HAL_DEBUG_PORT_IRQ 3u
 bool HalOpenDebugPort(HalSerialPort *port);
 void HalEnableSerialInterrupt(const HalSerialPort *port); // when bytes have come
+// Once more for bytes that are still there: the line is edge-triggered.
+void HalRepeatSerialInterrupt(const HalSerialPort *port);
 // polls: status reads of about 1 us that a transmitter is waited for; false: not everything went.
 bool HalSendSerial(HalSerialPort *port, const void *bytes, size_t size, uint32_t polls);
 bool HalReceiveSerial(const HalSerialPort *port, uint8_t *byte); // false: nothing is there

@@ -24,9 +24,6 @@
 #include "target.h"
 
 enum : uint64_t {
-    IdleTime = 500000000,      // ns the line may be silent between packets
-    PacketTime = 2000000000,   // and within one
-    NoiseTime = 500000,        // ns of silence behind a break-in byte that is meant
     DeafTime = 2000000000,     // ns for which a break-in in vain is not looked at again
     PollsWithoutClock = 250000 // status reads, about 1 us each, before the clock runs
 };
@@ -65,13 +62,18 @@ static bool SendBytes(void *context, const void *bytes, size_t size)
     return HalSendSerial(&port, bytes, size, SendPolls);
 }
 
-static KdiByteResult ReceiveByte(void *context, uint8_t *byte, bool within)
+static KdiByteResult ReceiveByte(void *context, uint8_t *byte, KdiWait wait)
 {
-    uint64_t time = within ? PacketTime : IdleTime;
+    static const uint64_t times[] = {
+        [KdiWaitNext] = 500000000,
+        [KdiWaitWithin] = 2000000000,
+        [KdiWaitListening] = 500000,
+        [KdiWaitGreeting] = 100000000,
+    }; // ns
     uint64_t start = KeQueryTime();
     for (uint64_t polls = 0; !HalReceiveSerial(&port, byte); polls++) {
         uint64_t now = KeQueryTime();
-        if (now - start > time || (now == 0 && polls > PollsWithoutClock))
+        if (now - start > times[wait] || (now == 0 && polls > PollsWithoutClock))
             return KdiByteNone;
         HalPause();
     }
@@ -98,9 +100,11 @@ static bool LockPort(void)
     return true;
 }
 
+// Bytes that came while the line was in use have interrupted somebody who could not have it.
 static void UnlockPort(void)
 {
     __atomic_store_n(&portLock, 0, __ATOMIC_RELEASE);
+    HalRepeatSerialInterrupt(&port);
 }
 
 // ------------------------------------------------------------------------------------- KdiBreak
@@ -264,65 +268,17 @@ static bool HandleStop(KTrapFrame *frame)
 
 // ----------------------------------------------------------------------------------- the break-in
 
-static bool WaitForByte(uint8_t *byte)
+// A host that has said something is heard at once; a break-in that may be noise, not too often.
+static bool IsBreakInMeant(void)
 {
-    uint64_t start = KeQueryTime();
-    while (!HalReceiveSerial(&port, byte)) {
-        if (KeQueryTime() - start > NoiseTime)
-            return false;
-        HalPause();
-    }
-    return true;
-}
-
-static void SkipNoise(void)
-{
-    enum { Most = 4096 };
-    uint8_t byte;
-    for (int i = 0; i < Most && WaitForByte(&byte); i++)
-        ;
-}
-
-// The bytes of the packet with which a host starts anew.
-static bool IsReset(uint8_t first)
-{
-    KdPacketHeader header;
-    uint8_t *bytes = (uint8_t *)&header;
-    bytes[0] = first;
-    for (size_t i = 1; i < sizeof header; i++) {
-        if (!WaitForByte(&bytes[i]))
-            return false;
-    }
-    return header.PacketLeader == KD_LEADER_CONTROL && header.PacketType == KdPacketReset &&
-           header.ByteCount == 0;
-}
-
-// Whether what has come is a break-in: a 'b', or several, then silence or a reset, which is
-// answered; or a reset alone. Anything else is noise.
-static bool IsBreakIn(void)
-{
-    enum { Most = 64 };
-    uint8_t byte;
-    bool asked = false;
-    for (int i = 0; i < Most && WaitForByte(&byte); i++) {
-        if (byte == (uint8_t)KD_LEADER_CONTROL && IsReset(byte)) {
-            KdiAnswerReset(&link);
-            return true;
-        }
-        if (byte != KD_BREAK_IN) {
-            SkipNoise();
-            return false;
-        }
-        asked = true;
-    }
-    return asked;
+    return link.HostPresent || KeQueryTime() >= deafUntil;
 }
 
 static void PortInterrupt(void *context)
 {
     if (!TryLockPort())
-        return; // it is in use, and a break-in is seen there
-    bool stop = IsBreakIn() && KeQueryTime() >= deafUntil;
+        return; // it is in use: who has it interrupts again
+    bool stop = KdiListen(&link) && IsBreakInMeant();
     UnlockPort();
     if (stop)
         KdiBreak(BreakControlC, nullptr);
@@ -346,7 +302,7 @@ void KdPrint(const char *text, size_t length)
     bool interrupts = HalSaveInterrupts();
     if (LockPort()) {
         SendPrint(text, length, InformTries);
-        bool stop = link.BreakIn && link.HostPresent && !KeIsMachineFrozen();
+        bool stop = link.BreakIn && IsBreakInMeant() && !KeIsMachineFrozen();
         link.BreakIn = false;
         UnlockPort();
         if (stop)
@@ -378,7 +334,7 @@ size_t KdPrompt(const char *prompt, char *answer, size_t size)
         do {
             result = KdiReceivePacket(&link, KdPacketDebugIo);
         } while (result == KdiLinkTimeOut); // somebody types
-        again = result == KdiLinkResend;
+        again = result == KdiLinkResend || result == KdiLinkBreakIn;
         if (result == KdiLinkPacket && link.Size >= sizeof header) {
             length = RTL_MIN(link.Size - sizeof header, size - 1);
             memcpy(answer, link.Data + sizeof header, length);

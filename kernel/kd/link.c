@@ -5,7 +5,8 @@
 // acknowledgement was lost is known for a repetition. A damaged packet is asked for again (RESEND);
 // a host that has lost track sends RESET, upon which both sides count from the start and the packet
 // that was under way is sent again. Between packets single bytes 'b' ask for a stop; any other byte
-// there is noise.
+// there is noise. Bytes may be late anywhere, so the beginning of a packet is kept from one wait to
+// the next: the RESET of a host that comes in may start while the machine runs and end in the stop.
 //
 // No wait is longer than the port's, no stretch of noise is longer than NOISE_LIMIT, and no more
 // than PACKET_LIMIT packets in a row mean nothing to who waits: then it counts as silence. Noise
@@ -52,43 +53,51 @@ static void Transmit(KdiLink *link, KdPacketType type, const void *header, size_
            link->Port->Send(link->Context, &trailer, sizeof trailer));
 }
 
-static KdiByteResult ReceiveBytes(KdiLink *link, uint8_t *bytes, size_t size)
+static KdiByteResult ReceiveBytes(KdiLink *link, void *buffer, size_t size, KdiWait wait)
 {
+    uint8_t *bytes = buffer;
     for (size_t i = 0; i < size; i++) {
-        KdiByteResult result = link->Port->Receive(link->Context, &bytes[i], true);
+        KdiByteResult result = link->Port->Receive(link->Context, &bytes[i], wait);
         if (result != KdiByteReceived)
             return result;
     }
     return KdiByteReceived;
 }
 
+static bool IsLeaderByte(uint8_t byte)
+{
+    return byte == (uint8_t)KD_LEADER_DATA || byte == (uint8_t)KD_LEADER_CONTROL;
+}
+
+// Counts a byte between packets; true: with it a leader is complete.
+static bool CountLeader(KdiLink *link, uint8_t byte, uint32_t *leader)
+{
+    link->Run = !IsLeaderByte(byte) ? 0 : byte == link->Last ? link->Run + 1 : 1;
+    link->Last = link->Run != 0 ? byte : 0;
+    if (link->Run < sizeof *leader)
+        return false;
+    *leader = byte * 0x01010101u;
+    link->Run = link->Last = 0;
+    return true;
+}
+
 // Skips to the first bytes of a packet. A 'b' on the way is remembered, and when the line falls
 // silent behind it, the host waits for the packet that answers it.
 static KdiLinkResult ReceiveLeader(KdiLink *link, uint32_t *leader)
 {
-    uint32_t run = 0; // bytes in a row that are the same and may belong to a leader
-    uint8_t last = 0, byte;
+    uint8_t byte;
     bool breakIn = false;
     for (int noise = 0; noise < NOISE_LIMIT; noise++) {
-        switch (link->Port->Receive(link->Context, &byte, false)) {
+        switch (link->Port->Receive(link->Context, &byte, KdiWaitNext)) {
         case KdiByteGone:
             return KdiLinkGone;
         case KdiByteNone:
-            return breakIn ? KdiLinkResend : KdiLinkTimeOut;
+            return breakIn ? KdiLinkBreakIn : KdiLinkTimeOut;
         case KdiByteReceived:
             break;
         }
-        if (byte == (uint8_t)KD_LEADER_DATA || byte == (uint8_t)KD_LEADER_CONTROL) {
-            run = byte == last ? run + 1 : 1;
-            last = byte;
-            if (run == 4) {
-                *leader = byte * 0x01010101u;
-                return KdiLinkPacket;
-            }
-            continue;
-        }
-        run = 0;
-        last = 0;
+        if (CountLeader(link, byte, leader))
+            return KdiLinkPacket;
         if (byte == KD_BREAK_IN)
             breakIn = link->BreakIn = true;
     }
@@ -101,19 +110,62 @@ static bool ReceiveBody(KdiLink *link, const KdPacketHeader *header)
     uint8_t trailer;
     link->Size = 0;
     if (header->PacketType >= KdPacketTypeLimit || header->ByteCount > KD_MAXIMUM_DATA ||
-        ReceiveBytes(link, link->Data, header->ByteCount) != KdiByteReceived ||
-        ReceiveBytes(link, &trailer, sizeof trailer) != KdiByteReceived || trailer != KD_TRAILER ||
-        Checksum(0, link->Data, header->ByteCount) != header->Checksum)
+        ReceiveBytes(link, link->Data, header->ByteCount, KdiWaitWithin) != KdiByteReceived ||
+        ReceiveBytes(link, &trailer, sizeof trailer, KdiWaitWithin) != KdiByteReceived ||
+        trailer != KD_TRAILER || Checksum(0, link->Data, header->ByteCount) != header->Checksum)
         return false;
     link->Size = header->ByteCount;
     return true;
 }
 
-void KdiAnswerReset(KdiLink *link)
+// Both sides count from the start; then the host waits for the machine to stop, if it has not.
+static void AnswerReset(KdiLink *link)
 {
-    link->HostPresent = true;
+    link->HostPresent = link->BreakIn = true;
     link->SendId = link->ReceiveId = KD_INITIAL_ID;
     SendControl(link, KdPacketReset, 0);
+}
+
+// The packet that begins with leader; true: it is the one with which a host starts anew.
+static bool ReceiveGreeting(KdiLink *link, uint32_t leader)
+{
+    KdPacketHeader header = {.PacketLeader = leader};
+    bool whole = ReceiveBytes(link, (uint8_t *)&header + sizeof leader,
+                              sizeof header - sizeof leader, KdiWaitGreeting) == KdiByteReceived;
+    return whole && leader == KD_LEADER_CONTROL && header.PacketType == KdPacketReset &&
+           header.ByteCount == 0;
+}
+
+static void SkipNoise(KdiLink *link)
+{
+    uint8_t byte;
+    link->Run = link->Last = 0;
+    for (int i = 0; i < NOISE_LIMIT; i++)
+        if (link->Port->Receive(link->Context, &byte, KdiWaitListening) != KdiByteReceived)
+            return;
+}
+
+bool KdiListen(KdiLink *link)
+{
+    enum { Most = 64 };
+    uint32_t leader;
+    uint8_t byte;
+    bool asked = false;
+    for (int i = 0; i < Most; i++) {
+        if (link->Port->Receive(link->Context, &byte, KdiWaitListening) != KdiByteReceived)
+            return asked;
+        if (CountLeader(link, byte, &leader)) {
+            if (!ReceiveGreeting(link, leader))
+                break;
+            AnswerReset(link);
+            return true;
+        }
+        if (byte != KD_BREAK_IN && !IsLeaderByte(byte))
+            break;
+        asked = asked || byte == KD_BREAK_IN;
+    }
+    SkipNoise(link);
+    return false;
 }
 
 static void CountSent(KdiLink *link)
@@ -130,15 +182,15 @@ static KdiLinkResult ReceiveOne(KdiLink *link, KdPacketType wanted, bool *done)
     *done = true;
     if (result != KdiLinkPacket)
         return result;
-    KdiByteResult rest =
-        ReceiveBytes(link, (uint8_t *)&header + sizeof(uint32_t), sizeof header - sizeof(uint32_t));
+    KdiByteResult rest = ReceiveBytes(link, (uint8_t *)&header + sizeof(uint32_t),
+                                      sizeof header - sizeof(uint32_t), KdiWaitWithin);
     if (rest != KdiByteReceived)
         return rest == KdiByteGone ? KdiLinkGone : KdiLinkTimeOut;
 
     if (header.PacketLeader == KD_LEADER_CONTROL) {
         switch ((KdPacketType)header.PacketType) {
         case KdPacketReset:
-            KdiAnswerReset(link);
+            AnswerReset(link);
             return KdiLinkResend;
         case KdPacketResend:
             link->HostPresent = true;
@@ -198,13 +250,18 @@ KdiLinkResult KdiReceivePacket(KdiLink *link, KdPacketType type)
 bool KdiSendPacket(KdiLink *link, KdPacketType type, const void *header, size_t headerSize,
                    const void *data, size_t dataSize, uint32_t tries)
 {
-    for (uint32_t sent = 0; tries == 0 || sent < tries; sent++) {
+    uint32_t again = 0; // tries that a host has asked for, which is there then
+    for (uint32_t vain = 0; tries == 0 || vain < tries;) {
         Transmit(link, type, header, headerSize, data, dataSize);
         KdiLinkResult result = Receive(link, KdPacketAcknowledge);
         if (result == KdiLinkPacket)
             return true;
         if (result == KdiLinkGone)
             break;
+        if (result == KdiLinkResend && again < PACKET_LIMIT)
+            again++;
+        else
+            vain++;
     }
     link->HostPresent = false;
     link->SendId = KD_INITIAL_ID | KD_SYNC;

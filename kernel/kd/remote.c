@@ -551,6 +551,7 @@ KdiExit KdiServe(KdiLink *link, KdStateChange *change, const void *data, size_t 
             Answer(&session);
             break;
         case KdiLinkResend:
+        case KdiLinkBreakIn:
             session.SendChange = true;
             break;
         case KdiLinkTimeOut:

@@ -198,7 +198,7 @@ static bool Send(void *context, const void *bytes, size_t size)
     return true;
 }
 
-static KdiByteResult Receive(void *context, uint8_t *byte, bool within)
+static KdiByteResult Receive(void *context, uint8_t *byte, KdiWait wait)
 {
     ModelLine *line = context;
     static uint8_t reply[sizeof(KdPacketHeader)];

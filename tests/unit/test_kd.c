@@ -67,7 +67,7 @@ static bool SendNowhere(void *context, const void *bytes, size_t size)
     return true;
 }
 
-static KdiByteResult ReceiveEndless(void *context, uint8_t *byte, bool within)
+static KdiByteResult ReceiveEndless(void *context, uint8_t *byte, KdiWait wait)
 {
     *byte = (uint8_t)"iiii00000000xxxx"[endless++ % 16];
     return KdiByteReceived;
@@ -176,8 +176,63 @@ static void BreakInByte(void)
     Start();
     ModelQueue(&line, "b", 1);
     line.SilenceLeft = 1;
-    CHECK_EQUAL(KdiReceivePacket(&wire, KdPacketManipulate), KdiLinkResend);
+    CHECK_EQUAL(KdiReceivePacket(&wire, KdPacketManipulate), KdiLinkBreakIn);
     CHECK(wire.BreakIn);
+}
+
+// A host comes in with 'b' and a reset, of which any part may be late.
+static void Greeting(void)
+{
+    ModelLine all;
+    ModelReset(&all);
+    ModelQueue(&all, "b", 1);
+    ModelQueueControl(&all, KdPacketReset, 0);
+    for (size_t cut = 1; cut <= all.InSize; cut++) {
+        Start();
+        ModelQueue(&line, all.In, cut);
+        line.SilenceLeft = 1;
+        CHECK(cut > 4 || KdiListen(&wire)); // later than that it is given up
+        if (cut == all.InSize)
+            CHECK(KdiListen(&wire) && wire.HostPresent);
+        if (cut > 4)
+            continue;
+        ModelQueue(&line, all.In + cut, all.InSize - cut);
+        CHECK_EQUAL(KdiReceivePacket(&wire, KdPacketManipulate), KdiLinkResend);
+        CHECK_EQUAL(ModelCountControl(&line, KdPacketReset), 1);
+    }
+    Start(); // a reset alone, in two pieces
+    ModelQueue(&line, all.In + 1, 2);
+    line.SilenceLeft = 1;
+    CHECK(!KdiListen(&wire));
+    ModelQueue(&line, all.In + 3, all.InSize - 3);
+    CHECK(KdiListen(&wire) && wire.BreakIn);
+}
+
+static void NoiseIsNoGreeting(void)
+{
+    static const char *const noises[] = {"x",  "bbx", "bb\x80 iiii", "0000bbbb", "iiiibbbbbbbbbbbb",
+                                         "iii"};
+    for (size_t i = 0; i < RTL_COUNT_OF(noises); i++) {
+        Start();
+        ModelQueue(&line, noises[i], strlen(noises[i]));
+        line.SilenceLeft = 1;
+        CHECK(!KdiListen(&wire));
+        CHECK_EQUAL(line.InTaken, line.InSize);
+        CHECK(!wire.HostPresent);
+    }
+}
+
+// A host that starts anew while it is told something is there: it gets that, and its stop.
+static void ResetWhileInforming(void)
+{
+    Start();
+    line.Deaf = true;
+    line.SilenceLeft = 1;
+    for (int i = 0; i < 3; i++)
+        ModelQueueControl(&line, KdPacketReset, 0);
+    ModelQueueControl(&line, KdPacketAcknowledge, KD_INITIAL_ID);
+    CHECK(KdiSendPacket(&wire, KdPacketDebugIo, "1234", 4, nullptr, 0, 1));
+    CHECK(wire.HostPresent && wire.BreakIn);
 }
 
 static void LostAcknowledgement(void)
@@ -449,6 +504,9 @@ static const UnitTest tests[] = {
     {"endless noise", EndlessNoise},
     {"a reset starts anew", ResetStartsAnew},
     {"the break-in byte", BreakInByte},
+    {"a host comes in", Greeting},
+    {"noise is none", NoiseIsNoGreeting},
+    {"a reset while text is sent", ResetWhileInforming},
     {"a lost acknowledgement", LostAcknowledgement},
     {"state change", StateChange},
     {"memory", Memory},

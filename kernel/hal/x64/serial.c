@@ -96,6 +96,16 @@ void HalEnableSerialInterrupt(const HalSerialPort *port)
     HalWritePort8(port->Base + RegisterInterruptEnable, INTERRUPT_RECEIVED);
 }
 
+void HalRepeatSerialInterrupt(const HalSerialPort *port)
+{
+    uint8_t status = port->Present ? HalReadPort8(port->Base + RegisterLineStatus) : 0;
+    if (!(status & LINE_STATUS_DATA_READY) || status == LINE_STATUS_VANISHED ||
+        !(HalReadPort8(port->Base + RegisterInterruptEnable) & INTERRUPT_RECEIVED))
+        return;
+    HalWritePort8(port->Base + RegisterInterruptEnable, 0);
+    HalWritePort8(port->Base + RegisterInterruptEnable, INTERRUPT_RECEIVED);
+}
+
 bool HalSendSerial(HalSerialPort *port, const void *bytes, size_t size, uint32_t polls)
 {
     for (size_t i = 0; i < size && port->Present; i++) {
