@@ -4,6 +4,7 @@
 
 #include "LoaderParams.h"
 #include "ke.h"
+#include "pdb/pdb.h"
 #include "pe/pe.h"
 
 // Remembers where the kernel image and its PDB lie; parses nothing yet. Registers the bugcheck
@@ -11,11 +12,16 @@
 void KdInitialize(const LoaderParams *loader);
 // Where the report is painted besides COM1 (win registers its panic text).
 void KdRegisterScreen(void (*print)(const char *text, size_t length));
-// How user modules are found: ps registers its look-up.
-// image gives the kernel's own view of the module's bytes, for unwinding and export names; nullptr:
-// none.
-void KdRegisterModuleFinder(bool (*find)(uint64_t address, char *name, size_t size, uint64_t *base),
-                            const PeImage *(*image)(uint64_t address));
+// How user modules are found: ps registers its look-up, which gives the module of a process around
+// an address. In a crash it takes no locks.
+typedef struct KdUserModule {
+    char Name[32]; // of its file
+    uint64_t Base;
+    const PeImage *Image;   // the kernel's own view of its bytes, for unwinding and export names
+    const PdbFile *Symbols; // in a crash only; nullptr: none at hand
+} KdUserModule;
+void KdRegisterModuleFinder(bool (*find)(KProcess *process, uint64_t address,
+                                         KdUserModule *module));
 // How a sample of the profiler (ke's trace.c) keeps the user modules as they are while it walks.
 void KdRegisterModuleKeeper(bool (*keep)(void), void (*release)(void));
 // What the report calls the current process ("doom.exe (7)"): ps registers it; false for the

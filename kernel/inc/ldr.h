@@ -31,6 +31,19 @@ struct PeImage;
 const struct PeImage *
 LdrGetPe(const LdrImage *image); // over kernel memory, valid as long as the image
 
+// ---- names for the crash report: PDBs of images in use, in memory as far as there is room
+// (symbols.c)
+// Waits until an image may have come into use whose PDB nobody has looked for.
+void LdrWaitForNamelessImage(void);
+// Such an image, referenced, and where its PDB should be; nullptr: none. It is not returned again.
+LdrImage *LdrTakeNamelessImage(char path[MaximumPath]);
+// Reads the PDB. StatusCorrupt: not one, or another build's; StatusNoMemory: more than may be kept.
+Status LdrLoadSymbols(LdrImage *image, const LdrSource *pdb);
+uint64_t LdrGetSymbolBytes(void);
+struct PdbFile;
+// nullptr: not there. Only for who has stopped the machine: they may go at any time.
+const struct PdbFile *LdrGetSymbols(const LdrImage *image);
+
 typedef struct LdrModule { // one image mapped in one process; on the process's module list
     ListEntry Link;
     LdrImage *Image;

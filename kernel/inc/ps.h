@@ -92,12 +92,12 @@ Status PsMapImage(const LdrSource *source, AbiImageInfo *image);
 Status PsUnmapImage(uint64_t base);
 // Time stamp counter just before the first user instruction; 0: not yet.
 uint64_t PsGetFirstUserStamp(void);
-// Finds the user module and offset of an address in the current process, for reports.
-bool PsFindUserModule(uint64_t address, char *name, size_t size, uint64_t *base);
+// The module of a process around an address, for reports. What it leads to is the caller's to use
+// only while the module stays; its symbols only once the machine stands still.
+struct KdUserModule;
+bool PsFindUserModule(KProcess *process, uint64_t address, struct KdUserModule *module);
 // Base, size and path of the current process's module around address. StatusNotFound: none.
 Status PsQueryModule(uint64_t address, ModuleInfo *info);
-// The image of that module as the kernel sees it; nullptr: none. For reports.
-const struct PeImage *PsFindUserImage(uint64_t address);
 // Keeps the list of the current process's modules as it is, for an interrupt that looks into it.
 // false: somebody is changing it.
 bool PsTryKeepModules(void);

@@ -243,7 +243,18 @@ CRASH CrashStuckInterrupts(void)
 }
 
 // ---- while a program runs: a periodic DPC waits for it to be where it should.
-static bool inSystemCall;
+static bool inSystemCall, awaitNames;
+
+// Whether a crash can name the functions there, as it can once a program has run for a while.
+static bool AreNamesThere(const uint64_t *addresses, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        KdiModule module;
+        if (KdiFindModule(addresses[i], &module) && !module.Kernel && module.Symbols == nullptr)
+            return false;
+    }
+    return true;
+}
 
 CRASH CrashInProgramRoutine(void *context)
 {
@@ -253,15 +264,16 @@ CRASH CrashInProgramRoutine(void *context)
     bool program = count > 1 && addresses[count - 2] < DIRECT_MAP_BASE, systemCall = false;
     for (size_t i = 0; i < count; i++)
         systemCall = systemCall || KdiIsSystemCallEntry(addresses[i]);
-    if (program && systemCall == inSystemCall)
+    if (program && systemCall == inSystemCall && AreNamesThere(addresses, count) == awaitNames)
         CrashWriteNull();
     NOT_LAST();
 }
 
-static void ArmProgramCrash(bool systemCall)
+static void ArmProgramCrash(bool systemCall, bool names)
 {
     constexpr uint64_t period = 3000000; // ns; no multiple of the scheduler's
     inSystemCall = systemCall;
+    awaitNames = names;
     KeInitializeDpc(&dpc, CrashInProgramRoutine, nullptr);
     KeInitializeTimer(&timer, false);
     KeSetTimer(&timer, period, period, &dpc);
@@ -269,11 +281,15 @@ static void ArmProgramCrash(bool systemCall)
 
 static void CrashInProgram(void)
 {
-    ArmProgramCrash(false);
+    ArmProgramCrash(false, true);
 }
 static void CrashInSystemCall(void)
 {
-    ArmProgramCrash(true);
+    ArmProgramCrash(true, true);
+}
+static void CrashInNewProgram(void)
+{
+    ArmProgramCrash(false, false);
 }
 
 // ---- no crash, but what a debugger at the other end can be tried on: text, a question, a function
@@ -330,6 +346,7 @@ static const Crash crashes[] = {
     {"stuck-interrupts", CrashStuckInterrupts},
     {"program", CrashInProgram},
     {"system-call", CrashInSystemCall},
+    {"new-program", CrashInNewProgram},
     {"debugger", TryDebugger},
 };
 static Crash moreCrashes[8];

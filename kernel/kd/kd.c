@@ -12,9 +12,11 @@
 // cannot fault (read.c); and the report runs on a stack of its own (report.c). The kernel image and
 // its PDB are read in place.
 //
+// The PDBs of programs and libraries are in memory as far as there is room (kernel/ldr/symbols.c);
+// without its PDB an image's functions have names where they are exported.
+//
 // Locking: none. What Kd... functions use is constant after KdInitialize and the Register calls of
-// start-up. Limits: functions of programs and their libraries have names only where they are
-// exported.
+// start-up; programs' PDBs are looked at only once the machine stands still.
 // SPDX-License-Identifier: MIT
 #include "kdi.h"
 
@@ -22,8 +24,8 @@ static PeImage kernelImage; // SizeOfImage 0: unknown
 static UnwindModule kernelModule;
 static const void *pdbBytes;
 static size_t pdbSize;
-static bool (*findUserModule)(uint64_t address, char *name, size_t size, uint64_t *base);
-static const PeImage *(*findUserImage)(uint64_t address);
+static bool (*findUserModule)(KProcess *process, uint64_t address, KdUserModule *module);
+static KProcess *lookedAt; // nullptr: the current one
 
 void KdInitialize(const LoaderParams *loader)
 {
@@ -42,16 +44,28 @@ void KdInitialize(const LoaderParams *loader)
     KeRegisterSampler(KdiSampleStack);
 }
 
-void KdRegisterModuleFinder(bool (*find)(uint64_t address, char *name, size_t size, uint64_t *base),
-                            const PeImage *(*image)(uint64_t address))
+void KdRegisterModuleFinder(bool (*find)(KProcess *process, uint64_t address, KdUserModule *module))
 {
     findUserModule = find;
-    findUserImage = image;
 }
 
-// Opens the PDB; false: missing, damaged, or of another build than this kernel. Costs a few
-// thousand instructions, which is little beside the look-up it is for, and leaves nothing to guard.
-static bool OpenPdb(PdbFile *pdb)
+void KdiLookAt(const KThread *thread)
+{
+    KThread copy;
+    KProcess process = {};
+    lookedAt = nullptr;
+    if (thread != nullptr) {
+        bool known = KdiReadMemory(nullptr, (uint64_t)thread, &copy, sizeof copy) &&
+                     KdiReadMemory(nullptr, (uint64_t)copy.Process, &process, sizeof process);
+        lookedAt = known ? copy.Process : &KeSystemProcess;
+    }
+    KdiReadFrom(process.PageTableRoot);
+}
+
+// Opens the kernel's PDB; false: missing, damaged, or of another build than this kernel. Costs a
+// few thousand instructions, which is little beside the look-up it is for, and leaves nothing to
+// guard.
+static bool OpenKernelPdb(PdbFile *pdb)
 {
     PeDebugId id;
     return pdbBytes != nullptr && PdbOpen(pdb, pdbBytes, pdbSize) == StatusSuccess &&
@@ -61,16 +75,19 @@ static bool OpenPdb(PdbFile *pdb)
 
 static bool FindUserModule(uint64_t address, KdiModule *module)
 {
-    uint64_t base;
-    if (findUserModule == nullptr ||
-        !findUserModule(address, module->Name, sizeof module->Name, &base))
+    KdUserModule found = {};
+    KProcess *process = lookedAt != nullptr ? lookedAt : KeGetCurrentThread()->Process;
+    if (findUserModule == nullptr || !findUserModule(process, address, &found))
         return false;
-    const PeImage *image = findUserImage(address);
-    module->Unwind = (UnwindModule){.Base = base, .Size = PE_MAXIMUM_IMAGE_SIZE};
-    if (image != nullptr) {
-        PeDirectory table = image->Directories[PeDirectoryException];
-        module->Unwind = (UnwindModule){base, image->SizeOfImage, table.Rva, table.Size};
-        module->Image = image;
+    for (size_t i = 0; found.Name[i] != 0 && found.Name[i] != '.'; i++)
+        module->Name[i] = found.Name[i];
+    module->Unwind = (UnwindModule){.Base = found.Base, .Size = PE_MAXIMUM_IMAGE_SIZE};
+    module->Image = found.Image;
+    module->Symbols = found.Symbols;
+    if (found.Image != nullptr) {
+        PeDirectory table = found.Image->Directories[PeDirectoryException];
+        module->Unwind =
+            (UnwindModule){found.Base, found.Image->SizeOfImage, table.Rva, table.Size};
     }
     return true;
 }
@@ -88,6 +105,14 @@ bool KdiFindModule(uint64_t address, KdiModule *module)
         return true;
     }
     return FindUserModule(address, module);
+}
+
+// The module's symbols, in place or in opened; nullptr: none.
+static const PdbFile *GetSymbols(const KdiModule *module, PdbFile *opened)
+{
+    if (module->Kernel)
+        return OpenKernelPdb(opened) ? opened : nullptr;
+    return module->Symbols;
 }
 
 // The build takes everything above the tree away and puts "X:" there.
@@ -144,7 +169,7 @@ static void NameByExport(const KdiModule *module, uint32_t rva, KdSymbol *symbol
 bool KdiLookup(uint64_t address, bool returnAddress, KdSymbol *symbol)
 {
     KdiModule module;
-    PdbFile pdb;
+    PdbFile opened;
     PdbLocation location;
     *symbol = (KdSymbol){};
     if (!KdiFindModule(address, &module))
@@ -152,12 +177,12 @@ bool KdiLookup(uint64_t address, bool returnAddress, KdSymbol *symbol)
     uint32_t rva = (uint32_t)(address - module.Unwind.Base);
     RtlCopyString(symbol->Module, sizeof symbol->Module, module.Name);
     symbol->Offset = rva;
-    if (!module.Kernel) {
+    const PdbFile *pdb = GetSymbols(&module, &opened);
+    bool found =
+        pdb != nullptr && PdbLookup(pdb, rva - (returnAddress ? 1 : 0), &location) == StatusSuccess;
+    if (!found && !module.Kernel)
         NameByExport(&module, rva, symbol);
-        return true;
-    }
-    if (!OpenPdb(&pdb) ||
-        PdbLookup(&pdb, rva - (returnAddress ? 1 : 0), &location) != StatusSuccess)
+    if (!found)
         return true;
     if (location.Function[0] != 0) {
         RtlCopyString(symbol->Function, sizeof symbol->Function, location.Function);
@@ -173,11 +198,12 @@ size_t KdiLookupInlined(uint64_t address, bool returnAddress, PdbLocation *locat
                         size_t capacity)
 {
     KdiModule module;
-    PdbFile pdb;
-    if (!KdiFindModule(address, &module) || !module.Kernel || !OpenPdb(&pdb))
+    PdbFile opened;
+    const PdbFile *pdb = KdiFindModule(address, &module) ? GetSymbols(&module, &opened) : nullptr;
+    if (pdb == nullptr)
         return 0;
     uint32_t rva = (uint32_t)(address - module.Unwind.Base) - (returnAddress ? 1 : 0);
-    size_t count = PdbLookupInlined(&pdb, rva, locations, capacity);
+    size_t count = PdbLookupInlined(pdb, rva, locations, capacity);
     for (size_t i = 0; i < count; i++)
         KdiTrimSourcePath(locations[i].File);
     return count;

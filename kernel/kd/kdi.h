@@ -10,8 +10,13 @@
 
 // Limits of physical memory, for KdiReadMemory's checks.
 void KdiInitializeReader(const LoaderParams *loader);
-// Copies size bytes at a kernel or user address of the current address space; false: not all of
-// them are present. Never faults. An UnwindReader.
+// From now on the tables with this root are walked; 0: the current ones.
+void KdiReadFrom(uint64_t pageTableRoot);
+// From now on user addresses are those of this thread's process; nullptr: the current one. In a
+// crash only.
+void KdiLookAt(const KThread *thread);
+// Copies size bytes at a kernel or user address of the address space that is looked at; false: not
+// all of them are present. Never faults. An UnwindReader.
 bool KdiReadMemory(void *context, uint64_t address, void *buffer, size_t size);
 // The bytes done until the first page that is not there. Writing goes through read-only mappings of
 // the kernel, but not into a program's pages that others may share.
@@ -23,8 +28,9 @@ bool KdiQueryAccess(uint64_t address, bool *write, bool *execute); // false: not
 
 // The module of a code address, for unwinding and for names.
 typedef struct KdiModule {
-    UnwindModule Unwind;  // TableSize 0: no unwind data at hand
-    const PeImage *Image; // laid out; nullptr: none
+    UnwindModule Unwind;    // TableSize 0: no unwind data at hand
+    const PeImage *Image;   // laid out; nullptr: none
+    const PdbFile *Symbols; // of a program or library; nullptr: none
     char Name[32];
     bool Kernel;
 } KdiModule;

@@ -13,10 +13,16 @@ enum : uint64_t {
 #define CR0_WRITE_PROTECT (1ull << 16)
 
 static uint64_t physicalLimit; // of RAM; page tables and what they map must lie below
+static uint64_t walkedRoot;    // 0: CR3
 
 void KdiInitializeReader(const LoaderParams *loader)
 {
     physicalLimit = loader->PageFrameCount * PAGE_SIZE;
+}
+
+void KdiReadFrom(uint64_t pageTableRoot)
+{
+    walkedRoot = pageTableRoot;
 }
 
 typedef struct Page {
@@ -27,7 +33,7 @@ typedef struct Page {
 // What is behind address; false: not present, or not RAM.
 static bool Translate(uint64_t address, Page *page)
 {
-    uint64_t table = HalReadCr3() & EntryAddress;
+    uint64_t table = (walkedRoot != 0 ? walkedRoot : HalReadCr3()) & EntryAddress;
     *page = (Page){.Write = true, .Execute = true};
     if ((int64_t)(address << 16) >> 16 != (int64_t)address)
         return false; // not canonical

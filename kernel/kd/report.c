@@ -165,9 +165,11 @@ static void PrintOtherProcessors(void)
             continue;
         }
         Print("*** PROCESSOR %u, rsp %016llx:\n", i, copy.Rsp);
+        KdiLookAt(KeGetPrcb(i)->Hal.Thread);
         size_t count = KdiWalk(KdiFrameFromTrap(&copy), frames, RTL_COUNT_OF(frames));
         for (size_t j = 0; j < count; j++)
             KdiPrintFrame(&frames[j], PrintStackLine, nullptr);
+        KdiLookAt(nullptr);
     }
 }
 

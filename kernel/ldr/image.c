@@ -31,16 +31,26 @@
 #define BASE_TRIES       64u
 
 static KSpinLock CacheLock = KE_SPIN_LOCK_INIT(LockRankProcess, "image cache");
-static ListEntry Cache = {&Cache, &Cache}; // C (guarded by CacheLock): LdrImage, newest first
-static uint64_t IdleBytes;                 // C: of images in the cache without references
-static volatile uint64_t LastSerial;       // atomic
+ListEntry LdriCache = {&LdriCache, &LdriCache}; // C (guarded by CacheLock)
+static uint64_t IdleBytes;                      // C: of images in the cache without references
+static volatile uint64_t LastSerial;            // atomic
+
+KIrql LdriLockCache(void)
+{
+    return KeAcquireSpinLock(&CacheLock);
+}
+
+void LdriUnlockCache(KIrql old)
+{
+    KeReleaseSpinLock(&CacheLock, old);
+}
 
 // ---- loading
 
 // Whether [base, base + size) is clear of every cached image. The cache is locked.
 static bool IsBaseFree(uint64_t base, uint64_t size)
 {
-    RTL_FOR_EACH (entry, &Cache) {
+    RTL_FOR_EACH (entry, &LdriCache) {
         const LdrImage *other = RTL_CONTAINER_OF(entry, LdrImage, Link);
         if (base < other->Base + other->Size && other->Base < base + size)
             return false;
@@ -169,6 +179,8 @@ static Status LoadImage(LdrImage *image, const LdrSource *source)
         status = ChooseBase(image);
     if (status == StatusSuccess)
         status = PeRelocate(&image->Pe, image->Base);
+    if (status == StatusSuccess)
+        LdriNamePdb(image, source->Path);
     return status;
 }
 
@@ -177,6 +189,7 @@ static Status LoadImage(LdrImage *image, const LdrSource *source)
 // Nobody refers to the image and it is not in the cache.
 static void FreeImage(LdrImage *image)
 {
+    LdriFreeSymbols(image);
     if (image->Bytes != nullptr)
         MmUnmapSectionInKernel(image->Section, image->Bytes);
     if (image->Section != nullptr)
@@ -201,7 +214,7 @@ static bool Unlink(LdrImage *image)
 static LdrImage *FindCached(const LdrSource *source, LdrImage **drop)
 {
     *drop = nullptr;
-    RTL_FOR_EACH (entry, &Cache) {
+    RTL_FOR_EACH (entry, &LdriCache) {
         LdrImage *image = RTL_CONTAINER_OF(entry, LdrImage, Link);
         if (image->Identity != source->Identity)
             continue;
@@ -224,7 +237,7 @@ static LdrImage *FindOrInsert(const LdrSource *source, LdrImage *new)
     KIrql old = KeAcquireSpinLock(&CacheLock);
     LdrImage *image = FindCached(source, &drop);
     if (image == nullptr && new != nullptr) {
-        RtlInsertHead(&Cache, &new->Link);
+        RtlInsertHead(&LdriCache, &new->Link);
         image = new;
     }
     KeReleaseSpinLock(&CacheLock, old);
@@ -283,6 +296,7 @@ Status LdrOpenImage(const LdrSource *source, LdrImage **image)
         LdrDereferenceImage(found);
         return status;
     }
+    LdriWantSymbols(found);
     *image = found;
     return StatusSuccess;
 }
@@ -302,7 +316,7 @@ static LdrImage *TakeIdleImage(uint64_t keep)
     LdrImage *oldest = nullptr;
     KIrql old = KeAcquireSpinLock(&CacheLock);
     if (IdleBytes > keep) {
-        RTL_FOR_EACH (entry, &Cache) {
+        RTL_FOR_EACH (entry, &LdriCache) {
             LdrImage *image = RTL_CONTAINER_OF(entry, LdrImage, Link);
             if (image->References == 0 && (oldest == nullptr || image->LastUse < oldest->LastUse))
                 oldest = image;
@@ -348,11 +362,12 @@ static size_t ShrinkCache(size_t pages)
         freed += idle->Size / PAGE_SIZE;
         FreeImage(idle);
     }
-    return freed;
+    return freed < pages ? freed + LdriShrinkSymbols(pages - freed) : freed;
 }
 
 void LdrInitialize(void)
 {
+    LdriInitializeSymbols();
     MmRegisterShrinker(ShrinkCache);
 }
 

@@ -8,6 +8,7 @@
 // as user memory, so a program that has wrecked its stack or its unwind data gets a short walk and
 // nothing worse.
 // SPDX-License-Identifier: MIT
+#include "kd.h"
 #include "pe/pe.h"
 #include "psi.h"
 #include "unwind/unwind.h"
@@ -56,10 +57,9 @@ static FaultKind Classify(const PsThread *thread, const KTrapFrame *frame, uint6
 
 static void LogPlace(const char *what, uint64_t address)
 {
-    char name[64];
-    uint64_t base;
-    if (PsFindUserModule(address, name, sizeof(name), &base))
-        KeLog(LogError, "  %s %s+0x%llx", what, name, address - base);
+    KdUserModule module;
+    if (PsFindUserModule(KeGetCurrentProcess(), address, &module))
+        KeLog(LogError, "  %s %s+0x%llx", what, module.Name, address - module.Base);
     else
         KeLog(LogError, "  %s 0x%llx", what, address);
 }

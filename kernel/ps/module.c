@@ -5,7 +5,6 @@
 // threads one thing.
 // SPDX-License-Identifier: MIT
 #include "kd.h"
-#include "pe/pe.h"
 #include "psi.h"
 
 #define MODULES_PER_PROCESS 512u
@@ -150,11 +149,11 @@ static void UnlockModules(PsProcess *process, KIrql old)
         KeReleaseSpinLock(&process->Lock, old);
 }
 
-bool PsFindUserModule(uint64_t address, char *name, size_t size, uint64_t *base)
+bool PsFindUserModule(KProcess *kernelProcess, uint64_t address, KdUserModule *found)
 {
-    PsProcess *process = PsGetCurrentProcess();
-    if (process == nullptr)
+    if (kernelProcess == &KeSystemProcess)
         return false;
+    PsProcess *process = RTL_CONTAINER_OF(kernelProcess, PsProcess, Process);
     KIrql old = LockModules(process);
     const LdrModule *module = FindAddress(process, address);
     if (module != nullptr) {
@@ -162,8 +161,10 @@ bool PsFindUserModule(uint64_t address, char *name, size_t size, uint64_t *base)
         for (const char *at = module->Path; *at != '\0'; at++)
             if (*at == '/')
                 file = at + 1;
-        RtlCopyString(name, size, file);
-        *base = module->Base;
+        RtlCopyString(found->Name, sizeof(found->Name), file);
+        found->Base = module->Base;
+        found->Image = LdrGetPe(module->Image);
+        found->Symbols = LdrGetSymbols(module->Image);
     }
     UnlockModules(process, old);
     return module != nullptr;
@@ -180,18 +181,6 @@ Status PsQueryModule(uint64_t address, ModuleInfo *info)
     }
     UnlockModules(process, old);
     return module != nullptr ? StatusSuccess : StatusNotFound;
-}
-
-const PeImage *PsFindUserImage(uint64_t address)
-{
-    PsProcess *process = PsGetCurrentProcess();
-    if (process == nullptr)
-        return nullptr;
-    KIrql old = LockModules(process);
-    const LdrModule *module = FindAddress(process, address);
-    const PeImage *image = module != nullptr ? LdrGetPe(module->Image) : nullptr;
-    UnlockModules(process, old);
-    return image;
 }
 
 bool PsTryKeepModules(void)

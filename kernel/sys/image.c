@@ -38,6 +38,11 @@ static Status TryOpen(const char *directory, const char *name, SysImageFile *ima
     return StatusSuccess;
 }
 
+Status SysiOpenSource(const char *path, SysImageFile *image)
+{
+    return TryOpen("/", path, image);
+}
+
 static bool IsMissing(Status status)
 {
     return status == StatusNotFound || status == StatusPathNotFound ||

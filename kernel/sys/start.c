@@ -118,6 +118,10 @@ Status SysStartInit(void)
         KeLog(LogError, "sys: cannot open " RUNTIME_PATH ": %s", RtlStatusText(status));
         return status;
     }
+    status = SysiStartSymbols();
+    if (status != StatusSuccess)
+        KeLog(LogWarning, "sys: crash reports will not name programs' functions: %s",
+              RtlStatusText(status));
     status = StartOnConsole(INIT_PATH, &process);
     if (status == StatusSuccess)
         SysiWatchInit(process);

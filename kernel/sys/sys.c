@@ -47,7 +47,7 @@ void SysInitialize(const LoaderParams *loader)
         .StartStamp = __builtin_ia32_rdtsc(),
         .StartTime = KeQueryTime(),
     };
-    KdRegisterModuleFinder(PsFindUserModule, PsFindUserImage);
+    KdRegisterModuleFinder(PsFindUserModule);
     KdRegisterModuleKeeper(PsTryKeepModules, PsReleaseModules);
     KdRegisterProcessNamer(PsNameCurrentProcess);
     WinRegisterStarter(SysStartProgram);

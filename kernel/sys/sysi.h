@@ -76,7 +76,11 @@ typedef struct SysImageFile {
 // where relative names start; programDirectory: searched first for libraries, else nullptr.
 Status SysiOpenImage(SysImageKind kind, const char *name, const char *directory,
                      const char *programDirectory, SysImageFile *image);
+Status SysiOpenSource(const char *path, SysImageFile *image); // any file, by its absolute path
 void SysiCloseImage(SysImageFile *image);
+
+// ---- symbols.c
+Status SysiStartSymbols(void); // once there are files
 
 // ---- starting programs (start.c)
 typedef struct SysStart { // kernel memory; objects are the caller's references

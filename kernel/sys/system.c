@@ -47,7 +47,7 @@ Status SysGetSystemInfo(UserPointer result)
         .PageSize = PAGE_SIZE,
         .TotalMemory = memory.PagesTotal * PAGE_SIZE,
         .FreeMemory = memory.PagesFree * PAGE_SIZE,
-        .CacheMemory = IoCacheBytes() + LdrGetIdleBytes(),
+        .CacheMemory = IoCacheBytes() + LdrGetIdleBytes() + LdrGetSymbolBytes(),
         .UpTime = KeQueryTime(),
         .ProcessCount = PsGetProcessCount(),
         .ThreadCount = PsGetThreadCount(),

@@ -24,9 +24,10 @@ def take(image):
         return dumpfile.Dump(file.read(struct.unpack_from("<Q", header, 0xFA0)[0]))
 
 
-def names_of(addresses):
-    """Function names of addresses relative to the kernel's base, by another reader of the PDB."""
-    image = os.path.join(metal.BUILD, "kernel", "moskrnl.exe")
+def names_of(addresses, image="moskrnl.exe"):
+    """Function names of addresses relative to the image's base, by another reader of the PDB."""
+    image = next(os.path.join(metal.BUILD, folder, image) for folder in ("kernel", "runtime", "apps")
+                 if os.path.exists(os.path.join(metal.BUILD, folder, image)))
     text = subprocess.run(["llvm-symbolizer-19", f"--obj={image}", "--relative-address", "--no-inlines",
                            "--functions=linkage", *(hex(a) for a in addresses)],
                           check=True, capture_output=True, text=True).stdout
@@ -52,6 +53,36 @@ def stack_names(dump, context=None):
             found.append(value - base - 1)
         at += 8
     return names_of(found)
+
+
+def program_stack_names(dump, report, log):
+    """The functions whose return addresses lie on the stack of the program that the report tells of, outwards. What the
+    dump says of its memory; where its images were, the log says (at level debug)."""
+    root, process = int(re.search(r" cr3 (\w+)", report)[1], 16), re.search(r"^process \S+ \((\d+)\)", report, re.M)[1]
+    images = [(int(base, 16), path) for path, base in re.findall(rf"ps: process {process} has (\S+) at (\w+)", log)]
+    images = [(base, os.path.basename(path)) for base, path in images]
+    sizes = {base: dump.read(base, 4096, root) for base, _ in images}
+    for base, headers in sizes.items():
+        sizes[base], = struct.unpack_from("<I", headers, struct.unpack_from("<I", headers, 0x3C)[0] + 24 + 56)
+
+    def words(address, most):
+        found = []
+        try:
+            while len(found) < most:
+                found.append(dump.word(address, root))
+                address += 8
+        except dumpfile.DumpError:
+            pass
+        return found
+    # The kernel's entry leaves the program's stack pointer near the top of its own stack.
+    top = int(re.search(r"kernel stack \w+-(\w+)", report)[1], 16)
+    pointers = [word for word in words(top - 0x100, 32) if 0x10000 < word < 1 << 47 and word % 8 == 0]
+    best = []
+    for pointer in pointers:
+        places = [(image, word - base - 1) for word in words(pointer, 4096) for base, image in images
+                  if 0x1000 <= word - base < sizes[base]]
+        best = max(best, places, key=len)
+    return [name for image, rva in best for name in names_of([rva], image)]
 
 
 def kernel_range(dump):

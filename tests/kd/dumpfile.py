@@ -51,8 +51,8 @@ class Dump:
             data += self.data[offset:offset + piece]
         return data
 
-    def translate(self, address):
-        table = self.root & ~0xFFF
+    def translate(self, address, root=None):
+        table = (root or self.root) & ~0xFFF
         for shift in (39, 30, 21, 12):
             entry, = struct.unpack("<Q", self.physical(table + (address >> shift & 511) * 8, 8))
             if not entry & 1:
@@ -62,11 +62,12 @@ class Dump:
                 return (table & -(1 << shift)) | address & ((1 << shift) - 1)
         return table | address & 0xFFF
 
-    def read(self, address, size):
+    def read(self, address, size, root=None):
+        """root: of another address space's page tables."""
         data = b""
         while len(data) < size:
             at = address + len(data)
-            data += self.physical(self.translate(at), min(size - len(data), PAGE - at % PAGE))
+            data += self.physical(self.translate(at, root), min(size - len(data), PAGE - at % PAGE))
         return data
 
     def read_if_there(self, address, size):
@@ -76,8 +77,8 @@ class Dump:
         except DumpError:
             return bytes(size)
 
-    def word(self, address):
-        return struct.unpack("<Q", self.read(address, 8))[0]
+    def word(self, address, root=None):
+        return struct.unpack("<Q", self.read(address, 8, root))[0]
 
     def register(self, offset, context=None):
         return struct.unpack_from("<Q", context or self.context, offset)[0]

@@ -143,42 +143,54 @@ def test_without_symbols():
         offsets = [int(line.rpartition("0x")[2], 16) - 1 for line in stack if re.match(r"  moskrnl\+0x[0-9a-f]+$", line)]
         assert len(offsets) == len(frames_of(report)) > 5, report
         names = crashdump.names_of(offsets[1:])
-        frames = frames_of(report)
-        assert len(frames) > 5 and all(re.fullmatch(r"moskrnl\+0x[0-9a-f]+", at) for _, at in
-                                       ((f[0], line.strip()) for f, line in zip(frames, report[report.index("stack:") + 1:]))), report
-        names = crashdump.names_of([int(line.rpartition("0x")[2], 16) - 1 for line in report[report.index("stack:") + 2:]
-                                    if line.startswith("  moskrnl+")])
         assert not in_order(["CrashMiddle", "CrashOuter", "KdCrash"], names), names
         crashdump.check(dump, "\n".join(report))
 
 
-def program_report(crash):
-    """The frames of a DPC's crash on the stack of a program."""
-    with metal.boot(execute=["doom.exe -iwad freedoom1.wad -timedemo demo1"], options=[("crash", crash)]) as machine:
-        machine.wait_for_end(60)
-        machine.stop()
+def stop_in_program(crash):
+    """The report of a DPC's crash on the stack of a program, its frames, the dump and the log."""
+    with metal.boot(execute=["doom.exe -iwad freedoom1.wad -timedemo demo1"], options=[("crash", crash), ("log", "debug")]) as machine:
+        machine.wait_until(lambda: machine.bugcheck_complete or machine.stopped, 60, "report")
         assert machine.bugcheck, f"no report; the log ends with:\n{machine.log[-1000:]}"
+        machine.wait_for_screen(lambda picture: crashscreen.shows(picture, machine.bugcheck), 20, "report on the screen")
+        machine.stop()
         assert re.search(r"^process \w+\.exe \(\d+\)", machine.bugcheck, re.M), machine.bugcheck
-        return machine.bugcheck, frames_of(machine.bugcheck.splitlines())
+        return machine.bugcheck, frames_of(machine.bugcheck.splitlines()), crashdump.take(machine.image), machine.log
+
+
+def check_program_frames(frames, report, dump, log):
+    """Functions, files and lines to where the program began; the dump has the same stack."""
+    assert len(frames) > 2 and all(module and function and line for module, function, _, line in frames), report
+    assert [function for _, function, _, _ in frames[-2:]] == ["RtStartProcess", "InitProcess"], report
+    assert frames[-1][0] != "mosrt" and frames[-1][2].startswith("runtime/init/"), report
+    crashdump.check(dump, report)
+    callers = [line.split("!")[1].split("+")[0] for line in report.splitlines()
+               if re.match(r"  (?!moskrnl)\w+!", line) and not line.endswith("(inlined)")][1:]
+    names = crashdump.program_stack_names(dump, report, log)
+    assert not in_order(callers, names), (callers, names)
 
 
 def test_in_program():
     """Through the interrupt into the program, to where the program began."""
-    report, frames = program_report("program")
+    report, frames, dump, log = stop_in_program("program")
     functions = [frame[1] for frame in frames]
     assert functions.index("CrashInProgramRoutine") < functions.index("HalpTrap"), report
-    assert frames[-1][1] is None and re.search(r"\n  \w+\.exe\+0x[0-9a-f]+\n\*\*\*", report), report
+    check_program_frames(frames, report, dump, log)
 
 
 def test_in_system_call():
     """Across the system call into the program: what the kernel did for it, the call's stub, its callers."""
-    report, frames = program_report("system-call")
-    functions = [frame[1] for frame in frames]
-    entry = functions.index("HalpSystemCallEntry")
-    assert all(functions[:entry]), report  # which ones depends on where the timer struck
-    assert len(frames) > entry + 2, report
-    assert all(frame[0] in (None, "mosrt.dll") for frame in frames[entry + 1:]), report
-    assert re.search(r"\n  \w+\.exe\+0x[0-9a-f]+\n\*\*\*", report), report
+    report, frames, dump, log = stop_in_program("system-call")
+    entry = [frame[1] for frame in frames].index("HalpSystemCallEntry")
+    assert frames[entry + 1][0] == "mosrt", report
+    check_program_frames(frames, report, dump, log)
+
+
+def test_in_new_program():
+    """Before the PDBs of program and library are in memory: exported names, and offsets in the images."""
+    report, frames, _, _ = stop_in_program("new-program")
+    assert all(frame[2] for frame in frames if frame[0] == "moskrnl"), report
+    assert re.search(r"\n  mosrt!RtStartProcess\+0x[0-9a-f]+\n  init\+0x[0-9a-f]+\n\*\*\*", report), report
 
 
 def test_unknown_crash():

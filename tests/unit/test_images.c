@@ -5,6 +5,7 @@
 #define METALOS_BUILD_KERNEL
 #include "../../kernel/ldr/image.c"
 #include "../../kernel/ldr/map.c"
+#include "../../kernel/ldr/symbols.c"
 #include "unit.h"
 
 // ---- the kernel below
@@ -106,6 +107,11 @@ void MmFreeHeap(void *block)
 {
     Blocks -= block != nullptr;
     free(block);
+}
+static uint64_t PagesTotal = 1 << 20, PagesFree = 1 << 20;
+void MmQueryCounters(MmCounters *counters)
+{
+    *counters = (MmCounters){.PagesTotal = PagesTotal, .PagesFree = PagesFree};
 }
 void MmRegisterShrinker(size_t (*shrink)(size_t pages)) {}
 Status MmCreateSection(size_t size, MmPageUse use, MmSection **result)
@@ -333,6 +339,38 @@ static uint64_t Stored(const MmAddressSpace *space, uint64_t address)
     return value;
 }
 
+// ---- symbols: a PDB here is its GUID and age, and room
+#define PDB_SIZE 0x3000u
+Status PdbOpen(PdbFile *pdb, const void *bytes, size_t size)
+{
+    *pdb = (PdbFile){.Bytes = bytes, .Size = size};
+    memcpy(pdb->Guid, bytes, sizeof pdb->Guid);
+    memcpy(&pdb->Age, (const uint8_t *)bytes + 16, sizeof pdb->Age);
+    return pdb->Guid[0] == 'g' ? StatusSuccess : StatusCorrupt;
+}
+
+static void PutDebugId(uint8_t *file, const char *guid, const char *path)
+{
+    uint8_t *entry = file + Rdata + 0x300, *record = file + Rdata + 0x320;
+    Put32(file + 0x80 + 24 + 112 + 6 * 8, 0x2300);
+    Put32(file + 0x80 + 24 + 112 + 6 * 8 + 4, 28);
+    Put32(entry + 12, 2);
+    Put32(entry + 16, 24 + (uint32_t)strlen(path) + 1);
+    Put32(entry + 20, 0x2320);
+    Put32(entry + 24, Rdata + 0x320);
+    memcpy(record, "RSDS", 4);
+    memcpy(record + 4, guid, 16);
+    Put32(record + 20, 3);
+    strcpy((char *)record + 24, path);
+}
+
+static LdrSource MakePdb(uint8_t *bytes, const char *guid, uint32_t age)
+{
+    memcpy(bytes, guid, 16);
+    Put32(bytes + 16, age);
+    return (LdrSource){.Context = bytes, .Read = ReadBytes, .Size = PDB_SIZE};
+}
+
 // A process in small: program and library mapped and bound.
 typedef struct Process {
     MmAddressSpace Space;
@@ -415,6 +453,78 @@ static void TestSharing(void)
     End(&two);
     CHECK(LdrGetIdleBytes() != 0);
     CheckClean();
+}
+
+// Opens a program that names a PDB; its image, as who looks for nameless ones gets it.
+static LdrImage *OpenNamed(uint64_t identity, const char *guid, LdrImage **holder)
+{
+    char path[MaximumPath];
+    MakeProgram(Program, "Second");
+    PutDebugId(Program, guid, "X:\\build\\x.pdb");
+    LdrSource source = SourceOf(Program, identity);
+    source.Path = "/apps/x.exe";
+    wanted.Header.Signal = 0;
+    CHECK_EQUAL(LdrOpenImage(&source, holder), StatusSuccess);
+    CHECK(KeReadEvent(&wanted));
+    LdrImage *image = LdrTakeNamelessImage(path);
+    CHECK(image == *holder && strcmp(path, "/apps/x.pdb") == 0);
+    CHECK(LdrTakeNamelessImage(path) == nullptr);
+    return image;
+}
+
+static void TestSymbols(void)
+{
+    static uint8_t pdb[PDB_SIZE];
+    static const char guid[] = "g123456789abcdef", other[] = "g123456789abcdeF";
+    LdrImage *holder, *image = OpenNamed(1, guid, &holder);
+    int sections = Sections;
+    const struct {
+        const char *Guid;
+        uint32_t Age;
+    } wrong[] = {{other, 3}, {guid, 4}, {"no PDB..........", 3}};
+    for (size_t i = 0; i < RTL_COUNT_OF(wrong); i++) {
+        LdrSource source = MakePdb(pdb, wrong[i].Guid, wrong[i].Age);
+        CHECK_EQUAL(LdrLoadSymbols(image, &source), StatusCorrupt);
+    }
+    LdrSource source = MakePdb(pdb, guid, 3);
+    for (AllocationsLeft = 0; LdrLoadSymbols(image, &source) != StatusSuccess;) {
+        static int left;
+        CHECK(LdrGetSymbols(image) == nullptr && Sections == sections);
+        AllocationsLeft = ++left;
+    }
+    AllocationsLeft = -1;
+    const PdbFile *symbols = LdrGetSymbols(image);
+    CHECK(symbols != nullptr && symbols->Size == PDB_SIZE && LdrGetSymbolBytes() == PDB_SIZE);
+    CHECK_EQUAL(LdriShrinkSymbols(1), PDB_SIZE / PAGE_SIZE);
+    CHECK(LdrGetSymbols(image) == nullptr && LdrGetSymbolBytes() == 0 && Sections == sections);
+    LdrDereferenceImage(image);
+    LdrDereferenceImage(holder);
+    CheckClean();
+}
+
+static void TestSymbolMemory(void)
+{
+    static uint8_t pdb[PDB_SIZE];
+    static const char guid[] = "g123456789abcdef";
+    LdrImage *holders[2], *images[2];
+    for (size_t i = 0; i < 2; i++)
+        images[i] = OpenNamed(i + 1, guid, &holders[i]);
+    LdrSource source = MakePdb(pdb, guid, 3);
+    PagesFree = PDB_SIZE / PAGE_SIZE * MEMORY_RESERVE - 1;
+    CHECK_EQUAL(LdrLoadSymbols(images[0], &source), StatusNoMemory);
+    PagesFree = 1 << 20;
+    PagesTotal = PDB_SIZE / PAGE_SIZE * MEMORY_PART; // room for one
+    CHECK_EQUAL(LdrLoadSymbols(images[0], &source), StatusSuccess);
+    CHECK_EQUAL(LdrLoadSymbols(images[1], &source), StatusNoMemory);
+    LdrDereferenceImage(images[0]);
+    LdrDereferenceImage(holders[0]); // nobody uses it now
+    CHECK_EQUAL(LdrLoadSymbols(images[1], &source), StatusSuccess);
+    CHECK(LdrGetSymbols(images[1]) != nullptr && LdrGetSymbolBytes() == PDB_SIZE);
+    PagesTotal = 1 << 20;
+    LdrDereferenceImage(images[1]);
+    LdrDereferenceImage(holders[1]);
+    CheckClean();
+    CHECK_EQUAL(LdrGetSymbolBytes(), 0);
 }
 
 static void TestConflict(void)
@@ -532,6 +642,8 @@ int main(void)
     static const UnitTest tests[] = {
         {"two processes share an image", TestSharing},
         {"base taken: a private copy", TestConflict},
+        {"the PDB of an image in use", TestSymbols},
+        {"as many PDBs as there is room for", TestSymbolMemory},
         {"a changed file is another image", TestChangedFile},
         {"missing imports", TestMissingImport},
         {"files cut at every place", TestTruncated},
