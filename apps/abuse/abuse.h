@@ -64,7 +64,8 @@ Status MakeCall(const Call *call, const uint64_t *arguments);
 // Undoes a call that succeeded: the row's way, and closes the handles it wrote.
 void UndoCall(const Call *call, const uint64_t *arguments);
 
-// ---- results
+// ---- check.c
+int Conclude(void); // prints how many checks held; the exit code
 // Counts; prints a line when it does not hold.
 bool Check(bool holds, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #define OK(expression)                                                                             \
@@ -79,6 +80,7 @@ typedef struct Counters {
     ProcessInfo Process;
 } Counters;
 void CountAll(Counters *counters);
+uint64_t GetFreeMemory(const Counters *counters); // what caches would give back included
 // Waits a moment for what ends late; then nothing may be left of `what`.
 void CompareCounters(const Counters *before, const char *what);
 

@@ -12,72 +12,8 @@
 // SPDX-License-Identifier: MIT
 #include "abuse.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SLACK 65536u // bytes: kernel heap pages that stay half full
-
-static unsigned passed, failed;
-
-bool Check(bool holds, const char *format, ...)
-{
-    if (holds) {
-        passed++;
-        return true;
-    }
-    failed++;
-    va_list arguments;
-    va_start(arguments, format);
-    printf("abuse: FAILED: ");
-    vprintf(format, arguments);
-    printf("\n");
-    fflush(stdout);
-    va_end(arguments);
-    return false;
-}
-
-// ---- counters
-void CountAll(Counters *counters)
-{
-    OK(GetProcessInfo(CurrentProcess, &counters->Process));
-    OK(GetSystemInfo(&counters->System));
-}
-
-static uint64_t MemoryOf(const Counters *counters)
-{
-    return counters->System.FreeMemory + counters->System.CacheMemory;
-}
-
-static bool IsBack(const Counters *before, const Counters *now)
-{
-    return MemoryOf(now) + SLACK >= MemoryOf(before) &&
-           now->System.HandleCount <= before->System.HandleCount &&
-           now->System.ProcessCount <= before->System.ProcessCount &&
-           now->System.ThreadCount <= before->System.ThreadCount &&
-           now->System.WindowCount <= before->System.WindowCount &&
-           now->Process.CommittedMemory <= before->Process.CommittedMemory;
-}
-
-void CompareCounters(const Counters *before, const char *what)
-{
-    Counters now = {};
-    for (int i = 0; i < 100; i++) {
-        CountAll(&now);
-        if (IsBack(before, &now))
-            return;
-        Sleep(20);
-    }
-    Check(false,
-          "%s: memory %lld, handles %d, processes %d, threads %d, windows %d, committed %lld more",
-          what, (long long)(MemoryOf(before) - MemoryOf(&now)),
-          (int)(now.System.HandleCount - before->System.HandleCount),
-          (int)(now.System.ProcessCount - before->System.ProcessCount),
-          (int)(now.System.ThreadCount - before->System.ThreadCount),
-          (int)(now.System.WindowCount - before->System.WindowCount),
-          (long long)(now.Process.CommittedMemory - before->Process.CommittedMemory));
-}
 
 // Until the system no longer starts things of its own: for a second nothing changes, and nobody
 // else wants the processor.
@@ -90,47 +26,11 @@ static void Settle(void)
         Sleep(LookTime);
         CountAll(&now);
         bool quiet = GetMonotonicTime() - start < LookTime * 1000000ull + Late &&
-                     MemoryOf(&now) == MemoryOf(&last) &&
+                     GetFreeMemory(&now) == GetFreeMemory(&last) &&
                      now.System.ThreadCount == last.System.ThreadCount;
         same = quiet ? same + 1 : 0;
         last = now;
     }
-}
-
-// ---- programs
-Status StartProgram(const char *commandLine, Handle *process)
-{
-    const CreateProcessParameters parameters = {.CommandLine = commandLine};
-    return CreateProcess(&parameters, process);
-}
-
-uint32_t WaitForProgram(Handle process, uint32_t milliseconds, bool *killed)
-{
-    ProcessInfo info = {};
-    Status status = WaitForSingleObject(process, milliseconds);
-    if (killed)
-        *killed = status == StatusTimeout;
-    if (status == StatusTimeout) {
-        OK(TerminateProcess(process, 1));
-        OK(WaitForSingleObject(process, KILL_TIME));
-    }
-    OK(GetProcessInfo(process, &info));
-    OK(CloseHandle(process));
-    return info.ExitCode;
-}
-
-uint32_t RunSelf(const char *words, uint32_t milliseconds)
-{
-    char line[128];
-    Handle process;
-    snprintf(line, sizeof line, ABUSE_PROGRAM " %s", words);
-    Status status = StartProgram(line, &process);
-    if (!Check(status == StatusSuccess, "%s: %s", line, GetStatusText(status)))
-        return UINT32_MAX;
-    bool killed;
-    uint32_t code = WaitForProgram(process, milliseconds, &killed);
-    Check(!killed, "%s does not end", line);
-    return code;
 }
 
 // ---- the same again and again leaves the same counters
@@ -196,6 +96,5 @@ int main(int argc, char **argv)
             for (size_t k = 0; k < COUNT_OF(parts); k++)
                 if (!strcmp(argv[i], parts[k].Name))
                     parts[k].Run();
-    printf("abuse: %u passed, %u failed\n", passed, failed);
-    return failed < 100 ? (int)failed : 100;
+    return Conclude();
 }

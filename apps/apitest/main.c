@@ -28,6 +28,7 @@ static const struct {
     {"waits", TestWaits},
     {"objects", TestObjects},
     {"sharing", TestSharing},
+    {"races", TestRaces},
     {"locks", TestLocks},
     {"lists", TestLists},
     {"threads", TestThreads},
@@ -53,53 +54,6 @@ static const struct {
     {"lessons", TestLessons},
     {"leaks", TestLeaks},
 };
-
-static const char *currentGroup = "";
-static volatile int passed, failed;
-
-bool TestCheck(bool holds, const char *file, int line, const char *text)
-{
-    if (holds) {
-        __atomic_fetch_add(&passed, 1, __ATOMIC_RELAXED);
-        return true;
-    }
-    __atomic_fetch_add(&failed, 1, __ATOMIC_RELAXED);
-    const char *name = strrchr(file, '/');
-    printf("apitest: FAILED %s (%s:%d): %s\n", currentGroup, name ? name + 1 : file, line, text);
-    fflush(stdout);
-    return false;
-}
-
-bool TestStatus(Status got, Status expected, const char *file, int line, const char *text)
-{
-    char detail[512];
-    snprintf(detail, sizeof detail, "%s is %s, not %s", text, GetStatusText(got),
-             GetStatusText(expected));
-    return TestCheck(got == expected, file, line, detail);
-}
-
-bool TestNeeded(Status got, const char *file, int line, const char *text)
-{
-    if (!TestStatus(got, StatusSuccess, file, line, text)) {
-        printf("apitest: cannot go on\n");
-        exit(failed < 100 ? failed : 100);
-    }
-    return true;
-}
-
-bool TestNumber(long long got, long long expected, const char *file, int line, const char *text)
-{
-    char detail[512];
-    snprintf(detail, sizeof detail, "%s is %lld (0x%llx), not %lld", text, got, got, expected);
-    return TestCheck(got == expected, file, line, detail);
-}
-
-bool TestText(const char *got, const char *expected, const char *file, int line, const char *text)
-{
-    char detail[512];
-    snprintf(detail, sizeof detail, "%s is \"%.160s\", not \"%.160s\"", text, got, expected);
-    return TestCheck(got && !strcmp(got, expected), file, line, detail);
-}
 
 // Removes a folder of the tests with all files and folders in it.
 static void RemoveTree(const char *path)
@@ -127,9 +81,7 @@ static void RemoveTree(const char *path)
 
 static void RunGroup(size_t index)
 {
-    currentGroup = groups[index].Name;
-    printf("apitest: %s\n", currentGroup);
-    fflush(stdout);
+    TestBegin(groups[index].Name);
     RemoveTree(FOLDER);
     OK(CreateDirectory(FOLDER));
     groups[index].Run();
@@ -165,6 +117,5 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; argc == 1 && i < COUNT_OF(groups); i++)
         RunGroup(i);
-    printf("apitest: %d passed, %d failed\n", passed, failed);
-    return failed < 100 ? failed : 100;
+    return TestConclude();
 }

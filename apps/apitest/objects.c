@@ -519,6 +519,37 @@ void TestSharing(void)
     TestDuplicationAcross();
 }
 
+// ---- on several processors at the same moment
+
+static uint32_t OpenAndClose(void *over)
+{
+    Handle event;
+    while (!*(volatile bool *)over)
+        if (OpenObject("apitest.race", 0, 0, &event) == StatusSuccess)
+            (void)CloseHandle(event);
+    return 0;
+}
+
+// A name is looked up while the last handle to its object is being closed.
+void TestRaces(void)
+{
+    constexpr int Rounds = 3000;
+    Handle threads[3], event;
+    volatile bool over = false;
+    for (size_t i = 0; i < COUNT_OF(threads); i++)
+        NEEDED(CreateThread(OpenAndClose, (void *)&over, 0, &threads[i]));
+    for (int i = 0; i < Rounds; i++) {
+        NEEDED(CreateEvent(false, false, &event));
+        Status status = NameObject(event, "apitest.race");
+        CHECK(status == StatusSuccess || status == StatusAlreadyExists); // or still held open
+        OK(CloseHandle(event));
+    }
+    over = true;
+    for (size_t i = 0; i < COUNT_OF(threads); i++)
+        Join(threads[i]);
+    STATUS(OpenObject("apitest.race", 0, 0, &event), StatusNotFound);
+}
+
 int ObjectChild(int argc, char **argv)
 {
     const char *what = argc > 0 ? argv[0] : "";

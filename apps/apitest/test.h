@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// ---- check.c
+void TestBegin(const char *group); // of which the checks are that follow
+int TestConclude(void);            // prints how many held; the exit code
 // Counts, and prints a line when it fails. Returns whether it held.
 bool TestCheck(bool holds, const char *file, int line, const char *text);
 bool TestStatus(Status got, Status expected, const char *file, int line, const char *text);
@@ -36,7 +39,7 @@ TestGroup TestSystem, TestMemory, TestSections, TestFiles, TestDirectories, Test
     TestThreads, TestProcesses, TestExitCodes, TestLeaks, TestHandles, TestWindows, TestLibraries,
     TestTls, TestFpu, TestStdio, TestStrings, TestStdlib, TestMath, TestTime, TestPosix, TestSetjmp,
     TestHeap, TestExceptions, TestPthreads, TestConsole, TestLessons, TestObjects, TestSharing,
-    TestLocks, TestLists, TestMappings, TestPoll;
+    TestLocks, TestLists, TestMappings, TestPoll, TestRaces;
 
 // Starts this program as `apitest.exe --child WORDS`, with handles that may be InvalidHandle.
 Status StartChild(const char *words, Handle input, Handle output, Handle error, Handle *process);
@@ -48,7 +51,7 @@ int ChildMain(int argc, char **argv);
 int ObjectChild(int argc, char **argv); // --child object ...
 int ExceptionChild(const char *what);   // exceptions.c
 int ChildSection(void);
-int MappingChild(void); // clib3.c
+int MappingChild(void); // posix.c
 
 // A kernel address, one no page table can map, and one in the never mapped first 64 KiB.
 #define KERNEL_ADDRESS        ((void *)0xFFFFF80000000000ull)

@@ -12,6 +12,9 @@
 #define LIMITS_FOLDER   "/limits"
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+// ---- check.c
+#define END_TIME 60000u // milliseconds until a program that was told to end must be gone
+int Conclude(void);     // prints how many checks held; the exit code
 // Counts; prints a line when it does not hold. Returns whether it did.
 bool Check(bool holds, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

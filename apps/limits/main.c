@@ -11,59 +11,13 @@
 // SPDX-License-Identifier: MIT
 #include "limits.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 constexpr uint32_t GreedTime = 240000; // milliseconds until a child must be full
-constexpr uint32_t EndTime = 60000;    // until it must be gone
 // Bytes that may be missing after a part: pages of the kernel's heap that stay half full.
 constexpr uint64_t MemorySlack = 256 << 10;
-
-static unsigned passed, wrong;
-
-bool Check(bool holds, const char *format, ...)
-{
-    if (holds) {
-        passed++;
-        return true;
-    }
-    va_list arguments;
-    va_start(arguments, format);
-    printf("limits: WRONG: ");
-    vprintf(format, arguments);
-    printf("\n");
-    fflush(stdout);
-    va_end(arguments);
-    wrong++;
-    return false;
-}
-
-Status StartProgram(const char *commandLine, Handle input, Handle output, Handle *process)
-{
-    const CreateProcessParameters parameters = {
-        .CommandLine = commandLine,
-        .StandardInput = input,
-        .StandardOutput = output,
-        .StandardError = output,
-    };
-    return CreateProcess(&parameters, process);
-}
-
-uint32_t EndProgram(Handle process, uint32_t milliseconds, bool *killed)
-{
-    ProcessInfo info = {};
-    bool late = WaitForSingleObject(process, milliseconds) == StatusTimeout;
-    if (late)
-        (void)TerminateProcess(process, 3);
-    Check(WaitForSingleObject(process, EndTime) == StatusSuccess, "a killed program does not end");
-    (void)GetProcessInfo(process, &info);
-    (void)CloseHandle(process);
-    if (killed)
-        *killed = late;
-    return info.ExitCode;
-}
 
 static bool IsSame(const SystemInfo *before, const SystemInfo *after)
 {
@@ -120,7 +74,7 @@ static void BeGreedy(const char *what, bool kill)
     if (!kill)
         (void)SetEvent(go);
     bool killed;
-    uint32_t code = EndProgram(child, kill ? 0 : EndTime, &killed);
+    uint32_t code = EndProgram(child, kill ? 0 : END_TIME, &killed);
     if (!kill)
         Check(!killed && code == 0, "%s: ends with %u, greed.c", what, code);
     (void)AskWitness();
@@ -186,8 +140,7 @@ static int Judge(int argc, char **argv)
         RunPart("kills", rounds);
     }
     EndWitness();
-    printf("limits: %u passed, %u wrong\n", passed, wrong);
-    return wrong < 100 ? (int)wrong : 100;
+    return Conclude();
 }
 
 int main(int argc, char **argv)

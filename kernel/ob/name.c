@@ -8,7 +8,9 @@
 //
 // Opening by name races with the last close. Both count in ObHeader.Handles: a look-up raises the
 // count, under the lock, unless it is 0 already, and so holds the object open while it makes the
-// handle; a closer that lowers it to 0 then takes the lock to remove the name.
+// handle; a closer that lowers it to 0 then takes the lock to remove the name. The look-up's own
+// reference comes first: once it has raised the count a closer no longer is the last one, takes no
+// lock, and drops the reference that kept the object alive until then.
 //
 // Locking: NameLock guards the table and ObHeader.Name.
 // SPDX-License-Identifier: MIT
@@ -140,10 +142,12 @@ static Status LookUp(const char *text, ObjectKind kind, uint32_t *access, void *
         return StatusWrongType;
     if ((*access & ~name->Access) != 0)
         return StatusAccessDenied;
-    if (!HoldOpen(name->Object))
-        return StatusNotFound;
     *body = name->Object + 1;
     ObReference(*body);
+    if (!HoldOpen(name->Object)) {
+        ObDereference(*body); // not the last: the closer has its own until the name is gone
+        return StatusNotFound;
+    }
     if (*access == 0)
         *access = name->Access;
     return StatusSuccess;

@@ -6,10 +6,10 @@ import test_api
 
 MINUTES = 60
 
-GROUPS = ("system memory sections files directories pipes handles waits objects sharing locks lists threads windows libraries tls "
-          "fpu stdio strings stdlib math time posix setjmp exceptions heap pthreads processes exitcodes console lessons leaks").split()
+GROUPS = ("system memory sections files directories pipes handles waits objects sharing races locks lists threads windows libraries tls "
+          "fpu stdio strings stdlib math time posix setjmp mappings poll exceptions heap pthreads processes exitcodes console lessons leaks").split()
 # Those that do the same ten thousand times, or take seconds: so many failures of each call stack, instead of each allocation.
-PER_STACK = {"handles": 8, "threads": 4, "windows": 2, "heap": 4, "leaks": 4}
+PER_STACK = {"handles": 8, "threads": 4, "windows": 2, "heap": 4, "races": 4, "leaks": 4}
 HOUR = 3600
 
 
@@ -59,6 +59,12 @@ def test_thousand_windows():
 def test_doom_runs():
     check(metal.run('/tests/abuse.exe repeat 20 "doom.exe -iwad freedoom1.wad -timedemo demo1 -nosound -nomusic -nosfx -nogui"',
                     timeout=2 * HOUR))
+
+
+@metal.limit(HOUR)
+def test_races():
+    """What threads do to each other, again and again."""
+    check(metal.run('/tests/abuse.exe repeat 30 "/tests/apitest.exe races pipes waits sharing locks lists"', cpus=4, timeout=HOUR))
 
 
 def _failing(group):

@@ -1,16 +1,149 @@
-// clib3.c - the C library: files as memory, between processes too; poll and select.
+// posix.c - the C library: POSIX files; files as memory, between processes too; poll and select.
 // SPDX-License-Identifier: MIT
 #include "test.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/select.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
+
+static void TestDescriptors(void)
+{
+    char buffer[32] = {};
+    struct stat status;
+    int file = open(FOLDER "/posix", O_RDWR | O_CREAT | O_EXCL, 0666);
+    if (!CHECK(file >= 3))
+        return;
+    EQUAL(open(FOLDER "/posix", O_RDWR | O_CREAT | O_EXCL, 0666), -1);
+    EQUAL(errno, EEXIST);
+    EQUAL(write(file, "0123456789", 10), 10);
+    EQUAL(lseek(file, 2, SEEK_SET), 2);
+    EQUAL(read(file, buffer, 3), 3);
+    TEXT(buffer, "234");
+    EQUAL(pread(file, buffer, 2, 8), 2);
+    CHECK(!memcmp(buffer, "89", 2) && lseek(file, 0, SEEK_CUR) == 5);
+    EQUAL(pwrite(file, "AB", 2, 0), 2);
+    EQUAL(ftruncate(file, 4), 0);
+    EQUAL(fstat(file, &status), 0);
+    CHECK(status.st_size == 4 && S_ISREG(status.st_mode));
+    int copy = dup(file);
+    CHECK(copy > file);
+    EQUAL(lseek(copy, 1, SEEK_SET), 1);
+    EQUAL(lseek(file, 0, SEEK_CUR), 1); // one position
+    EQUAL(dup2(copy, 100), 100);
+    EQUAL(close(100), 0);
+    EQUAL(close(copy), 0);
+    EQUAL(fsync(file), 0);
+    EQUAL(close(file), 0);
+    EQUAL(close(file), -1);
+    EQUAL(errno, EBADF);
+    EQUAL(read(file, buffer, 1), -1);
+    EQUAL(read(-1, buffer, 1), -1);
+    EQUAL(write(1000000, buffer, 1), -1);
+    EQUAL(stat(FOLDER "/posix", &status), 0);
+    EQUAL(access(FOLDER "/posix", R_OK | W_OK), 0);
+    EQUAL(access(FOLDER "/none", F_OK), -1);
+    EQUAL(unlink(FOLDER "/posix"), 0);
+    EQUAL(stat(FOLDER "/posix", &status), -1);
+    EQUAL(errno, ENOENT);
+    int ends[2];
+    EQUAL(pipe(ends), 0);
+    EQUAL(write(ends[1], "pipe", 4), 4);
+    EQUAL(read(ends[0], buffer, sizeof buffer), 4);
+    EQUAL(lseek(ends[0], 0, SEEK_CUR), -1);
+    EQUAL(close(ends[1]), 0);
+    EQUAL(read(ends[0], buffer, 1), 0);
+    EQUAL(close(ends[0]), 0);
+    int null = open("/dev/null", O_RDWR);
+    CHECK(null >= 0 && write(null, "x", 1) == 1 && read(null, buffer, 1) == 0);
+    EQUAL(close(null), 0);
+    EQUAL(isatty(null), 0);
+}
+
+static void TestFolders(void)
+{
+    char path[1024];
+    struct stat status;
+    EQUAL(mkdir(FOLDER "/folder", 0777), 0);
+    EQUAL(mkdir(FOLDER "/folder", 0777), -1);
+    EQUAL(errno, EEXIST);
+    EQUAL(stat(FOLDER "/folder", &status), 0);
+    CHECK(S_ISDIR(status.st_mode));
+    for (int i = 0; i < 30; i++) {
+        snprintf(path, sizeof path, FOLDER "/folder/file%02d", i);
+        FILE *file = fopen(path, "w");
+        if (file)
+            fclose(file);
+    }
+    DIR *directory = opendir(FOLDER "/folder");
+    if (CHECK(directory)) {
+        struct dirent *entry;
+        unsigned seen = 0;
+        while ((entry = readdir(directory)))
+            if (!strncmp(entry->d_name, "file", 4) && entry->d_type == DT_REG)
+                seen |= 1u << atoi(entry->d_name + 4);
+        EQUAL(seen, (1u << 30) - 1);
+        rewinddir(directory);
+        CHECK(readdir(directory) != nullptr);
+        EQUAL(closedir(directory), 0);
+    }
+    CHECK(!opendir(FOLDER "/none") && errno == ENOENT);
+    CHECK(!opendir(FOLDER "/folder/file00") && errno == ENOTDIR);
+    EQUAL(rmdir(FOLDER "/folder"), -1);
+    EQUAL(errno, ENOTEMPTY);
+    EQUAL(chdir(FOLDER "/folder"), 0);
+    TEXT(getcwd(path, sizeof path), FOLDER "/folder");
+    CHECK(!getcwd(path, 4) && errno == ERANGE);
+    EQUAL(access("file00", F_OK), 0);
+    TEXT(realpath("../folder/file01", path), FOLDER "/folder/file01");
+    for (int i = 0; i < 30; i++) {
+        snprintf(path, sizeof path, "file%02d", i);
+        EQUAL(remove(path), 0);
+    }
+    EQUAL(chdir("/"), 0);
+    EQUAL(rmdir(FOLDER "/folder"), 0);
+}
+
+static volatile sig_atomic_t signalled;
+static void OnSignal(int number)
+{
+    signalled = number;
+}
+
+void TestPosix(void)
+{
+    struct utsname name;
+    TestDescriptors();
+    TestFolders();
+    EQUAL(uname(&name), 0);
+    TEXT(name.sysname, "MetalOS");
+    EQUAL(getpid(), GetCurrentProcessId());
+    EQUAL(sysconf(_SC_PAGESIZE), 4096);
+    CHECK(sysconf(_SC_NPROCESSORS_ONLN) >= 1);
+    signal(SIGUSR1, OnSignal);
+    EQUAL(raise(SIGUSR1), 0);
+    EQUAL(signalled, SIGUSR1);
+    unsigned char random[32] = {}, zero[32] = {};
+    EQUAL(getentropy(random, sizeof random), 0);
+    CHECK(memcmp(random, zero, sizeof zero) != 0);
+    CHECK(environ != nullptr);
+    char template[] = FOLDER "/tmpXXXXXX";
+    int file = mkstemp(template);
+    CHECK(file >= 0);
+    EQUAL(close(file), 0);
+}
+
+// ---- files as memory, poll
 
 #define FILE_NAME FOLDER "/mapped"
 constexpr size_t Page = 4096;
