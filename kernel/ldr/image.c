@@ -27,7 +27,6 @@
 #define BASE_LOWEST      0x00007FF000000000ull
 #define PREFERRED_LOWEST 0x10000000ull // linkers take 0x140000000 and 0x180000000
 #define BASE_HIGHEST     0x00007FFF00000000ull
-#define BASE_ALIGNMENT   0x10000ull
 #define BASE_TRIES       64u
 
 static KSpinLock CacheLock = KE_SPIN_LOCK_INIT(LockRankProcess, "image cache");
@@ -70,18 +69,18 @@ static uint64_t PreferredBase(const LdrImage *image)
 {
     uint64_t base = image->Pe.Base;
     bool fits = base >= PREFERRED_LOWEST && base < BASE_HIGHEST - image->Pe.SizeOfImage &&
-                base % BASE_ALIGNMENT == 0;
+                base % PE_BASE_ALIGNMENT == 0;
     return keepPreferredBases && fits ? base : 0;
 }
 
 // Gives the image its base for this boot.
 static Status ChooseBase(LdrImage *image)
 {
-    uint64_t places = (BASE_HIGHEST - BASE_LOWEST - image->Pe.SizeOfImage) / BASE_ALIGNMENT;
+    uint64_t places = (BASE_HIGHEST - BASE_LOWEST - image->Pe.SizeOfImage) / PE_BASE_ALIGNMENT;
     for (unsigned i = 0; i < BASE_TRIES; i++) {
         uint64_t base = i == 0 ? PreferredBase(image) : 0;
         if (!base)
-            base = BASE_LOWEST + KeGetRandom() % places * BASE_ALIGNMENT;
+            base = BASE_LOWEST + KeGetRandom() % places * PE_BASE_ALIGNMENT;
         KIrql old = KeAcquireSpinLock(&CacheLock);
         // Programs in other processes may have the same; where it is taken, the image is moved.
         bool free = (i == 0 && PreferredBase(image)) || IsBaseFree(base, image->Pe.SizeOfImage);

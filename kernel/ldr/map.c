@@ -91,9 +91,11 @@ static Status CopyImage(const LdrImage *image, uint64_t base, MmSection **copy)
 // Maps a private copy wherever there is room.
 static Status MapElsewhere(MmAddressSpace *space, const LdrImage *image, uint64_t *base)
 {
-    Status status = MmReserveRange(space, image->Size, base);
+    Status status =
+        MmReserveRange(space, image->Size + PE_BASE_ALIGNMENT - PE_PAGE_SIZE, base);
     if (status != StatusSuccess)
         return status;
+    *base = RTL_ALIGN_UP(*base, PE_BASE_ALIGNMENT);
     MmSection *copy;
     status = CopyImage(image, *base, &copy);
     if (status != StatusSuccess)

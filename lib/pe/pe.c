@@ -74,7 +74,7 @@ static Status ParseHeaders(PeImage *image, size_t available)
         !IsPowerOfTwo(fileAlignment) || fileAlignment > sectionAlignment)
         return StatusBadImage;
     if (image->SizeOfImage == 0 || image->SizeOfImage % PE_PAGE_SIZE != 0 ||
-        image->SizeOfImage > PE_MAXIMUM_IMAGE_SIZE || image->Base % 0x10000 != 0 ||
+        image->SizeOfImage > PE_MAXIMUM_IMAGE_SIZE || image->Base % PE_BASE_ALIGNMENT != 0 ||
         image->Base > UINT64_MAX - image->SizeOfImage)
         return StatusBadImage;
     if (image->SectionCount == 0 || image->SectionCount > PE_MAXIMUM_SECTIONS)
@@ -290,7 +290,7 @@ Status PeRelocate(PeImage *image, uint64_t base)
         .Delta = base - image->Base,
         .Table = image->Directories[PeDirectoryRelocation],
     };
-    if (image->Layout != PeLayoutMapped || base % PE_PAGE_SIZE != 0)
+    if (image->Layout != PeLayoutMapped || base % PE_BASE_ALIGNMENT != 0)
         return StatusInvalidParameter;
     if (relocation.Delta == 0)
         return StatusSuccess;

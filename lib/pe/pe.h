@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #define PE_PAGE_SIZE          4096u
+#define PE_BASE_ALIGNMENT     0x10000u // of an image's base
 #define PE_MAXIMUM_SECTIONS   96u
 #define PE_MAXIMUM_IMAGE_SIZE 0x10000000u // 256 MiB
 
@@ -99,8 +100,8 @@ Status PeLayOut(const PeImage *file, void *to, size_t size);
 // (StatusCancelled).
 typedef bool PeRelocationVisitor(void *context, uint32_t rva);
 Status PeForEachRelocation(const PeImage *image, PeRelocationVisitor *visit, void *context);
-// Moves a mapped image whose bytes may be written to base (whole pages): adjusts the addresses,
-// ImageBase in its headers, and image->Base. On failure the contents are undefined.
+// Moves a mapped image whose bytes may be written to base (a multiple of PE_BASE_ALIGNMENT): adjusts
+// the addresses, ImageBase in its headers, and image->Base. On failure the contents are undefined.
 Status PeRelocate(PeImage *image, uint64_t base);
 
 typedef struct PeExport {

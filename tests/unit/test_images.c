@@ -182,7 +182,7 @@ Status MmUnmapSection(MmAddressSpace *space, uint64_t base)
 }
 Status MmReserveRange(MmAddressSpace *space, size_t size, uint64_t *base)
 {
-    *base = 0x100000000;
+    *base = 0x100000000 - PAGE_SIZE; // whole pages are all it promises
     while (RegionAt(space, *base) != nullptr)
         *base += 0x1000000;
     return StatusSuccess;
@@ -540,6 +540,7 @@ static void TestConflict(void)
     CHECK_EQUAL(Map(&two.Space, &first, &two.Program), StatusSuccess);
     CHECK_EQUAL(Map(&two.Space, &second, &two.Library), StatusSuccess);
     CHECK(two.Program.Base != one.Program.Base);
+    CHECK_EQUAL(two.Program.Base % PE_BASE_ALIGNMENT, 0); // a process opens its own image
     CHECK_EQUAL(Stored(&two.Space, two.Program.Base + 0x3000), two.Program.Base + 0x1000);
     CHECK_EQUAL(
         LdrBindImports(&two.Program, &two.Library, "mosrt.dll", two.Missing, sizeof(two.Missing)),

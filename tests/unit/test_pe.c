@@ -288,6 +288,7 @@ static void TestRelocate(void)
     CHECK_EQUAL(PeOpen(&mapped, memory, ImageSize - 1, PeLayoutMapped), StatusBadImage);
     CHECK_EQUAL(PeOpen(&mapped, memory, ImageSize, PeLayoutMapped), StatusSuccess);
     CHECK_EQUAL(PeRelocate(&image, base), StatusInvalidParameter);
+    CHECK_EQUAL(PeRelocate(&mapped, base + PE_PAGE_SIZE), StatusInvalidParameter);
     CHECK_EQUAL(PeRelocate(&mapped, base), StatusSuccess);
     CHECK_EQUAL(mapped.Base, base);
     CHECK_EQUAL(Get64(&mapped, Pointers + 0x20), base + TextRva + 0x30);
