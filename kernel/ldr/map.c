@@ -91,8 +91,7 @@ static Status CopyImage(const LdrImage *image, uint64_t base, MmSection **copy)
 // Maps a private copy wherever there is room.
 static Status MapElsewhere(MmAddressSpace *space, const LdrImage *image, uint64_t *base)
 {
-    Status status =
-        MmReserveRange(space, image->Size + PE_BASE_ALIGNMENT - PE_PAGE_SIZE, base);
+    Status status = MmReserveRange(space, image->Size + PE_BASE_ALIGNMENT - PE_PAGE_SIZE, base);
     if (status != StatusSuccess)
         return status;
     *base = RTL_ALIGN_UP(*base, PE_BASE_ALIGNMENT);

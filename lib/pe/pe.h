@@ -100,8 +100,9 @@ Status PeLayOut(const PeImage *file, void *to, size_t size);
 // (StatusCancelled).
 typedef bool PeRelocationVisitor(void *context, uint32_t rva);
 Status PeForEachRelocation(const PeImage *image, PeRelocationVisitor *visit, void *context);
-// Moves a mapped image whose bytes may be written to base (a multiple of PE_BASE_ALIGNMENT): adjusts
-// the addresses, ImageBase in its headers, and image->Base. On failure the contents are undefined.
+// Moves a mapped image whose bytes may be written to base (a multiple of PE_BASE_ALIGNMENT):
+// adjusts the addresses, ImageBase in its headers, and image->Base. On failure the contents are
+// undefined.
 Status PeRelocate(PeImage *image, uint64_t base);
 
 typedef struct PeExport {

@@ -3,18 +3,15 @@
 //
 // Conventions
 //   * Every call that can fail returns a Status; results go through pointers and are written only
-//   on
-//     success (unless said otherwise). These are not repeated below:
-//       any call                  StatusInvalidParameter, StatusInvalidAddress (a pointer the
-//       program
-//                                 may not access), StatusNoMemory
+//     on success (unless said otherwise). These are not repeated below:
+//       any call                  StatusInvalidParameter, StatusNoMemory, StatusInvalidAddress (a
+//                                 pointer the program may not access)
 //       calls that take a handle  StatusInvalidHandle (not open), StatusWrongType,
-//       StatusAccessDenied
-//                                 (opened without that right)
+//                                 StatusAccessDenied (opened without that right)
 //       calls that make a handle  StatusTooManyHandles
 //       calls that take a path    StatusNotFound, StatusPathNotFound (a folder on the way is
-//       missing),
-//                                 StatusNotADirectory, StatusInvalidName, StatusNameTooLong
+//                                 missing), StatusNotADirectory, StatusInvalidName,
+//                                 StatusNameTooLong
 //       calls that use the disk   StatusIoError, StatusCorrupt, StatusDeviceNotReady
 //   * Strings are UTF-8. Paths run from the root of the boot volume, parts joined by '/' ('\' is
 //     accepted); a path without a leading '/' starts at the process's current directory.
@@ -50,9 +47,8 @@ typedef uint32_t Handle;
 #define CurrentProcess    ((Handle)0xFFFFFFFFu) // pseudo handle: the calling process
 #define CurrentThread     ((Handle)0xFFFFFFFEu) // pseudo handle: the calling thread
 #define InfiniteTimeout   0xFFFFFFFFu
-#define MaximumObjectName 256 // bytes of an object's name with its final NUL
-#define MaximumPath                                                                                \
-    1024 // bytes of a whole path with its final NUL; each part at most 255 UTF-16 units
+#define MaximumObjectName 256  // bytes of an object's name with its final NUL
+#define MaximumPath       1024 // bytes of a whole path with its final NUL; a part: 255 UTF-16 units
 
 // ---------------------------------------------------------------------------------------- system
 
@@ -660,8 +656,8 @@ typedef struct Rect {
 
 enum {
     WindowFrame = 1, // title bar with close button, border; without: a bare rectangle
-    WindowRelativeMouse =
-        2,                // while focused: the cursor is hidden and held, MessageMouse has deltas
+    // While focused: the cursor is hidden and held, MessageMouse has deltas.
+    WindowRelativeMouse = 2,
     WindowNoActivate = 4, // appears without taking the focus
     WindowResizable = 8,  // with WindowFrame: the user may drag its edges; see ResizeWindow
 };
