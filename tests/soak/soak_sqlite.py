@@ -23,7 +23,7 @@ def program(name):
 
 def build_for_linux(folder, name):
     path = os.path.join(folder, name)
-    subprocess.run(["clang-19", "-O1", "-w", "-DNDEBUG", "-DSQLITE_THREADSAFE=1", "-DSQLITE_ENABLE_MATH_FUNCTIONS", f"-I{PORT}", "-o", path,
+    subprocess.run(["clang-19", "-O1", "-w", "-DNDEBUG", "-DSQLITE_THREADSAFE=1", "-DHAVE_USLEEP=1", "-DSQLITE_ENABLE_MATH_FUNCTIONS", f"-I{PORT}", "-o", path,
                     os.path.join(SOURCES, "test", name + ".c"), os.path.join(PORT, "sqlite3.c"), "-lm", "-lpthread", "-ldl"], check=True)
     return path
 
