@@ -39,23 +39,6 @@ static bool IsUsable(const GopMode *mode, LoaderPixelFormat *format)
     return true;
 }
 
-// "1280x800"; false: something else.
-static bool ParseResolution(const char *text, uint32_t *width, uint32_t *height)
-{
-    uint32_t values[2] = {};
-    for (size_t i = 0; i < 2; i++) {
-        size_t digits = 0;
-        for (; *text >= '0' && *text <= '9' && digits < 5; text++, digits++)
-            values[i] = values[i] * 10 + (uint32_t)(*text - '0');
-        if (digits == 0 || *text != (i == 0 ? 'x' : 0))
-            return false;
-        text++;
-    }
-    *width = values[0];
-    *height = values[1];
-    return true;
-}
-
 // The output the firmware's console is on, else any.
 static Gop *FindOutput(void)
 {
@@ -115,7 +98,7 @@ void BootSetDisplay(const char *options, LoaderDisplay *display)
     char text[32];
     uint32_t width = 0, height = 0;
     bool wanted = RtlFindOption(options, "resolution", 0, text, sizeof text);
-    if (wanted && !ParseResolution(text, &width, &height))
+    if (wanted && !RtlParseSize(text, &width, &height))
         BootNote("/metalos.cfg: resolution = %s is not of the form 1280x800.", text);
     Gop *gop = FindOutput();
     if (gop == nullptr) {

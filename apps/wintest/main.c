@@ -1,13 +1,17 @@
 // wintest.exe - the part of a window system test that runs in the guest. Not in the launcher: it
 // lies in /tests.
 //
-//   wintest.exe present        time-stamp counter per presented full-screen frame, and per partial
-//   one wintest.exe leak N         opens and closes windows N times; memory and counts must be as
-//   before wintest.exe limits         refusals, far positions, wrong rectangles wintest.exe pattern
-//   a full-screen test picture, until a key is pressed or it is closed wintest.exe messages       a
-//   window that prints every message it gets, until it is closed
+// * present: time-stamp counter per presented full-screen frame, and per partial one
+// * leak N: opens and closes windows N times; memory and counts must be as before
+// * deaths N, inversion: programs that go in the middle of window calls, that wait for each other
+// * limits: refusals, far positions, wrong rectangles
+// * pattern: a full-screen test picture, until a key is pressed or it is closed
+// * messages, relative: a window that prints every message it gets, until it is closed
+// * keys: a window that marks each wait for a message and each key press, until Escape
 // SPDX-License-Identifier: MIT
+#include "MetalKeys.h"
 #include "MetalOS.h"
+#include "mark.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -354,6 +358,23 @@ static void TestInversion(void)
         CHECK(WaitForSingleObject(threads[i], 10000) == StatusSuccess);
 }
 
+// MarkProgram: goes to wait; the next: a key press has arrived.
+static void MarkKeys(void)
+{
+    Handle window;
+    WindowBuffer buffer;
+    Message message = {};
+    CHECK(Open(200, 150, WindowFrame, 50, 100, &window, &buffer) == StatusSuccess);
+    printf("ready\n");
+    while (message.Type != MessageKeyDown || message.Key.Code != KeyEscape) {
+        RTL_MARK(MarkProgram);
+        if (GetMessage(&message, InfiniteTimeout) != StatusSuccess)
+            return;
+        if (message.Type == MessageKeyDown)
+            RTL_MARK(MarkProgram + 1);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -375,6 +396,8 @@ int main(int argc, char **argv)
         ShowMessages(0);
     else if (!strcmp(what, "relative"))
         ShowMessages(WindowRelativeMouse);
+    else if (!strcmp(what, "keys"))
+        MarkKeys();
     else
         failures = 99;
     return failures > 99 ? 99 : (int)failures;

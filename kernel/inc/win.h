@@ -31,6 +31,9 @@ Status WinAttachDisplay(WinDisplay *display);
 // The driver's memory is not touched any more. Nothing when it is not attached.
 void WinDetachDisplay(WinDisplay *display);
 
+// What the user has asked for by boot option `resolution`; zeros: nothing.
+ScreenMode WinGetWantedMode(void);
+
 // Takes the firmware's frame buffer; from here on WinPanicText shows something. Once memory can be
 // mapped. Without a display it succeeds, and the system runs on.
 Status WinOpenDisplay(const LoaderParams *loader);

@@ -11,6 +11,7 @@
 enum { MinimumWidth = 320, MinimumHeight = 200, MaximumSide = 16384, ScratchPixels = 65536 };
 
 static WinDisplay Firmware;        // its frame buffer
+static ScreenMode Wanted;          // fixed at start
 static WinDisplay *Current;        // [m] nullptr: none
 static uint32_t *WallpaperPixels;  // [w] WiAllocatePixels
 static MmSection *WallpaperMemory; // [w]
@@ -73,6 +74,9 @@ Status WinOpenDisplay(const LoaderParams *loader)
     if (WiDesktop.Scratch == nullptr)
         return StatusNoMemory;
     WiDesktop.ScratchPixels = ScratchPixels;
+    char text[32];
+    if (RtlFindOption(loader->Options, "resolution", 0, text, sizeof(text)))
+        (void)RtlParseSize(text, &Wanted.Width, &Wanted.Height); // the loader has complained
     if (!FirmwareUsable(display)) {
         KeLog(LogWarning, "win: no display");
         return StatusSuccess;
@@ -92,6 +96,11 @@ Status WinOpenDisplay(const LoaderParams *loader)
     KeLog(LogInfo, "win: display %ux%u, %s", display->Width, display->Height,
           WiDesktop.SwapOutput ? "RGBX" : "BGRX");
     return StatusSuccess;
+}
+
+ScreenMode WinGetWantedMode(void)
+{
+    return Wanted;
 }
 
 Status WinAttachDisplay(WinDisplay *display)
@@ -197,6 +206,7 @@ void WiMakeWallpaper(void)
     if (fits) {
         WallpaperPixels = wallpaper.Pixels;
         WallpaperMemory = section;
+        KeLog(LogDebug, "win: wallpaper %ux%u", (uint32_t)width, (uint32_t)GfxHeight(screen));
     }
     if (oldPixels != nullptr) {
         MmUnmapSectionInKernel(oldMemory, oldPixels);

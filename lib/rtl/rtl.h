@@ -84,6 +84,8 @@ int RtlCompareNoCase(const char *a, const char *b);
 // trimmed), the index-th such line; false when there is none. value is NUL-terminated, truncated to
 // size.
 bool RtlFindOption(const char *options, const char *name, size_t index, char *value, size_t size);
+// "1280x800", up to five digits each and nothing else; false: neither is touched.
+bool RtlParseSize(const char *text, uint32_t *width, uint32_t *height);
 
 // ---- UTF (utf.c): malformed input yields U+FFFD and advances by at least one unit.
 // Decodes one code point at text[*index] and moves *index past it.

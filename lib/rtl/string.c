@@ -65,3 +65,19 @@ bool RtlFindOption(const char *options, const char *name, size_t index, char *va
     }
     return false;
 }
+
+bool RtlParseSize(const char *text, uint32_t *width, uint32_t *height)
+{
+    uint32_t values[2] = {};
+    for (size_t i = 0; i < 2; i++) {
+        size_t digits = 0;
+        for (; *text >= '0' && *text <= '9' && digits < 5; text++, digits++)
+            values[i] = values[i] * 10 + (uint32_t)(*text - '0');
+        if (digits == 0 || *text != (i == 0 ? 'x' : 0))
+            return false;
+        text++;
+    }
+    *width = values[0];
+    *height = values[1];
+    return true;
+}

@@ -11,7 +11,7 @@ import test_crash
 import test_doom
 import test_play
 
-MARK_BEGIN, MARK_END = 3, 4  # lib/rtl/mark.h
+MARK_BEGIN, MARK_END, MARK_WAIT, MARK_KEY = 3, 4, 0x80, 0x81  # lib/rtl/mark.h; the last two, apps/wintest
 GATEWAY = "10.0.2.2"  # QEMU's own network answers
 
 
@@ -57,6 +57,9 @@ def test_screen_sizes_while_windows_are_open():
             machine.wait_for_log(f"win: display {width}x{height}", 30, at)
             machine.wait_for_screen(lambda screen: (screen.width, screen.height) == (width, height), 30, "new size")
             restless(machine, fire.box())
+            machine.wait_for_log(f"win: wallpaper {width}x{height}", 30, at)  # a plain ground until it is computed
+            machine.wait_for_screen(lambda screen: len(screen.colours(0, height - 200, width, height - 60)) > 1000, 30,
+                                    "wallpaper")
         machine.shoot("large")
         machine.drag(fire.x + fire.width // 2, fire.y - 17, 1400, 1000)  # where no smaller screen reaches
         restless(machine, (1300, 1020, 1400, 1100))
@@ -136,6 +139,31 @@ def test_cost_of_reading():
     assert signals <= megabytes * 4 / 8
 
 
+def read_marks(path):
+    """(number, instructions until then), as far as they are written."""
+    with open(path, encoding="ascii") as file:
+        return [tuple(map(int, line.split())) for line in file.read().splitlines(True) if line.endswith("\n")]
+
+
+def test_cost_of_a_key_press():
+    """From the host's interrupt to the return of GetMessage in the program that has waited, with falling asleep before
+    it: nothing else happens on that machine, and who sleeps executes nothing."""
+    with tempfile.NamedTemporaryFile() as counts:
+        with boot(execute=["/tests/wintest.exe keys"], options=[], extra=metal.count_instructions(counts.name)) as machine:
+            machine.wait_for_output(b"ready", 120)
+            machine.wait_for_log("the desktop is on the screen", 60)
+            for presses in range(1, 21):
+                machine.keys("a", hold=0)
+                ask_until(lambda: [number for number, _ in read_marks(counts.name)].count(MARK_KEY) == presses)
+            machine.key("esc", True)  # the machine may be off before a release
+            machine.wait_for_end(30)
+        marks = read_marks(counts.name)
+    costs = sorted(after[1] - before[1] for before, after in zip(marks, marks[1:])
+                   if (before[0], after[0]) == (MARK_WAIT, MARK_KEY))
+    print(f"# instructions a key press: {costs}")
+    assert costs[len(costs) // 2] <= 20_000
+
+
 def test_network_echo_on_two_processors():
     result = metal.run("sysinfo.exe", machine="hyperv", cpus=2, options=[("echo", GATEWAY)],
                        hyperv=["scsi.sub-channels=3"])
@@ -150,10 +178,10 @@ def test_crash_report_and_dump():
 
 
 def ask_until(condition, timeout=20):
-    """The host's devices have no events: asked several times a second."""
+    """The host's devices have no events, nor have files: asked several times a second."""
     end = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < end, "the host's device does not come to say so"
+        assert time.monotonic() < end, "nothing has come of it"
         time.sleep(0.1)
 
 

@@ -54,6 +54,15 @@ static void TestOptions(void)
     CHECK(!RtlFindOption("", "x", 0, value, sizeof value));
 }
 
+static void TestSizes(void)
+{
+    uint32_t width = 7, height = 8;
+    const char *wrong[] = {"", "x", "1280", "1280x", "x800", "1280x800 ", "-1x1", "123456x1"};
+    for (size_t i = 0; i < RTL_COUNT_OF(wrong); i++)
+        CHECK(!RtlParseSize(wrong[i], &width, &height) && width == 7 && height == 8);
+    CHECK(RtlParseSize("1280x800", &width, &height) && width == 1280 && height == 800);
+}
+
 static void TestUtf(void)
 {
     uint16_t wide[16];
@@ -135,6 +144,7 @@ int main(void)
         {"format agrees with printf", TestFormat},
         {"format cuts", TestFormatCuts},
         {"options text", TestOptions},
+        {"sizes of screens", TestSizes},
         {"UTF conversions", TestUtf},
         {"UTF round trip", TestUtfRoundTrip},
         {"bitmap", TestBitmap},

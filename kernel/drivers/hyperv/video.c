@@ -267,7 +267,11 @@ static Status Start(void)
                                    .MaximumPacket = MAXIMUM_SIZE,
                                    .Handlers = &handlers};
     SynMessage request;
-    SynStartVideo(&Video.Protocol, Video.Memory, Video.MemorySize, (SynVideoMode){}, &request);
+    ScreenMode wanted = WinGetWantedMode();
+    SynVideoMode mode = {(uint16_t)wanted.Width, (uint16_t)wanted.Height};
+    if (mode.Width != wanted.Width || mode.Height != wanted.Height)
+        mode = (SynVideoMode){};
+    SynStartVideo(&Video.Protocol, Video.Memory, Video.MemorySize, mode, &request);
     status = HvOpenChannel(Video.Channel, &parameters);
     if (status == StatusSuccess)
         status = HvSendPipe(Video.Channel, request.Bytes, request.Size);
