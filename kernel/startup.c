@@ -333,6 +333,18 @@ static Status TestDisk(const LoaderParams *loader)
     return IoTestDisk((uint32_t)NumberOf(value));
 }
 
+// Boot option `try = disk1`: each operation of a disk that is blank, or read-only.
+static Status TryDisks(const LoaderParams *loader)
+{
+    Status status = StatusSuccess;
+    char name[32];
+    for (size_t i = 0;
+         status == StatusSuccess && RtlFindOption(loader->Options, "try", i, name, sizeof(name));
+         i++)
+        status = IoTryDisk(name);
+    return status;
+}
+
 // Boot option `echo = 10.0.2.2`: the network adapter is tried out.
 static Status TestNetwork(const LoaderParams *loader)
 {
@@ -371,6 +383,7 @@ static const StartupStep Steps[] = {
     {"system calls", StartSystemCalls, true},
     {"a deliberate crash", CrashIfAsked, false},
     {"the disk's load", TestDisk, false},
+    {"trying disks", TryDisks, false},
     {"the network", TestNetwork, false},
     {"/system/init.exe", StartInit, true},
     {"the desktop", StartDesktop, false},

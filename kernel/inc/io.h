@@ -108,6 +108,11 @@ Status IoTransfer(IoBlockDevice *device, IoOperation operation, uint64_t sector,
 // Reads so many megabytes from the first disk, one a request and several under way, for measuring:
 // marks MarkTraceBegin and MarkTraceEnd enclose it. PassiveLevel.
 Status IoTestDisk(uint32_t megabytes);
+// Reads the first megabyte of a device, "disk1", and logs its checksum. Where it holds nothing but
+// zeros and can be written, it is written, flushed, read back, and unmapped if the device does
+// that, else zeroed again. StatusNoSuchDevice; StatusIoError: what was read is not what was
+// written. PassiveLevel.
+Status IoTryDisk(const char *name);
 
 // The block cache (write-back, bounded, shrinks under pressure): byte ranges of a partition.
 typedef struct IoVolume {

@@ -1,5 +1,8 @@
-// disktest.c - a load on the first disk, for measuring: reads of a megabyte each, several under
-// way, straight from the block device to memory in a row. Marks (lib/rtl/mark.h) enclose it.
+// disktest.c - disks tried out at start, by boot options.
+//
+// A load on the first disk, for measuring: reads of a megabyte each, several under way, straight
+// from the block device to memory in a row. Marks (lib/rtl/mark.h) enclose it. And every operation
+// once, on a disk that has nothing to lose.
 // SPDX-License-Identifier: MIT
 #include "iop.h"
 #include "rtl/mark.h"
@@ -108,6 +111,70 @@ Status IoTestDisk(uint32_t megabytes)
         MmFreeContiguous(memory, DEPTH * MEGABYTE / PAGE_SIZE);
     }
     MmFreeHeap(readers);
+    IoDereferenceBlockDevice(device);
+    return status;
+}
+
+// ---- every operation
+
+static IoBlockDevice *FindByName(const char *name)
+{
+    IoBlockDevice *device;
+    for (size_t i = 0; (device = IoFindBlockDevice(i)) != nullptr; i++) {
+        if (strcmp(device->Name, name) == 0)
+            return device;
+        IoDereferenceBlockDevice(device);
+    }
+    return nullptr;
+}
+
+static bool IsZero(const uint64_t *words, size_t bytes)
+{
+    for (size_t i = 0; i < bytes / sizeof(*words); i++)
+        if (words[i] != 0)
+            return false;
+    return true;
+}
+
+// Writes, and reads back something that was not there before.
+static Status TryWriting(IoBlockDevice *device, uint64_t *words, size_t sectors)
+{
+    size_t bytes = sectors * device->SectorSize;
+    for (size_t i = 0; i < bytes / sizeof(*words); i++)
+        words[i] = ~(uint64_t)i << 32 | i;
+    uint32_t written = RtlCrc32(0, words, bytes);
+    Status status = IoTransfer(device, IoWrite, 0, sectors, words);
+    if (status == StatusSuccess)
+        status = IoTransfer(device, IoFlush, 0, 0, nullptr);
+    memset(words, 0, bytes);
+    if (status == StatusSuccess)
+        status = IoTransfer(device, IoRead, 0, sectors, words);
+    if (status == StatusSuccess && RtlCrc32(0, words, bytes) != written)
+        status = StatusIoError;
+    memset(words, 0, bytes);
+    Status cleared = IoTransfer(device, device->Unmaps ? IoUnmap : IoWrite, 0, sectors, words);
+    return status == StatusSuccess ? cleared : status;
+}
+
+Status IoTryDisk(const char *name)
+{
+    IoBlockDevice *device = FindByName(name);
+    if (!device)
+        return StatusNoSuchDevice;
+    size_t sectors = (size_t)RTL_MIN(device->SectorCount, MEGABYTE / device->SectorSize);
+    size_t bytes = sectors * device->SectorSize;
+    uint64_t *words = MmAllocateHeap(MEGABYTE, TAG_TEST);
+    Status status = words ? IoTransfer(device, IoRead, 0, sectors, words) : StatusNoMemory;
+    if (status == StatusSuccess)
+        KeLog(LogInfo, "io: %s: checksum %08x of %zu sectors", name, RtlCrc32(0, words, bytes),
+              sectors);
+    if (status == StatusSuccess && !device->ReadOnly && IsZero(words, bytes)) {
+        status = TryWriting(device, words, sectors);
+        if (status == StatusSuccess)
+            KeLog(LogInfo, "io: %s: written, read back and %s", name,
+                  device->Unmaps ? "unmapped" : "zeroed");
+    }
+    MmFreeHeap(words);
     IoDereferenceBlockDevice(device);
     return status;
 }

@@ -14,7 +14,8 @@ MATRIX = [[f"max-version={version}"] for version in ("5.2", "5.1", "5.0", "4.1",
     [], ["old-contact=on"], ["auto-eoi=on"], ["stimers=off"], ["direct-stimers=off"], ["direct-stimers=off", "auto-eoi=on"],
     ["reference-tsc=off"], ["tsc-sequence=0"], ["tsc-invariant=on"], ["apic-msrs=off"], ["ipi-hypercall=off"],
     ["flush-hypercall=on"], ["crash-msrs=off", "reset-msr=off"], ["busy=2"], ["shuffle=3"], ["unknown=0"],
-    *[[f"without={device}"] for device in ("keyboard", "mouse", "video", "net")], LEAST, RARE]
+    *[[f"without={device}"] for device in ("keyboard", "mouse", "video", "net", "shutdown", "heartbeat",
+                                            "timesync", "kvp")], LEAST, RARE]
 
 
 def check_host(machine):

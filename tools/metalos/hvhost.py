@@ -197,9 +197,11 @@ def _sort_options(options):
     for option in options:
         name, _, value = option.partition("=")
         if name == "without":
+            if value not in DEVICES:
+                raise BuildError(f"there is no device '{value}' to go without")
             sorted_options.pop(value, None)
             continue
-        device, _, name = name.rpartition(".")
+        device, name = name.split(".", 1) if "." in name else ("", name)
         if name == "max-version" and not device and "." in value:  # of VMBus, such as 5.3
             major, minor = value.split(".")
             value = str(int(major) << 16 | int(minor))
@@ -233,16 +235,16 @@ def arguments(folder_of_run, processors, options, log):
     return result + ["-device", "VGA,id=firmware-video,romfile="]  # for the firmware to draw on
 
 
-def disk_arguments(image, options, error_rules=None):
+def disk_arguments(image, kind, options, error_rules=None):
     """The disk, twice: the firmware reads it on AHCI, which is gone for the kernel, which has it on VMBus.
 
-    error_rules: the path of rules of QEMU's blkdebug by which it fails."""
+    kind: "raw" or "vhdx"; error_rules: the path of rules of QEMU's blkdebug by which it fails."""
     path = image.replace(",", ",,")
     file = f"file.driver=file,file.filename={path}"
     if error_rules:
         rules = error_rules.replace(",", ",,")
         file = f"file.driver=blkdebug,file.config={rules},file.image.driver=file,file.image.filename={path}"
-    result = ["-blockdev", f"driver=raw,node-name=disk,cache.no-flush=on,discard=unmap,{file}",
+    result = ["-blockdev", f"driver={kind},node-name=disk,cache.no-flush=on,discard=unmap,{file}",
               "-device", "ide-hd,bus=ide.0,drive=disk,share-rw=on,bootindex=0"]
     if "without=scsi" not in options:
         result += ["-device", f"scsi-hd,id=disk0,bus=scsi.0,scsi-id=0,lun=0,drive=disk,share-rw=on,{DISK}"]

@@ -105,7 +105,7 @@ def _die_with_parent():
 class Machine:
     """One machine. Use as a context manager; leaving it stops QEMU and removes the disk's copy.
 
-    image: a raw disk image; snapshot: run on a throw-away copy of it. disk_errors: rules of QEMU's blkdebug
+    image: a raw disk image, or a .vhdx, whose files are then out of reach; snapshot: run on a throw-away copy of it. disk_errors: rules of QEMU's blkdebug
     by which the disk fails. com2: the path of a Unix socket that COM2 listens
     on, True: one in the machine's folder. machine: "q35" or "pc", with QEMU's
     options after a comma; disk_on: what the disk is attached to, a name of DISKS; video: QEMU's name of the display
@@ -122,10 +122,11 @@ class Machine:
         self._folder = tempfile.TemporaryDirectory(prefix="metalos-")
         self.folder = self._folder.name
         self.image = image
+        self._format = "vhdx" if image.endswith(".vhdx") else "raw"
         if snapshot:
-            self.image = os.path.join(self.folder, "disk.img")
+            self.image = os.path.join(self.folder, "disk." + self._format)
             disk.copy_sparse(image, self.image)
-        self.disk = disk.Disk(self.image)
+        self.disk = disk.Disk(self.image) if self._format == "raw" else None
         self.hyperv = machine == "hyperv"
         self.host_log = os.path.join(self.folder, "hvhost.log")  # what the Gen2 machine has to say
         self._arguments = self._command_line(hvhost.PC if self.hyperv else machine, accelerator, memory, cpus,
@@ -165,13 +166,13 @@ class Machine:
     def _drive_arguments(self, disk_errors):
         drive = f"blkdebug:{self._error_rules(disk_errors)}:{self.image}" if disk_errors else self.image
         drive = drive.replace(",", ",,")
-        return ["-drive", f"file={drive},if=none,id=disk,format=raw,cache=unsafe,discard=unmap"]
+        return ["-drive", f"file={drive},if=none,id=disk,format={self._format},cache=unsafe,discard=unmap"]
 
     def _gen2_arguments(self, cpus, options, disk_errors):
         rules = self._error_rules(disk_errors) if disk_errors else None
         try:
             return (hvhost.arguments(self.folder, cpus, options, self.host_log)
-                    + hvhost.disk_arguments(self.image, options, rules))
+                    + hvhost.disk_arguments(self.image, self._format, options, rules))
         except hvhost.BuildError as error:
             raise MachineError(str(error)) from error
 
