@@ -3,6 +3,7 @@
 #pragma once
 
 #include "fs.h"
+#include "gfx/gfx.h"
 #include "ps.h"
 
 typedef struct WinWindow WinWindow; // an ob object of WinWindowType
@@ -11,6 +12,12 @@ extern ObType WinWindowType;
 
 // ---- displays: where the desktop is seen. The firmware's frame buffer until a driver attaches
 // another; all of its functions are called at PassiveLevel, one at a time, but for UpdateStopped.
+typedef struct WinPointer {
+    bool Shown;
+    int32_t X, Y;            // where its picture's upper left corner is, perhaps beyond the screen
+    int32_t HotX, HotY;      // the place in the picture that points
+    const GfxImage *Picture; // stays
+} WinPointer;
 typedef struct WinDisplay WinDisplay;
 struct WinDisplay {
     uint32_t *Pixels;               // stays where it is in every mode
@@ -25,9 +32,16 @@ struct WinDisplay {
     // Stride, waiting a bounded time. nullptr, both: there is only one size.
     bool (*GetMode)(WinDisplay *display, uint32_t index, ScreenMode *mode);
     Status (*SetMode)(WinDisplay *display, uint32_t width, uint32_t height);
+    // The display shows the pointer, which is then not painted (WinSetPointerShown): it looks like
+    // that from now on. Must not wait. nullptr: it cannot.
+    void (*SetPointer)(WinDisplay *display, const WinPointer *pointer);
+    bool ShowsPointer; // the window system's
 };
 // StatusConflict: there is a driver's display already.
 Status WinAttachDisplay(WinDisplay *display);
+// From now on the display shows the pointer, or no longer; SetPointer is called for what it is,
+// again if it did before. Nothing when it is not attached. PassiveLevel.
+void WinSetPointerShown(WinDisplay *display, bool shown);
 // The driver's memory is not touched any more. Nothing when it is not attached.
 void WinDetachDisplay(WinDisplay *display);
 

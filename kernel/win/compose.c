@@ -65,7 +65,7 @@ static WiLayer WindowLayer(WiWindow *window)
 static void BuildLayers(WiDesk *desk, Rect area)
 {
     desk->LayerCount = 0;
-    if (desk->PointerShown)
+    if (desk->PointerShown && desk->PointerPainted)
         AddLayer(desk, area, (WiLayer){.Kind = LayerPointer, .Bounds = WiPointerRect(desk)});
     if (desk->Notice[0] != '\0')
         AddLayer(desk, area, CardLayer(LayerNotice, WiNoticeRect(desk)));

@@ -14,9 +14,9 @@ void WiDeskStart(WiDesk *desk)
     RtlInitializeList(&desk->Tasks);
     desk->MenuSelection = -1;
     desk->Modifiers = ModifierNumLock;
-    desk->X = GfxWidth(desk->Output.Bounds) / 2;
-    desk->Y = GfxHeight(desk->Output.Bounds) / 2;
-    desk->PointerShown = true;
+    desk->X = desk->LastAbsoluteX = GfxWidth(desk->Output.Bounds) / 2;
+    desk->Y = desk->LastAbsoluteY = GfxHeight(desk->Output.Bounds) / 2;
+    desk->PointerShown = desk->PointerPainted = true;
     WiDamage(desk, desk->Output.Bounds);
 }
 
@@ -73,6 +73,20 @@ Rect WiPointerRect(const WiDesk *desk)
     return (Rect){x, y, x + image->Width, y + image->Height};
 }
 
+void WiDamagePointer(WiDesk *desk)
+{
+    if (desk->PointerPainted)
+        WiDamage(desk, WiPointerRect(desk));
+}
+
+void WiDeskSetPointerPainted(WiDesk *desk, bool painted)
+{
+    if (painted == desk->PointerPainted)
+        return;
+    WiDamage(desk, WiPointerRect(desk));
+    desk->PointerPainted = painted;
+}
+
 static WiPointer ChoosePointer(const WiDesk *desk)
 {
     uint32_t edges = desk->Dragged != nullptr       ? desk->DragEdges
@@ -101,10 +115,10 @@ void WiUpdatePointer(WiDesk *desk)
     WiPointer pointer = ChoosePointer(desk);
     if (show == desk->PointerShown && pointer == desk->Pointer)
         return;
-    WiDamage(desk, WiPointerRect(desk));
+    WiDamagePointer(desk);
     desk->PointerShown = show;
     desk->Pointer = pointer;
-    WiDamage(desk, WiPointerRect(desk));
+    WiDamagePointer(desk);
 }
 
 // ---- focus

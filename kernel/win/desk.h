@@ -143,6 +143,7 @@ typedef struct WiDesk {
     int32_t X, Y;
     uint32_t Buttons;
     bool PointerShown;    // what the screen shows
+    bool PointerPainted;  // by us, or else by the display
     WiPointer Pointer;    // its shape
     bool CaptureReleased; // the user has freed the mouse from a WindowRelativeMouse window
     WiWindow *MouseOwner; // a button went down in its client area
@@ -217,6 +218,9 @@ WiWindow *WiWindowAt(WiDesk *desk, int32_t index); // in Windows; nullptr past t
 bool WiPanelShown(const WiDesk *desk);
 bool WiPointerHidden(const WiDesk *desk);
 Rect WiPointerRect(const WiDesk *desk);
+void WiDamagePointer(WiDesk *desk); // nothing when it is not painted
+// Who paints the pointer from now on.
+void WiDeskSetPointerPainted(WiDesk *desk, bool painted);
 void WiKeepReachable(WiDesk *desk, WiWindow *window, int32_t *x, int32_t *y);
 
 void WiUpdatePointer(WiDesk *desk);

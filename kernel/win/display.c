@@ -12,6 +12,7 @@ enum { MinimumWidth = 320, MinimumHeight = 200, MaximumSide = 16384, ScratchPixe
 
 static WinDisplay Firmware;        // its frame buffer
 static ScreenMode Wanted;          // fixed at start
+static WinPointer Told;            // [m] to Current, if that shows the pointer
 static WinDisplay *Current;        // [m] nullptr: none
 static uint32_t *WallpaperPixels;  // [w] WiAllocatePixels
 static MmSection *WallpaperMemory; // [w]
@@ -43,6 +44,12 @@ static bool FirmwareUsable(const LoaderDisplay *display)
            (display->Format == LoaderPixelBgrx || display->Format == LoaderPixelRgbx);
 }
 
+void WiTakePointer(void)
+{
+    WiDeskSetPointerPainted(&WiDesktop, Current == nullptr || !Current->ShowsPointer);
+    Told = (WinPointer){};
+}
+
 // The desktop goes there from now on.
 static void Show(WinDisplay *display)
 {
@@ -58,6 +65,7 @@ static void Show(WinDisplay *display)
         WiDesktop.SwapOutput = swap;
         return;
     }
+    WiTakePointer();
     bool same = GfxWidth(output.Bounds) == GfxWidth(WiDesktop.Output.Bounds) &&
                 GfxHeight(output.Bounds) == GfxHeight(WiDesktop.Output.Bounds);
     WiDeskSetOutput(&WiDesktop, &output, swap);
@@ -124,10 +132,42 @@ void WinDetachDisplay(WinDisplay *display)
 {
     KeAcquireMutex(&WiMutex);
     if (Current == display) {
+        display->ShowsPointer = false;
         Show(nullptr);
         KeLog(LogWarning, "win: the display is gone");
     }
     KeReleaseMutex(&WiMutex);
+}
+
+void WinSetPointerShown(WinDisplay *display, bool shown)
+{
+    KeAcquireMutex(&WiMutex);
+    if (Current == display) {
+        display->ShowsPointer = shown;
+        if (WiHaveDisplay) {
+            WiTakePointer();
+            WiPresent();
+        }
+    }
+    KeReleaseMutex(&WiMutex);
+}
+
+void WiTellPointer(void)
+{
+    if (!WiHaveDisplay || Current == nullptr || !Current->ShowsPointer)
+        return;
+    Rect at = WiPointerRect(&WiDesktop);
+    WinPointer now = {.Shown = WiDesktop.PointerShown,
+                      .X = at.Left,
+                      .Y = at.Top,
+                      .HotX = WiDesktop.X - at.Left,
+                      .HotY = WiDesktop.Y - at.Top,
+                      .Picture = WiPointers[WiDesktop.Pointer]};
+    if (now.Shown == Told.Shown && now.X == Told.X && now.Y == Told.Y &&
+        now.Picture == Told.Picture)
+        return;
+    Told = now;
+    Current->SetPointer(Current, &now);
 }
 
 Status WinGetScreenMode(uint32_t index, ScreenMode *mode)

@@ -261,13 +261,12 @@ static void MovePointer(WiDesk *desk, int32_t x, int32_t y)
     y = RTL_MAX(screen.Top, RTL_MIN(screen.Bottom - 1, y));
     if (x == desk->X && y == desk->Y)
         return;
-    Rect old = WiPointerRect(desk);
+    if (desk->PointerShown)
+        WiDamagePointer(desk);
     desk->X = x;
     desk->Y = y;
-    if (desk->PointerShown) {
-        WiDamage(desk, old);
-        WiDamage(desk, WiPointerRect(desk));
-    }
+    if (desk->PointerShown)
+        WiDamagePointer(desk);
 }
 
 static void SetHover(WiDesk *desk, WiHit hit)
@@ -425,14 +424,20 @@ static void Wheel(WiDesk *desk, int32_t notches, uint64_t time)
     }
 }
 
+// Of an absolute device's 0..65535.
+static int32_t NearestPixel(int32_t place, int32_t size)
+{
+    return (int32_t)(((int64_t)place * (size - 1) + 65535 / 2) / 65535);
+}
+
 static void InputMouse(WiDesk *desk, const WiInput *input)
 {
     int32_t x, y, dx = RTL_MAX(-65536, RTL_MIN(65536, input->X)),
                   dy = RTL_MAX(-65536, RTL_MIN(65536, input->Y));
     if (input->Kind == WiInputAbsolute) {
         Rect screen = desk->Output.Bounds;
-        x = (int32_t)((int64_t)dx * (GfxWidth(screen) - 1) / 65535);
-        y = (int32_t)((int64_t)dy * (GfxHeight(screen) - 1) / 65535);
+        x = NearestPixel(dx, GfxWidth(screen));
+        y = NearestPixel(dy, GfxHeight(screen));
         dx = x - desk->LastAbsoluteX;
         dy = y - desk->LastAbsoluteY;
         desk->LastAbsoluteX = x;

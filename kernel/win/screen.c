@@ -32,6 +32,8 @@ void WinShutdown(void)
                 sizeof(text) - 1, OutputColor(StopText), 256);
     WiUpdateDisplay(&r, GfxIsEmpty(r) ? 0 : 1);
     screen->Bounds = (Rect){}; // nothing is composed any more
+    WiDesktop.PointerShown = false;
+    WiTellPointer();
     KeReleaseMutex(&WiMutex);
 }
 

@@ -60,6 +60,7 @@ void WiPresent(void)
     memcpy(painted, WiDesktop.Damage.Rects, count * sizeof(painted[0]));
     WiDeskCompose(&WiDesktop);
     WiUpdateDisplay(painted, count);
+    WiTellPointer();
 }
 
 // ---- message queues
@@ -457,6 +458,7 @@ Status WinInitialize(void)
     WiInitializeLauncher();
     KeAcquireMutex(&WiMutex); // a display may come
     WiDeskStart(&WiDesktop);
+    WiTakePointer();
     WiDeskSetTime(&WiDesktop, KeQuerySystemTime());
     WiHaveDisplay = true;
     KeReleaseMutex(&WiMutex);

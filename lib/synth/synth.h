@@ -74,9 +74,11 @@ typedef struct SynVideo {
     uint32_t ModeCount;
     SynVideoMode Preferred; // of those
     bool WantsDirt;
-    bool AskedAgain; // for the modes, of a running device
+    bool WantsPointer; // shows it, if it is told of it
+    bool AskedAgain;   // for the modes, of a running device
 } SynVideo;
-// What the host wants to have again; Mode: it would rather have the Preferred one.
+// What the host wants to have again; Pointer: see WantsPointer; Mode: it would rather have the
+// Preferred one.
 typedef struct SynVideoNeeds {
     bool Repaint, Pointer, Mode;
 } SynVideoNeeds;
@@ -98,8 +100,14 @@ typedef struct SynRect {
 void SynBuildVideoDirt(const SynVideo *video, const SynRect *rects, uint32_t count,
                        SynMessage *message);
 // For who paints a pointer of its own: the host's is out of sight, and has no picture.
-void SynBuildVideoHiddenPosition(SynMessage *message);
-void SynBuildVideoEmptyPointer(SynMessage *message);
+// The pointer: where its picture's upper left corner is, and the picture: rows from the top of
+// 0xAARRGGBB, sides from 1 to SYN_VIDEO_POINTER_SIDE; returns the message's size, of at most
+// SYN_VIDEO_POINTER_MESSAGE bytes.
+#define SYN_VIDEO_POINTER_SIDE    32u
+#define SYN_VIDEO_POINTER_MESSAGE (26u + 4 * SYN_VIDEO_POINTER_SIDE * SYN_VIDEO_POINTER_SIDE)
+void SynBuildVideoPosition(bool shown, int32_t x, int32_t y, SynMessage *message);
+uint32_t SynBuildVideoPointer(uint32_t width, uint32_t height, uint32_t hotX, uint32_t hotY,
+                              const uint32_t *pixels, void *message);
 
 // ---- storage (storage.c)
 #define SYN_STORAGE_PACKET_SIZE 64u

@@ -174,10 +174,15 @@ static SynVerdict TakeAck(SynVideo *video, uint32_t type, SynMessage *answer)
 static SynVerdict TakeFeatures(SynVideo *video, const uint8_t *body, size_t size,
                                SynVideoNeeds *needs, SynMessage *answer)
 {
-    if (video->State <= SynVideoMemoryTold || size < 4)
+    if (size < 4)
         return SynBroken;
     video->WantsDirt = body[0] != 0;
-    *needs = (SynVideoNeeds){.Repaint = body[0] != 0, .Pointer = body[1] != 0 || body[2] != 0};
+    video->WantsPointer = body[1] != 0 && body[2] != 0;
+    *needs = (SynVideoNeeds){.Repaint = body[0] != 0, .Pointer = true};
+    if (video->State <= SynVideoMemoryTold) { // early: all of it is about to be told
+        *needs = (SynVideoNeeds){};
+        return SynNothing;
+    }
     if (size > 4 && body[4] != 0 && video->Version >= firstWithModes && !video->AskedAgain) {
         video->AskedAgain = true;
         AskModes(answer); // and the situation when it is known
@@ -242,17 +247,29 @@ void SynBuildVideoDirt(const SynVideo *video, const SynRect *rects, uint32_t cou
     message->Size = used > 0 ? HeaderSize + size : 0;
 }
 
-void SynBuildVideoHiddenPosition(SynMessage *message)
+// {visible, output, x, y}
+void SynBuildVideoPosition(bool shown, int32_t x, int32_t y, SynMessage *message)
 {
-    (void)SyniBeginTyped(message, PointerPosition, 10, HeaderSize); // {visible, output, x, y}
+    uint8_t *body = SyniBeginTyped(message, PointerPosition, 10, HeaderSize);
+    body[0] = shown;
+    SyniPut32(body + 2, (uint32_t)x);
+    SyniPut32(body + 6, (uint32_t)y);
 }
 
-// {part, colour?, width, height, hot x, hot y, pixels}: a single transparent one
-void SynBuildVideoEmptyPointer(SynMessage *message)
+// {part, colour?, width, height, hot x, hot y, pixels}
+uint32_t SynBuildVideoPointer(uint32_t width, uint32_t height, uint32_t hotX, uint32_t hotY,
+                              const uint32_t *pixels, void *message)
 {
-    uint8_t *body = SyniBeginTyped(message, PointerShape, 22, HeaderSize);
-    body[0] = LastPart;
-    body[1] = 1;
-    SyniPut32(body + 2, 1);
-    SyniPut32(body + 6, 1);
+    uint8_t *bytes = message;
+    uint32_t size = 18 + width * height * 4;
+    SyniPut32(bytes, PointerShape);
+    SyniPut32(bytes + 4, HeaderSize + size);
+    bytes[8] = LastPart;
+    bytes[9] = 1;
+    SyniPut32(bytes + 10, width);
+    SyniPut32(bytes + 14, height);
+    SyniPut32(bytes + 18, hotX);
+    SyniPut32(bytes + 22, hotY);
+    memcpy(bytes + 26, pixels, (size_t)width * height * 4);
+    return HeaderSize + size;
 }

@@ -71,6 +71,36 @@ def test_screen_sizes_while_windows_are_open():
         power_off(machine)
 
 
+def pointers(feature):
+    """Pictures around the pointer at some places of the empty desktop, and how many rectangles painting took."""
+    with boot(options=[("run", "")], hyperv=[f"video.feature={feature}"]) as machine:
+        machine.wait_for_log("the desktop is on the screen", 60)
+        pictures, painted = [], 0
+        for x, y in ((300, 200), (2, 500), (1023, 600), (40, 745)):
+            empty = machine.wait_for_still_screen()
+            painted -= machine.host_property("dirt-rectangles", "video")
+            machine.point_at(x, y)
+            box = max(x - 30, 0), y - 30, min(x + 30, 1024), min(y + 30, 768)
+            machine.wait_for_screen(lambda screen: screen.crop(*box) != empty.crop(*box), 20, "pointer")
+            pictures.append(machine.wait_for_still_screen().crop(*box))
+            painted += machine.host_property("dirt-rectangles", "video")
+        machine.shoot(feature)
+        moves = machine.host_property("pointer-moves", "video")
+        power_off(machine)
+        return pictures, painted, moves
+
+
+def test_the_host_shows_the_pointer():
+    """A host that asks for it; it looks as it does when the desktop paints it, and costs no painting."""
+    painted, cost, moves = pointers("never")
+    assert moves == 1 and cost > 4, (moves, cost)  # hidden, once
+    for feature in ("late", "early"):
+        shown, cost, moves = pointers(feature)
+        assert moves > 4 and cost <= 2, (moves, cost)  # the launcher's button lights up
+        for ours, theirs in zip(painted, shown):  # which rounds in another way
+            assert len(ours) == len(theirs) and max(abs(a - b) for a, b in zip(ours, theirs)) <= 3, feature
+
+
 def come_and_go(machine):
     for device in ("keyboard", "mouse", "net", "video", "heartbeat", "kvp"):
         at = len(machine.log)

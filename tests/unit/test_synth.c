@@ -242,7 +242,7 @@ static void Video(void)
     SynVideoNeeds needs;
     Bytes features = Typed(9, "\1\0\1\1", 4);
     CHECK_EQUAL(SynReceiveVideo(&video, features.Data, features.Size, &needs, &message), SynEvent);
-    CHECK(needs.Repaint && needs.Pointer);
+    CHECK(needs.Repaint && needs.Pointer && !video.WantsPointer);
     CHECK_EQUAL(Word(&message, 0), 5);
     CHECK_EQUAL(Tell(&video, Typed(6, "12345678", 8), &message), SynNothing);
     CHECK_EQUAL(Tell(&video, ModeList(4, 1, modes), &message), SynBroken); // unasked
@@ -268,6 +268,37 @@ static void Video(void)
 }
 
 // A host of before 3.4 is not asked for sizes; one that lists none has its plain one.
+static void VideoPointer(void)
+{
+    static const SynVideoMode modes[] = {{1024, 768}};
+    SynVideo video;
+    SynMessage message;
+    SynStartVideo(&video, 0xF8000000, 8u << 20, (SynVideoMode){}, &message);
+    CHECK_EQUAL(Tell(&video, Typed(2, "\3\0\5\0\1\1", 6), &message), SynNothing);
+    CHECK_EQUAL(Tell(&video, Typed(9, "\1\1\1\1", 4), &message), SynNothing); // early
+    CHECK(video.WantsPointer && message.Size == 0);
+    CHECK_EQUAL(Tell(&video, Typed(9, "\1\1", 2), &message), SynBroken);
+    CHECK_EQUAL(Tell(&video, ModeList(1, 0, modes), &message), SynNothing);
+    CHECK_EQUAL(Word(&message, 0), 3);
+
+    SynBuildVideoPosition(true, -2, 700, &message);
+    CHECK_EQUAL(message.Size, 18);
+    CHECK_EQUAL(Word(&message, 0), 7);
+    CHECK(message.Bytes[8] == 1 && message.Bytes[9] == 0);
+    CHECK_EQUAL(Word(&message, 10), (uint32_t)-2);
+    CHECK_EQUAL(Word(&message, 14), 700);
+    const uint32_t pixels[6] = {1, 2, 3, 4, 5, 0xFF000006};
+    uint8_t shape[26 + sizeof(pixels)];
+    CHECK_EQUAL(SynBuildVideoPointer(3, 2, 1, 0, pixels, shape), sizeof(shape));
+    memcpy(message.Bytes, shape, sizeof(shape));
+    CHECK_EQUAL(Word(&message, 0), 8);
+    CHECK_EQUAL(Word(&message, 4), sizeof(shape));
+    CHECK(shape[8] == 0xFF && shape[9] == 1);
+    CHECK(Word(&message, 10) == 3 && Word(&message, 14) == 2 && Word(&message, 18) == 1 &&
+          Word(&message, 22) == 0);
+    CHECK(memcmp(shape + 26, pixels, sizeof(pixels)) == 0);
+}
+
 static void VideoOfOldHosts(void)
 {
     SynVideo video;
@@ -907,6 +938,7 @@ int main(void)
         {"mouse", Mouse},
         {"video", Video},
         {"video of old hosts", VideoOfOldHosts},
+        {"a video device's pointer", VideoPointer},
         {"storage", Storage},
         {"storage of old hosts", StorageOfOldHosts},
         {"SCSI commands", Commands},

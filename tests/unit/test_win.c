@@ -885,6 +885,35 @@ static void TestRelativeMouse(void)
     ScreenEqualsSimplePicture();
 }
 
+// Each pixel can be pointed at, also where a device and its driver have rounded down before.
+static void TestAbsolutePlaces(void)
+{
+    NewDesk(true);
+    for (int32_t x = 0; x < ScreenWidth; x++) {
+        int32_t device = x * 32767 / (ScreenWidth - 1), driver = device * 65535 / 32767;
+        WiDeskInput(&T.Desk, &(WiInput){.Kind = WiInputAbsolute, .X = driver});
+        CHECK_EQUAL(T.Desk.X, x);
+    }
+}
+
+// Movements cost nothing while the display shows the pointer.
+static void TestPointerOfTheDisplay(void)
+{
+    NewDesk(true);
+    Mouse(100, 100, 0);
+    ScreenEqualsSimplePicture();
+    WiDeskSetPointerPainted(&T.Desk, false);
+    ScreenEqualsSimplePicture();
+    WiCounters before = T.Desk.Counters;
+    Mouse(130, 120, 0);
+    CHECK(T.Desk.PointerShown && T.Desk.X == 130 && T.Desk.Y == 120);
+    ScreenEqualsSimplePicture();
+    CHECK_EQUAL(T.Desk.Counters.Compositions, before.Compositions);
+    WiDeskSetPointerPainted(&T.Desk, true);
+    ScreenEqualsSimplePicture();
+    CHECK_EQUAL(T.Desk.Counters.Compositions, before.Compositions + 1);
+}
+
 static void TestFullScreen(void)
 {
     static uint32_t pixels[ScreenWidth * ScreenHeight];
@@ -992,6 +1021,8 @@ int main(void)
         {"a menu longer than the screen", TestManyPrograms},
         {"switching with Alt+Tab", TestSwitcher},
         {"games hold the mouse", TestRelativeMouse},
+        {"absolute places", TestAbsolutePlaces},
+        {"a pointer that the display shows", TestPointerOfTheDisplay},
         {"full-screen windows hide the panel", TestFullScreen},
         {"another display, of another size", TestOutput},
         {"placing new windows", TestPlacing},

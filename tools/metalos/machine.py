@@ -148,7 +148,7 @@ class Machine:
         self.shutdown_reason = None  # QEMU's word for it, once the machine has stopped
         self.closed = False  # QEMU has ended, with or without the guest's doing
         self.qmp = None
-        self._pointer = [0, 0]
+        self._pointer = None  # of the Gen2 machine; it begins in the middle
 
     def _command_line(self, machine, accelerator, memory, cpus, display):
         processor = "max" if accelerator.startswith("tcg") else "host"
@@ -382,8 +382,8 @@ class Machine:
         """Moves by so many counts, in steps small enough for a PS/2 packet."""
         if self.hyperv:  # its pointer is absolute
             size = [int(part) for part in self.host_property("resolution", "video").split("x")]
-            self._pointer = [min(max(at + by, 0), all_ - 1)
-                             for at, by, all_ in zip(self._pointer, (dx, dy), size)]
+            place = self._pointer or [all_ // 2 for all_ in size]
+            self._pointer = [min(max(at + by, 0), all_ - 1) for at, by, all_ in zip(place, (dx, dy), size)]
             self.mouse_absolute(*self._pointer, *size)
             return
         steps = max(abs(dx), abs(dy), 1) // 100 + 1

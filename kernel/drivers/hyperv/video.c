@@ -1,9 +1,9 @@
 // video.c - the synthetic video device as the desktop's display.
 //
 // The desktop paints into video memory that the host maps where the driver says; after each
-// composition the driver names the rectangles. The pointer is painted by the desktop, so the host's
-// is told to have no picture. Until the device runs, and when it does not, the firmware's frame
-// buffer is the display.
+// composition the driver names the rectangles. A host that asks for the pointer shows it, and is
+// told of its place and picture; until it asks, the desktop paints it, and the host's is hidden.
+// Until the device runs, and when it does not, the firmware's frame buffer is the display.
 //
 // Locking: the lock guards the protocol's state, which the bus's DPC and the window system use.
 // SPDX-License-Identifier: MIT
@@ -29,7 +29,9 @@ static struct {
     PhysicalAddress Memory;
     uint32_t MemorySize;
     WinDisplay Display;
-    KWorkItem ModeWork; // the host would like another mode
+    KWorkItem ModeWork;      // the host would like another mode
+    KWorkItem PointerWork;   // the host has said whether it wants the pointer
+    const GfxImage *Picture; // [l] the host's pointer's; nullptr: transparent, or to be sent again
 } Video = {.Lock = KE_SPIN_LOCK_INIT(LockRankDevice, "hyperv video")};
 // Legend: l Lock.
 
@@ -63,14 +65,73 @@ static void SendAll(void)
     SendDirt(&all, 1);
 }
 
+static uint32_t WithoutPremultiplication(uint32_t pixel)
+{
+    uint32_t alpha = pixel >> 24;
+    if (alpha == 0 || alpha == 255)
+        return pixel;
+    uint32_t result = alpha << 24;
+    for (uint32_t shift = 0; shift < 24; shift += 8)
+        result |= RTL_MIN((pixel >> shift & 255) * 255 / alpha, 255u) << shift;
+    return result;
+}
+
+// Lock held. nullptr: a transparent one. One that finds no room is sent with the next movement.
+static void SendPicture(const GfxImage *picture, const WinPointer *pointer)
+{
+    static uint8_t message[SYN_VIDEO_POINTER_MESSAGE];
+    static uint32_t pixels[SYN_VIDEO_POINTER_SIDE * SYN_VIDEO_POINTER_SIDE];
+    uint32_t width = picture ? (uint32_t)picture->Width : 1,
+             height = picture ? (uint32_t)picture->Height : 1;
+    for (uint32_t i = 0; i < width * height; i++)
+        pixels[i] = picture ? WithoutPremultiplication(picture->Pixels[i]) : 0;
+    uint32_t size = SynBuildVideoPointer(width, height, (uint32_t)pointer->HotX,
+                                         (uint32_t)pointer->HotY, pixels, message);
+    if (HvSendPipe(Video.Channel, message, size) == StatusSuccess)
+        Video.Picture = picture;
+}
+
+// Lock held.
+static void SendPosition(const WinPointer *pointer)
+{
+    SynMessage message;
+    SynBuildVideoPosition(pointer->Shown, pointer->X, pointer->Y, &message);
+    (void)!Send(&message);
+}
+
 // Lock held.
 static void HidePointer(void)
 {
-    SynMessage message;
-    SynBuildVideoHiddenPosition(&message);
-    (void)!Send(&message);
-    SynBuildVideoEmptyPointer(&message);
-    (void)!Send(&message);
+    static const WinPointer hidden = {};
+    SendPosition(&hidden);
+    SendPicture(nullptr, &hidden);
+}
+
+static bool IsSmall(const GfxImage *picture)
+{
+    return picture->Width > 0 && (uint32_t)picture->Width <= SYN_VIDEO_POINTER_SIDE &&
+           picture->Height > 0 && (uint32_t)picture->Height <= SYN_VIDEO_POINTER_SIDE;
+}
+
+static void SetPointer(WinDisplay *display, const WinPointer *pointer)
+{
+    KIrql old = KeAcquireSpinLock(&Video.Lock);
+    HvHoldSignal(Video.Channel);
+    if (!Video.Broken && pointer->Picture != Video.Picture && IsSmall(pointer->Picture))
+        SendPicture(pointer->Picture, pointer);
+    if (!Video.Broken)
+        SendPosition(pointer);
+    HvReleaseSignal(Video.Channel);
+    KeReleaseSpinLock(&Video.Lock, old);
+}
+
+static void TakePointerWish(void *context)
+{
+    KIrql old = KeAcquireSpinLock(&Video.Lock);
+    bool wanted = Video.Protocol.WantsPointer;
+    Video.Picture = nullptr; // it is to be sent again
+    KeReleaseSpinLock(&Video.Lock, old);
+    WinSetPointerShown(&Video.Display, wanted);
 }
 
 static void TakePreferredMode(void *context)
@@ -95,7 +156,7 @@ static void Act(SynVerdict verdict, const SynVideoNeeds *needs)
         break;
     case SynEvent:
         if (needs->Pointer)
-            HidePointer();
+            KeQueueWorkItem(&Video.PointerWork);
         if (needs->Repaint)
             SendAll();
         if (needs->Mode)
@@ -238,7 +299,8 @@ static Status MapMemory(void)
                                  .Update = Update,
                                  .UpdateStopped = UpdateStopped,
                                  .GetMode = GetMode,
-                                 .SetMode = SetMode};
+                                 .SetMode = SetMode,
+                                 .SetPointer = SetPointer};
     return StatusSuccess;
 }
 
@@ -282,7 +344,10 @@ static Status Start(void)
     if (status != StatusSuccess)
         return status;
     TakeSize();
-    return WinAttachDisplay(&Video.Display);
+    status = WinAttachDisplay(&Video.Display);
+    if (status == StatusSuccess)
+        TakePointerWish(nullptr); // which may have been said by now
+    return status;
 }
 
 static Status Probe(IoDevice *device)
@@ -294,8 +359,10 @@ static Status Probe(IoDevice *device)
         return StatusAlreadyExists;
     Video.Channel = channel;
     Video.Broken = Video.RepaintAll = false;
+    Video.Picture = nullptr;
     KeInitializeEvent(&Video.Answered, true, false);
     Video.ModeWork.Routine = TakePreferredMode;
+    Video.PointerWork.Routine = TakePointerWish;
     Status status = Start();
     if (status != StatusSuccess)
         Close();

@@ -1,8 +1,9 @@
 // video.c - the synthetic video adapter (OpenVMM, vm/devices/uidevices/src/video; Linux,
 // drivers/video/fbdev/hyperv_fb.c). A pipe; inside, type and size. The guest says where in its
-// memory map the VRAM is to lie, which mode it has set, and which rectangles it has drawn; what is
-// to be seen is only what it has reported.
+// memory map the VRAM is to lie, which mode it has set, which rectangles it has drawn, and the
+// pointer; what is to be seen is only what it has reported.
 // SPDX-License-Identifier: MIT
+#include "pointer.h"
 #include "vmbus.h"
 
 #include "exec/address-spaces.h"
@@ -29,6 +30,7 @@ struct HvVideo {
     char *feature; // when FEATURE_CHANGE comes: never, early, late (after the first mode; the
                    // default)
     uint32_t nativeWidth, nativeHeight; // the first of the modes offered
+    Pointer pointer;
     uint32_t dirtMessages, dirtRectangles, situations, pointerShapes, pointerMoves;
 };
 
@@ -103,6 +105,7 @@ static void Show(HvVideo *video, int left, int top, int right, int bottom)
     bottom = MIN(bottom, MIN((int)video->height, surface_height(surface)));
     if (left >= right || top >= bottom)
         return;
+    PointerLift(&video->pointer, video->console);
     for (int y = top; y < bottom; y++) {
         uint64_t at = (uint64_t)y * video->pitch + left * 4;
         if (at + (right - left) * 4 > size)
@@ -111,6 +114,18 @@ static void Show(HvVideo *video, int left, int top, int right, int bottom)
                vram + at, (right - left) * 4);
     }
     dpy_gfx_update(video->console, left, top, right - left, bottom - top);
+    PointerLay(&video->pointer, video->console);
+}
+
+static void OnPointer(HvVideo *video, uint32_t type, const uint8_t *data, uint32_t length)
+{
+    PointerLift(&video->pointer, video->console);
+    if (type == VideoPointerPosition)
+        PointerMove(&video->pointer, data, length);
+    else
+        PointerShape(&video->pointer, data, length);
+    if (video->width != 0)
+        PointerLay(&video->pointer, video->console);
 }
 
 // Before the guest has set a mode: the firmware's picture.
@@ -218,6 +233,7 @@ static void OnSituation(HvVideo *video, VmbusChannel *channel, const SituationMe
         video->width = message->width;
         video->height = message->height;
         video->pitch = message->pitch;
+        PointerLift(&video->pointer, video->console);
         qemu_console_resize(video->console, message->width, message->height);
         if (!video->told && FeatureAt(video, "late"))
             TellFeatures(video, channel);
@@ -322,9 +338,11 @@ static void OnMessage(HvVideo *video, VmbusChannel *channel, uint32_t type, cons
         break;
     case VideoPointerPosition:
         video->pointerMoves++;
+        OnPointer(video, type, data, length);
         break;
     case VideoPointerShape:
         video->pointerShapes++;
+        OnPointer(video, type, data, length);
         break;
     case VideoDirt:
         OnDirt(video, channel, data, length);
@@ -368,6 +386,8 @@ static void OnClosed(VmbusDevice *device, VmbusChannel *channel)
     HvVideo *video = HV_VIDEO(device);
 
     video->active = video->told = false;
+    PointerLift(&video->pointer, video->console);
+    video->pointer.shown = false;
 }
 
 // The firmware draws again.
@@ -376,6 +396,7 @@ static void OnReset(VmbusDevice *device)
     HvVideo *video = HV_VIDEO(device);
 
     video->width = video->height = 0;
+    video->pointer.shown = video->pointer.laid = false;
     video->wantsMap = video->owesAck = false;
     HvWhileStopped(Remap, video);
 }
