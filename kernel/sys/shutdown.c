@@ -19,6 +19,8 @@ static KEvent InitStarted;       // manual reset
 static KEvent Never;             // what a program waits for that asked for the shutdown
 static PsProcess *volatile Init; // referenced; valid once InitStarted is set
 static volatile uint32_t Asked;  // atomic: 1 from the first request on
+static volatile uint32_t Told;   // atomic: Action and ExitCode are written
+static volatile uint32_t Ready;  // atomic: the events may be set
 static ShutdownAction Action;    // written before Requested is set
 static int32_t ExitCode;
 
@@ -33,7 +35,10 @@ void SysRequestShutdown(ShutdownAction action, int32_t exitCode)
         return;
     Action = action;
     ExitCode = exitCode;
-    KeSetEvent(&Requested);
+    // Before start-up is that far, SysiInitializeShutdown finds it.
+    __atomic_store_n(&Told, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&Ready, __ATOMIC_SEQ_CST) != 0)
+        KeSetEvent(&Requested);
 }
 
 Status SysiWaitForShutdown(void)
@@ -125,6 +130,9 @@ void SysiInitializeShutdown(void)
     KeInitializeEvent(&Requested, true, false);
     KeInitializeEvent(&InitStarted, true, false);
     KeInitializeEvent(&Never, true, false);
+    __atomic_store_n(&Ready, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&Told, __ATOMIC_SEQ_CST) != 0)
+        KeSetEvent(&Requested);
     Status status = PsCreateSystemThread("shutdown", KePrioritySystem, ShutdownThread, nullptr);
     if (status != StatusSuccess)
         KeBugCheck(BugCheckInitialization, (uint64_t)"shutdown thread", status, 0, 0);

@@ -278,6 +278,15 @@ def test_integration_services():
         machine.disk.check(os.path.join(machine.folder, "volume"))
 
 
+def test_power_button_before_there_are_programs():
+    with boot() as machine:
+        machine.wait_for_log("acpi: running", 60)
+        machine.qmp.command("system_powerdown")
+        machine.wait_for_end(60)
+        machine.stop()
+        assert machine.exit_code == 0 and not machine.bugcheck, machine.bugcheck or machine.log[-1000:]
+
+
 def lie(machine, device, count, seed=7, seconds=60):
     """The device lies until it has told so much, or so long: one that the guest no longer hears lies slowly."""
     told = machine.host_property("hostile-messages", device)

@@ -76,7 +76,8 @@ class Window:
 
 
 def boot_doom(**options):
-    return metal.boot(options=[("log", "debug"), ("run", "fire.exe"), ("run", "doom.exe -iwad freedoom1.wad")], **options)
+    return metal.boot(options=[("log", "debug"), ("resolution", "1280x800"), ("run", "fire.exe"),
+                               ("run", "doom.exe -iwad freedoom1.wad")], **options)
 
 
 def start_game(machine, doom):
