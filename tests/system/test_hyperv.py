@@ -13,6 +13,7 @@ import metal
 import test_crash
 import test_doom
 import test_play
+import test_storage
 
 MARK_BEGIN, MARK_END, MARK_WAIT, MARK_KEY = 3, 4, 0x80, 0x81  # lib/rtl/mark.h; the last two, apps/wintest
 GATEWAY = "10.0.2.2"  # QEMU's own network answers
@@ -112,7 +113,12 @@ def come_and_go(machine):
 
 
 def test_devices_that_go_and_come_while_in_use():
-    with boot(options=[("log", "debug"), ("run", "fire.exe"), ("echo", GATEWAY)], copy=test_play.copy_sysinfo()) as machine:
+    devices_go_and_come()
+
+
+def devices_go_and_come(**machine_options):
+    with boot(options=[("log", "debug"), ("run", "fire.exe"), ("echo", GATEWAY)], copy=test_play.copy_sysinfo(),
+              **machine_options) as machine:
         fire = test_play.Window(machine, "Fire")
         assert re.search(rf"{re.escape(GATEWAY)} at [0-9a-f:]+: echo in", machine.log)
         machine.wait_for_log("the desktop is on the screen", 60)
@@ -165,6 +171,16 @@ def test_every_operation_of_disks_and_a_dvd_drive():
         with open(blank.name, "rb") as file:
             assert not any(file.read())
         assert os.stat(blank.name).st_blocks * 512 < megabyte, "the host still keeps what was written"
+
+
+def test_sector_that_cannot_be_read():
+    sector = test_storage.sector_of(test_storage.PROGRAM, metal.IMAGE)
+    errors = f'[inject-error]\nevent = "read_aio"\nsector = "{sector}"\nonce = "off"\n'
+    with boot(execute=["sysinfo.exe"], options=[], disk_errors=errors) as machine:
+        machine.wait_for_end(60)
+        machine.stop()
+        assert machine.exit_code != 0 and not machine.bugcheck, machine.bugcheck
+        assert b"StatusIoError" in machine.output, machine.output
 
 
 def test_the_disk_in_the_format_of_hyper_v():
