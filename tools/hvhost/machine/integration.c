@@ -173,17 +173,10 @@ static void OnPacket(VmbusDevice *device, VmbusChannel *channel, VmbusPacket *pa
     uint8_t *data;
     uint32_t length;
 
-    if (!VmbusPipeData(channel, packet, &data, &length))
+    if (!VmbusPipeOpen(channel, packet, &header, sizeof(header), &data, &length))
         return;
-    if (device->emptyCompletions)
-        VmbusComplete(channel, packet, NULL, 0);
-    if (length < sizeof(header)) {
-        RingDie(channel, "service-packet", "a message of %u bytes", length);
-        return;
-    }
-    memcpy(&header, data, sizeof(header));
     if (!service->waiting || header.transaction != service->transaction ||
-        header.flags != (FlagTransaction | FlagResponse) || header.size > length - sizeof(header) ||
+        header.flags != (FlagTransaction | FlagResponse) || header.size > length ||
         header.type != (service->negotiated ? class->type : ServiceNegotiate)) {
         RingDie(channel, "service-answer", "type %u, transaction %u, flags %u, %u bytes",
                 header.type, header.transaction, header.flags, header.size);
@@ -192,12 +185,12 @@ static void OnPacket(VmbusDevice *device, VmbusChannel *channel, VmbusPacket *pa
     service->waiting = false;
     service->lastStatus = header.status;
     if (!service->negotiated) {
-        OnNegotiated(service, channel, data + sizeof(header), header.size);
+        OnNegotiated(service, channel, data, header.size);
         return;
     }
     service->answers++;
     if (class->answered)
-        class->answered(service, &header, data + sizeof(header));
+        class->answered(service, &header, data);
 }
 
 static void Ask(HvService *service, const void *body, uint32_t length)

@@ -156,18 +156,10 @@ static void OnPacket(VmbusDevice *device, VmbusChannel *channel, VmbusPacket *pa
     uint8_t *data;
     uint32_t length, version;
 
-    if (!VmbusPipeData(channel, packet, &data, &length))
+    if (!VmbusPipeOpen(channel, packet, &header, sizeof(header), &data, &length))
         return;
-    if (device->emptyCompletions)
-        VmbusComplete(channel, packet, NULL, 0);
-    if (length < sizeof(header)) {
-        RingDie(channel, "mouse-packet", "a message of %u bytes", length);
-        return;
-    }
-    memcpy(&header, data, sizeof(header));
-    length -= sizeof(header);
     if (header.type == MouseRequest && mouse->state == MouseClosed && length >= sizeof(version)) {
-        memcpy(&version, data + sizeof(header), sizeof(version));
+        memcpy(&version, data, sizeof(version));
         Request(mouse, channel, version);
     } else if (header.type == MouseDeviceInfoAck && mouse->state == MouseAsked) {
         mouse->state = MouseActive;

@@ -181,7 +181,8 @@ void VmbusPipeSend(VmbusChannel *channel, const void *data, uint32_t length)
     VmbusSend(channel, PacketInBand, 0, 0, NULL, 0, bytes, sizeof(header) + length);
 }
 
-bool VmbusPipeData(VmbusChannel *channel, VmbusPacket *packet, uint8_t **data, uint32_t *length)
+bool VmbusPipeOpen(VmbusChannel *channel, VmbusPacket *packet, void *head, uint32_t headLength,
+                   uint8_t **data, uint32_t *length)
 {
     PipeHeader header;
 
@@ -196,8 +197,15 @@ bool VmbusPipeData(VmbusChannel *channel, VmbusPacket *packet, uint8_t **data, u
                 header.size);
         return false;
     }
-    *data = packet->data + sizeof(header);
-    *length = header.size;
+    if (channel->device->emptyCompletions)
+        VmbusComplete(channel, packet, NULL, 0);
+    if (header.size < headLength) {
+        RingDie(channel, "pipe-message", "a message of %u bytes", header.size);
+        return false;
+    }
+    memcpy(head, packet->data + sizeof(header), headLength);
+    *data = packet->data + sizeof(header) + headLength;
+    *length = header.size - headLength;
     return true;
 }
 

@@ -367,17 +367,9 @@ static void OnPacket(VmbusDevice *device, VmbusChannel *channel, VmbusPacket *pa
     uint8_t *data;
     uint32_t length;
 
-    if (!VmbusPipeData(channel, packet, &data, &length))
+    if (!VmbusPipeOpen(channel, packet, &header, sizeof(header), &data, &length))
         return;
-    if (device->emptyCompletions)
-        VmbusComplete(channel, packet, NULL, 0);
-    if (length < sizeof(header)) {
-        RingDie(channel, "video-packet", "a message of %u bytes", length);
-        return;
-    }
-    memcpy(&header, data, sizeof(header));
-    OnMessage(HV_VIDEO(device), channel, header.type, data + sizeof(header),
-              length - sizeof(header));
+    OnMessage(HV_VIDEO(device), channel, header.type, data, length);
 }
 
 // The picture and the place of the VRAM stay.

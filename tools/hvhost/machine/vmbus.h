@@ -200,8 +200,10 @@ void VmbusSend(VmbusChannel *channel, uint16_t type, uint16_t flags, uint64_t ti
 void VmbusComplete(VmbusChannel *channel, VmbusPacket *packet, const void *data, uint32_t length);
 // Sends data behind a pipe header.
 void VmbusPipeSend(VmbusChannel *channel, const void *data, uint32_t length);
-// The data of a pipe's packet. False when it is none: then the channel is dead.
-bool VmbusPipeData(VmbusChannel *channel, VmbusPacket *packet, uint8_t **data, uint32_t *length);
+// Opens a pipe's packet, and completes it where the host does: the head of the message in it, and
+// what follows. False when it is none: then the channel is dead.
+bool VmbusPipeOpen(VmbusChannel *channel, VmbusPacket *packet, void *head, uint32_t headLength,
+                   uint8_t **data, uint32_t *length);
 // Queues a complete packet, trailer included, which it takes over.
 void RingPut(VmbusChannel *channel, VmbusOut *packet);
 void SegmentsRead(VmbusSegment *segments, uint32_t count, uint32_t offset, void *buffer,
