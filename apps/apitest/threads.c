@@ -143,7 +143,13 @@ static void TestManyThreads(void)
     EQUAL(processAfter.HandleCount, processBefore.HandleCount);
     EQUAL(processAfter.ThreadCount, processBefore.ThreadCount);
     CHECK(processAfter.CommittedMemory <= processBefore.CommittedMemory + (1 << 20));
-    CHECK(after.FreeMemory + (2 << 20) >= before.FreeMemory);
+    // What has ended is given back by another thread; the disk's cache grows as it likes.
+    uint64_t wanted = before.FreeMemory + before.CacheMemory - (2 << 20);
+    for (int i = 0; i < 2000 && after.FreeMemory + after.CacheMemory < wanted; i++) {
+        Sleep(1);
+        OK(GetSystemInfo(&after));
+    }
+    CHECK(after.FreeMemory + after.CacheMemory >= wanted);
     Handle threads[50];
     for (size_t i = 0; i < COUNT_OF(threads); i++)
         NEEDED(CreateThread(ReturnArgument, (void *)i, 65536, &threads[i]));
