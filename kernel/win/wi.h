@@ -64,6 +64,6 @@ Status WiStartThread(void);
 // display.c; WiMutex held, but for the last two
 void WiUpdateDisplay(const Rect *rects, size_t count); // these have been painted
 void WiUpdateStoppedDisplay(void);                     // in a stop: something has
-void WiTakePointer(void); // paints it, or has the display show it, from now on; WiMutex held
-void WiTellPointer(void); // to a display that shows it: how it is now; WiMutex held
+void WiTakePointer(void);   // paints it, or has the display show it, from now on; WiMutex held
+void WiTellPointer(void);   // to a display that shows it: how it is now; WiMutex held
 void WiMakeWallpaper(void); // of the screen's size; the launcher's thread, once there is one
