@@ -163,6 +163,30 @@ static int Set(int argc, char **argv, const Streams *streams)
     return 0;
 }
 
+static int SetLocal(int argc, char **argv, const Streams *streams)
+{
+    size_t length;
+    if (TheShell.FunctionDepth == 0) {
+        Complain(streams, "local: there is no function around this");
+        return 1;
+    }
+    for (int i = 1; i < argc; i++) {
+        bool assigned = IsAssignment(argv[i], &length);
+        if (length == 0 || (!assigned && argv[i][length] != '\0')) {
+            Complain(streams, "local: '%s' is no name", argv[i]);
+            return 1;
+        }
+        argv[i][length] = '\0';
+        if (!MakeLocal(argv[i]) || (assigned && setenv(argv[i], argv[i] + length + 1, 1) != 0)) {
+            Complain(streams, "out of memory");
+            return 1;
+        }
+        if (!assigned)
+            unsetenv(argv[i]);
+    }
+    return 0;
+}
+
 static int Unset(int argc, char **argv, const Streams *streams)
 {
     for (int i = 1; i < argc; i++)
@@ -376,6 +400,7 @@ static const Builtin builtins[] = {
     {"history", "history [COUNT | -c]", "lists the lines typed so far; -c forgets them", History},
     {"jobs", "jobs", "lists what runs in the background", Jobs},
     {"kill", "kill PROCESS | %JOB...", "ends processes", Kill},
+    {"local", "local NAME[=VALUE]...", "makes variables a function's own", SetLocal},
     {"pwd", "pwd", "writes the current folder", ShowDirectory},
     {"read", "read NAME...", "reads a line into variables", Read},
     {"return", "return [CODE]", "leaves a function", Return},

@@ -350,7 +350,42 @@ static void PutVariable(Expander *expander, const char *name, bool quoted)
     PutValue(expander, expander->Hooks->GetVariable(expander->Hooks->Context, name), quoted);
 }
 
-// The inside of ${...}: NAME, #NAME, NAME:-word, NAME:=word, NAME:+word
+// A value without the shortest (% #) or longest (%% ##) end or start that fits a pattern. text is
+// the sign and the pattern.
+static void PutTrimmed(Expander *expander, const char *value, const char *text, size_t length,
+                       bool quoted)
+{
+    bool longest = length > 1 && text[1] == text[0], end = text[0] == '%';
+    char *word = strndup(text + 1 + longest, length - 1 - longest);
+    char *pattern =
+        word == nullptr ? nullptr : ExpandPattern(expander->Hooks, word, &expander->Error);
+    char *copy = strdup(value == nullptr ? "" : value);
+    free(word);
+    if (pattern == nullptr || copy == nullptr) {
+        expander->Failed |= expander->Error == nullptr;
+        free(pattern);
+        free(copy);
+        return;
+    }
+    size_t whole = strlen(copy), keep = whole;
+    bool found = false;
+    for (size_t i = 0; i <= whole && !found; i++) {
+        size_t cut = longest ? whole - i : i; // this many bytes
+        char after = copy[cut];
+        if (!end)
+            copy[cut] = '\0';
+        found = MatchText(pattern, end ? copy + whole - cut : copy);
+        keep = found ? whole - cut : whole;
+        copy[cut] = after;
+    }
+    if (end)
+        copy[keep] = '\0';
+    PutValue(expander, end ? copy : copy + whole - keep, quoted);
+    free(copy);
+    free(pattern);
+}
+
+// The inside of ${...}: NAME, #NAME, NAME:-word, NAME:=word, NAME:+word, NAME%pattern, NAME#pattern
 static void PutBraced(Expander *expander, const char *text, size_t length, bool quoted)
 {
     char name[128], number[24];
@@ -375,8 +410,12 @@ static void PutBraced(Expander *expander, const char *text, size_t length, bool 
         PutValue(expander, value, quoted);
         return;
     }
+    if (text[used] == '%' || text[used] == '#') {
+        PutTrimmed(expander, value, text + used, length - used, quoted);
+        return;
+    }
     if (length - used < 2 || text[used] != ':' || strchr("-=+", text[used + 1]) == nullptr) {
-        expander->Error = "${ } knows NAME, #NAME, NAME:-WORD, NAME:=WORD and NAME:+WORD";
+        expander->Error = "${ } knows NAME, #NAME, NAME:-WORD, :=WORD, :+WORD, %PATTERN, #PATTERN";
         return;
     }
     char sign = text[used + 1];
@@ -504,30 +543,54 @@ bool ExpandWord(const ExpandHooks *hooks, const char *word, Strings *strings, co
     return expander.Error == nullptr && !expander.Failed;
 }
 
-// The word as one string, its quoted characters still marked.
-static char *ExpandMarked(const ExpandHooks *hooks, const char *word, const char **error)
+// The one string that came together, its quoted characters still marked.
+static char *FinishMarked(Expander *expander, const char **error)
 {
-    Expander expander = {.Hooks = hooks};
-    ReadWord(&expander, word);
-    if (expander.Error == nullptr && !expander.Failed && expander.Field == nullptr)
-        expander.Field = strdup("");
-    *error = expander.Error;
-    if (expander.Error != nullptr || expander.Failed) {
-        free(expander.Field);
+    if (expander->Error == nullptr && !expander->Failed && expander->Field == nullptr)
+        expander->Field = strdup("");
+    *error = expander->Error;
+    if (expander->Error != nullptr || expander->Failed) {
+        free(expander->Field);
         return nullptr;
     }
-    return expander.Field;
+    return expander->Field;
+}
+
+static char *Finish(Expander *expander, const char **error)
+{
+    char *string = FinishMarked(expander, error);
+    if (string != nullptr)
+        Unmark(string);
+    return string;
+}
+
+char *ExpandText(const ExpandHooks *hooks, const char *text, const char **error)
+{
+    Expander expander = {.Hooks = hooks};
+    for (size_t at = 0; text[at] && expander.Error == nullptr && !expander.Failed;) {
+        if (text[at] == '$') {
+            at += PutDollar(&expander, text + at, true);
+        } else if (text[at] == '\\' && text[at + 1] == '\n') { // a line that goes on
+            at += 2;
+        } else {
+            if (text[at] == '\\' && text[at + 1] && strchr("$\\", text[at + 1]) != nullptr)
+                at++;
+            PutQuoted(&expander, text[at++]);
+        }
+    }
+    return Finish(&expander, error);
 }
 
 char *ExpandPattern(const ExpandHooks *hooks, const char *word, const char **error)
 {
-    return ExpandMarked(hooks, word, error);
+    Expander expander = {.Hooks = hooks};
+    ReadWord(&expander, word);
+    return FinishMarked(&expander, error);
 }
 
 char *ExpandString(const ExpandHooks *hooks, const char *word, const char **error)
 {
-    char *string = ExpandMarked(hooks, word, error);
-    if (string != nullptr)
-        Unmark(string);
-    return string;
+    Expander expander = {.Hooks = hooks};
+    ReadWord(&expander, word);
+    return Finish(&expander, error);
 }

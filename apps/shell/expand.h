@@ -34,6 +34,8 @@ typedef struct ExpandHooks {
 bool ExpandWord(const ExpandHooks *hooks, const char *word, Strings *strings, const char **error);
 // The same as one string in the heap, without splitting and file names; nullptr: as above.
 char *ExpandString(const ExpandHooks *hooks, const char *word, const char **error);
+// A here-document's text, in which only $ and \ mean something; heap, nullptr: as above.
+char *ExpandText(const ExpandHooks *hooks, const char *text, const char **error);
 // A pattern for MatchText, in which what was quoted stands for itself; heap, nullptr: as above.
 char *ExpandPattern(const ExpandHooks *hooks, const char *word, const char **error);
 // Whether a text fits such a pattern, letter by letter.

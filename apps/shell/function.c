@@ -16,7 +16,15 @@ typedef struct Function {
     char *Name, *Text; // heap
 } Function;
 
+// What a variable was before a function called it its own.
+typedef struct Local {
+    struct Local *Next; // the one made before it
+    int Depth;          // of the function
+    char *Name, *Value; // heap; no value: it was not set
+} Local;
+
 static Function *functions;
+static Local *locals;
 static int depth;
 
 static Function *Find(const char *name)
@@ -68,6 +76,44 @@ char *PrependFunctions(const char *text, size_t length)
     return all;
 }
 
+bool MakeLocal(const char *name)
+{
+    const char *value = getenv(name);
+    Local *local = locals;
+    while (local != nullptr && local->Depth == depth && strcmp(local->Name, name) != 0)
+        local = local->Next;
+    if (local != nullptr && local->Depth == depth)
+        return true;
+    local = calloc(1, sizeof(*local));
+    if (local == nullptr)
+        return false;
+    *local = (Local){.Next = locals, .Depth = depth, .Name = strdup(name)};
+    local->Value = value == nullptr ? nullptr : strdup(value);
+    if (local->Name == nullptr || (value != nullptr && local->Value == nullptr)) {
+        free(local->Name);
+        free(local);
+        return false;
+    }
+    locals = local;
+    return true;
+}
+
+// Variables are again what they were before the function that returns.
+static void DropLocals(void)
+{
+    while (locals != nullptr && locals->Depth == depth) {
+        Local *local = locals;
+        locals = local->Next;
+        if (local->Value != nullptr)
+            setenv(local->Name, local->Value, 1);
+        else
+            unsetenv(local->Name);
+        free(local->Name);
+        free(local->Value);
+        free(local);
+    }
+}
+
 static int RunBody(const char *text, const Streams *streams)
 {
     Arena arena = {};
@@ -107,6 +153,7 @@ int CallFunction(int argc, char **argv, const Streams *streams)
     if (TheShell.Returning)
         code = TheShell.LastCode;
     TheShell.Returning = false;
+    DropLocals();
     TheShell.FunctionDepth = --depth;
     TheShell.LoopDepth = loops;
     TheShell.Arguments = arguments;

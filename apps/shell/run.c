@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MostStages = 16 };
+enum { MostStages = 16, MostOpened = 32, LongestText = 64 << 10 }; // a pipe holds that much
 
 static const Streams noStreams = {};
 
@@ -20,7 +20,7 @@ static const Streams noStreams = {};
 
 // What has to be closed after a command.
 typedef struct Opened {
-    Handle Handles[32];
+    Handle Handles[MostOpened];
     size_t Count;
 } Opened;
 
@@ -43,6 +43,47 @@ static Status OpenFor(RedirectionKind kind, const char *path, Handle *file)
     return CreateFile(path, FileWrite, FileCreateAlways, file);
 }
 
+// A here-document: the end of a pipe that holds the text. StatusLimitReached: it is too long.
+static Status OpenText(const char *text, Handle *file)
+{
+    Handle ends[2];
+    size_t length = strlen(text), moved = 0;
+    if (length > LongestText)
+        return StatusLimitReached;
+    Status status = CreatePipe(&ends[0], &ends[1]);
+    if (status != StatusSuccess)
+        return status;
+    if (length > 0)
+        status = WriteFile(ends[1], text, length, &moved);
+    (void)CloseHandle(ends[1]);
+    if (status != StatusSuccess)
+        (void)CloseHandle(ends[0]);
+    else
+        *file = ends[0];
+    return status;
+}
+
+// Carries out one redirection that opens something. False and a message: it cannot be done.
+static bool Open(const Redirection *made, const Streams *errors, Handle *file)
+{
+    const char *error = nullptr;
+    bool here = made->Kind == RedirectHere;
+    char *text = here && made->Literal ? strdup(made->Word)
+                 : here                ? ExpandText(GetHooks(), made->Word, &error)
+                                       : ExpandString(GetHooks(), made->Word, &error);
+    if (text == nullptr) {
+        Complain(errors, "%s", error != nullptr ? error : "out of memory");
+        return false;
+    }
+    Status status = here ? OpenText(text, file) : OpenFor(made->Kind, text, file);
+    if (here && status == StatusLimitReached)
+        Complain(errors, "a here-document is longer than 64 KB; put it into a file");
+    else if (status != StatusSuccess)
+        Complain(errors, "%s: %s", here ? "here-document" : text, Explain(status));
+    free(text);
+    return status == StatusSuccess;
+}
+
 // Changes streams as a node says. False and a message: it cannot be done.
 static bool Redirect(const Node *node, Streams *streams, const Streams *errors, Opened *opened)
 {
@@ -52,19 +93,12 @@ static bool Redirect(const Node *node, Streams *streams, const Streams *errors, 
             streams->Handles[made->Stream] = streams->Handles[made->From];
             continue;
         }
-        const char *error;
-        char *path = ExpandString(GetHooks(), made->Word, &error);
-        if (path == nullptr || opened->Count == 32) {
-            Complain(errors, "%s", error != nullptr ? error : "out of memory");
-            free(path);
+        Handle file;
+        if (opened->Count == MostOpened) {
+            Complain(errors, "a command has too many redirections");
             return false;
         }
-        Handle file;
-        Status status = OpenFor(made->Kind, path, &file);
-        if (status != StatusSuccess)
-            Complain(errors, "%s: %s", path, Explain(status));
-        free(path);
-        if (status != StatusSuccess)
+        if (!Open(made, errors, &file))
             return false;
         streams->Handles[made->Stream] = file;
         if (file != InvalidHandle)
@@ -196,12 +230,13 @@ static bool StartProgram(Strings *words, const Streams *streams, Handle *process
     return status == StatusSuccess;
 }
 
-// A second shell for a piece of source.
-static bool StartShell(const Node *node, const Streams *streams, Handle *process)
+// A second shell for a text.
+static bool StartShellFor(const char *source, size_t length, const Streams *streams,
+                          Handle *process)
 {
     size_t count = TheShell.ArgumentCount;
     char **arguments = calloc(count + 5, sizeof(*arguments));
-    char *text = PrependFunctions(node->Text, node->Length);
+    char *text = PrependFunctions(source, length);
     Status status = StatusNoMemory;
     if (arguments != nullptr && text != nullptr) {
         arguments[0] = (char *)SHELL_PATH;
@@ -217,9 +252,19 @@ static bool StartShell(const Node *node, const Streams *streams, Handle *process
     return status == StatusSuccess;
 }
 
+// A second shell for a piece of source.
+static bool StartShell(const Node *node, const Streams *streams, Handle *process)
+{
+    char *source = CopySource(node);
+    if (source == nullptr)
+        Complain(streams, "out of memory");
+    bool running = source != nullptr && StartShellFor(source, strlen(source), streams, process);
+    free(source);
+    return running;
+}
+
 char *CaptureOutput(const char *text, size_t length, const Streams *streams)
 {
-    Node node = {.Kind = NodeGroup, .Text = text, .Length = length};
     Streams own = *streams;
     Handle ends[2], process;
     char *output = nullptr;
@@ -227,7 +272,7 @@ char *CaptureOutput(const char *text, size_t length, const Streams *streams)
     if (CreatePipe(&ends[0], &ends[1]) != StatusSuccess)
         return nullptr;
     own.Handles[1] = ends[1];
-    bool running = StartShell(&node, &own, &process);
+    bool running = StartShellFor(text, length, &own, &process);
     (void)CloseHandle(ends[1]);
     if (running)
         SetForeground(&process, 1);
@@ -542,11 +587,12 @@ static int RunCase(const Node *node, const Streams *streams)
 
 static int RunFunction(const Node *node, const Streams *streams)
 {
-    const Node *body = node->Children[0];
-    if (DefineFunction(node->Words[0], body->Text, body->Length))
-        return 0;
-    Complain(streams, "out of memory");
-    return ExitSyntax;
+    char *body = CopySource(node->Children[0]);
+    bool defined = body != nullptr && DefineFunction(node->Words[0], body, strlen(body));
+    free(body);
+    if (!defined)
+        Complain(streams, "out of memory");
+    return defined ? 0 : ExitSyntax;
 }
 
 static int RunSequence(const Node *node, const Streams *streams)

@@ -64,6 +64,8 @@ bool IsFunction(const char *name);
 bool DefineFunction(const char *name, const char *text, size_t length);
 // A text behind the definitions of all functions, heap; nullptr: no memory.
 char *PrependFunctions(const char *text, size_t length);
+// Gives a variable back its value when the function that runs returns. False: no memory.
+bool MakeLocal(const char *name);
 // Runs the function argv[0]; the words are its arguments meanwhile.
 int CallFunction(int argc, char **argv, const Streams *streams);
 

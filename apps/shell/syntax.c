@@ -1,5 +1,8 @@
 // syntax.c - see syntax.h. A recursive descent over tokens that are cut off the text as they are
 // needed. Words keep their quotes; expand.c takes them off. Nesting is bounded.
+//
+// A here-document stands behind the line that asks for it. What was asked for is remembered until
+// the token of the line's end is cut, which then reaches to the end of the last body.
 // SPDX-License-Identifier: MIT
 #include "syntax.h"
 
@@ -7,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DeepestNesting = 100, BlockSize = 4096, MessageSize = 128 };
+enum { DeepestNesting = 100, BlockSize = 4096, MessageSize = 128, MostBodies = 16 };
 
 // ---- memory
 
@@ -79,12 +82,22 @@ typedef struct Token {
     Redirection Redirection; // without its word
 } Token;
 
+// A here-document whose body has not been reached.
+typedef struct Awaited {
+    Node *Node;
+    size_t Index;    // of its redirection
+    const char *End; // the line that ends it
+    bool Tabs;       // <<-: those at the start of lines do not count
+} Awaited;
+
 typedef struct Parser {
     const char *Source;
     size_t Length, At; // At: behind Token
     Token Token;       // the next one
     size_t Last;       // where the token before it ended
     int Depth;
+    Awaited Awaited[MostBodies];
+    size_t AwaitedCount;
     Arena *Arena;
     ParseStatus Status;
     char *Message;
@@ -188,7 +201,7 @@ static size_t SkipWord(Parser *parser, size_t at)
     return at;
 }
 
-// [N]<  [N]>  [N]>>  [N]>&M; false: there is none.
+// [N]<  [N]>  [N]>>  [N]>&M  [N]<<; false: there is none.
 static bool CutRedirection(Parser *parser, size_t at)
 {
     Redirection *made = &parser->Token.Redirection;
@@ -200,7 +213,10 @@ static bool CutRedirection(Parser *parser, size_t at)
     *made = (Redirection){.Kind = Look(parser, sign) == '<' ? RedirectRead : RedirectWrite};
     made->Stream = numbered ? Look(parser, at) - '0' : made->Kind == RedirectRead ? 0 : 1;
     at = sign + 1;
-    if (made->Kind == RedirectWrite && Look(parser, at) == '>') {
+    if (made->Kind == RedirectRead && Look(parser, at) == '<') {
+        made->Kind = RedirectHere;
+        at++;
+    } else if (made->Kind == RedirectWrite && Look(parser, at) == '>') {
         made->Kind = RedirectAppend;
         at++;
     } else if (made->Kind == RedirectWrite && Look(parser, at) == '&') {
@@ -237,6 +253,88 @@ static void Set(Parser *parser, TokenKind kind, size_t length)
     parser->Token.End = parser->Token.Start + length;
 }
 
+// ---- here-documents
+
+// The line at `at`: where it begins without the tabs that do not count, its length without the line
+// end, and in *next where the next one begins.
+static size_t CutLine(const Parser *parser, const Awaited *awaited, size_t at, size_t *length,
+                      size_t *next)
+{
+    size_t end = at;
+    while (end < parser->Length && parser->Source[end] != '\n')
+        end++;
+    *next = end + (end < parser->Length);
+    while (awaited->Tabs && at < end && parser->Source[at] == '\t')
+        at++;
+    *length = end - at - (end > at && parser->Source[end - 1] == '\r');
+    return at;
+}
+
+// Takes the body that begins at `start`; behind the line that ends it, or the end of the text with
+// ParseIncomplete.
+static size_t TakeBody(Parser *parser, const Awaited *awaited, size_t start)
+{
+    Redirection *redirection = &awaited->Node->Redirections[awaited->Index];
+    size_t stop = start, next = start, length, used = 0;
+    bool found = false;
+    while (next < parser->Length && !found) {
+        stop = next;
+        size_t line = CutLine(parser, awaited, stop, &length, &next);
+        found = length == strlen(awaited->End) &&
+                memcmp(parser->Source + line, awaited->End, length) == 0;
+    }
+    char message[MessageSize];
+    snprintf(message, sizeof message, "the line '%.40s' that ends a here-document is missing",
+             awaited->End);
+    char *text = found ? ArenaAllocate(parser->Arena, stop - start + 1) : nullptr;
+    if (text == nullptr) {
+        Fail(parser, found ? ParseNoMemory : ParseIncomplete, found ? "out of memory" : message);
+        return parser->Length;
+    }
+    redirection->Word = text;
+    redirection->Body = parser->Source + start;
+    redirection->BodyLength = next - start;
+    for (size_t at = start, behind; at < stop; at = behind) {
+        at = CutLine(parser, awaited, at, &length, &behind);
+        memcpy(text + used, parser->Source + at, length);
+        used += length;
+        text[used++] = '\n';
+    }
+    return next;
+}
+
+// The bodies of all that the line asked for, from `at`; behind the last.
+static size_t TakeBodies(Parser *parser, size_t at)
+{
+    size_t count = parser->AwaitedCount;
+    parser->AwaitedCount = 0;
+    for (size_t i = 0; i < count && parser->Status == ParseOk; i++)
+        at = TakeBody(parser, &parser->Awaited[i], at);
+    return at;
+}
+
+// The node's last redirection is a here-document: its word, which may be quoted, ends it.
+static void AwaitBody(Parser *parser, Node *node)
+{
+    Redirection *redirection = &node->Redirections[node->RedirectionCount - 1];
+    const char *word = redirection->Word;
+    Awaited awaited = {.Node = node, .Index = node->RedirectionCount - 1, .Tabs = word[0] == '-'};
+    char *end = ArenaCopy(parser->Arena, word + awaited.Tabs, strlen(word + awaited.Tabs));
+    if (end == nullptr || parser->AwaitedCount == MostBodies) {
+        Fail(parser, end == nullptr ? ParseNoMemory : ParseFailed,
+             end == nullptr ? "out of memory" : "a line has too many here-documents");
+        return;
+    }
+    redirection->Literal = strpbrk(end, "'\"\\") != nullptr;
+    char *to = end;
+    for (const char *from = end; *from; from++)
+        if (strchr("'\"\\", *from) == nullptr)
+            *to++ = *from;
+    *to = '\0';
+    awaited.End = end;
+    parser->Awaited[parser->AwaitedCount++] = awaited;
+}
+
 // Cuts off the next token.
 static void Next(Parser *parser)
 {
@@ -244,12 +342,14 @@ static void Next(Parser *parser)
     char c = Look(parser, at), second = Look(parser, at + 1);
     parser->Last = parser->Token.End;
     parser->Token = (Token){.Start = at, .End = at};
+    if (at >= parser->Length && parser->AwaitedCount > 0)
+        (void)TakeBodies(parser, parser->Length); // says what is missing
     if (parser->Status != ParseOk || at >= parser->Length)
         Set(parser, TokenEnd, 0);
     else if (CutRedirection(parser, at))
         ;
     else if (c == '\n')
-        Set(parser, TokenLine, 1);
+        Set(parser, TokenLine, TakeBodies(parser, at + 1) - at);
     else if (c == ';')
         Set(parser, second == ';' ? TokenChoiceEnd : TokenSemicolon, second == ';' ? 2 : 1);
     else if (c == '&')
@@ -342,26 +442,30 @@ static void AddWord(Parser *parser, Node *node)
 static void AddRedirection(Parser *parser, Node *node)
 {
     Redirection made = parser->Token.Redirection;
+    bool named = made.Kind != RedirectDuplicate;
     Next(parser);
-    if (made.Kind != RedirectDuplicate) {
-        if (parser->Token.Kind != TokenWord) {
-            Fail(parser, parser->Token.Kind == TokenEnd ? ParseIncomplete : ParseFailed,
-                 "the name of a file is missing");
-            return;
-        }
+    if (named && parser->Token.Kind != TokenWord) {
+        Fail(parser, parser->Token.Kind == TokenEnd ? ParseIncomplete : ParseFailed,
+             made.Kind == RedirectHere ? "the word that ends the here-document is missing"
+                                       : "the name of a file is missing");
+        return;
+    }
+    if (named)
         made.Word = ArenaCopy(parser->Arena, parser->Source + parser->Token.Start,
                               parser->Token.End - parser->Token.Start);
-        Next(parser);
-    }
     Redirection *list =
         node == nullptr ? nullptr
                         : Grow(parser, node->Redirections, node->RedirectionCount, sizeof(*list));
-    if (list == nullptr) {
+    if (list == nullptr || (named && made.Word == nullptr)) {
         Fail(parser, ParseNoMemory, "out of memory");
         return;
     }
     node->Redirections = list;
     node->Redirections[node->RedirectionCount++] = made;
+    if (made.Kind == RedirectHere)
+        AwaitBody(parser, node);
+    if (named)
+        Next(parser);
 }
 
 // ---- the grammar
@@ -709,4 +813,47 @@ ParseStatus Parse(const char *source, size_t length, size_t *at, Arena *arena, N
     *at = parser.Token.End;
     *node = list;
     return parser.Status;
+}
+
+// ---- a node's source
+
+typedef struct Copy {
+    const Node *Node;
+    char *Text; // nullptr: only measured
+    size_t Length;
+} Copy;
+
+static void CopyPiece(Copy *copy, const char *text, size_t length)
+{
+    if (copy->Text != nullptr)
+        memcpy(copy->Text + copy->Length, text, length);
+    copy->Length += length;
+}
+
+// The bodies below a node that stand outside the copied one's source, in their order.
+static void CopyBodies(Copy *copy, const Node *node)
+{
+    for (size_t i = 0; i < node->ChildCount; i++)
+        CopyBodies(copy, node->Children[i]);
+    for (size_t i = 0; i < node->RedirectionCount; i++) {
+        const Redirection *made = &node->Redirections[i];
+        if (made->Body != nullptr && made->Body >= copy->Node->Text + copy->Node->Length) {
+            CopyPiece(copy, "\n", copy->Length == copy->Node->Length);
+            CopyPiece(copy, made->Body, made->BodyLength);
+        }
+    }
+}
+
+char *CopySource(const Node *node)
+{
+    Copy copy = {.Node = node, .Length = node->Length};
+    CopyBodies(&copy, node);
+    copy.Text = malloc(copy.Length + 1);
+    if (copy.Text == nullptr)
+        return nullptr;
+    copy.Length = 0;
+    CopyPiece(&copy, node->Text, node->Length);
+    CopyBodies(&copy, node);
+    copy.Text[copy.Length] = '\0';
+    return copy.Text;
 }

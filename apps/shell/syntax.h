@@ -27,13 +27,17 @@ typedef enum RedirectionKind {
     RedirectWrite,     // >
     RedirectAppend,    // >>
     RedirectDuplicate, // >&N
+    RedirectHere,      // <<END or <<-END, a here-document
 } RedirectionKind;
 
 typedef struct Redirection {
     RedirectionKind Kind;
     int Stream;       // 0, 1, 2
     int From;         // RedirectDuplicate: the stream it becomes the same as
-    const char *Word; // the others: a file's name, not expanded
+    const char *Word; // a file's name, or the here-document's text; not expanded
+    bool Literal;     // RedirectHere: nothing in it is expanded
+    const char *Body; // ... where it stands in the source, with the line that ends it
+    size_t BodyLength;
 } Redirection;
 
 typedef enum NodeKind {
@@ -80,6 +84,9 @@ typedef enum ParseStatus {
 // behind it. message has 128 bytes.
 ParseStatus Parse(const char *source, size_t length, size_t *at, Arena *arena, Node **node,
                   char *message);
+// A node's source as a text of its own, heap: with the here-documents that stand behind its line.
+// nullptr: no memory.
+char *CopySource(const Node *node);
 // Whether a word is NAME=value; *nameLength is of NAME.
 bool IsAssignment(const char *word, size_t *nameLength);
 bool IsNameCharacter(char c, bool first);

@@ -44,6 +44,10 @@ static void ExpandAll(const Node *node)
         StringsFree(&strings);
         free(ExpandString(&expandHooks, node->Words[i], &error));
     }
+    for (size_t i = 0; i < node->RedirectionCount; i++)
+        if (node->Redirections[i].Kind == RedirectHere)
+            free(ExpandText(&expandHooks, node->Redirections[i].Word, &error));
+    free(CopySource(node));
     for (size_t i = 0; i < node->ChildCount; i++)
         ExpandAll(node->Children[i]);
 }

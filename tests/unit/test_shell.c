@@ -33,6 +33,7 @@ static void ShowNode(const Node *node)
                  made->Kind == RedirectRead     ? "<"
                  : made->Kind == RedirectWrite  ? ">"
                  : made->Kind == RedirectAppend ? ">>"
+                 : made->Kind == RedirectHere   ? (made->Literal ? "<<'" : "<<")
                                                 : ">&");
         Show(text);
         Show(made->Kind == RedirectDuplicate ? (made->From == 1 ? "1" : "2") : made->Word);
@@ -124,6 +125,42 @@ static void TestSyntaxErrors(void)
     CHECK_TEXT(ParseText(deep), "error: this is nested too deeply");
 }
 
+// The source of the n-th stage of a pipeline, as a second shell gets it.
+static const char *SourceOf(const char *text, size_t stage)
+{
+    Arena arena = {};
+    Node *node;
+    size_t at = 0;
+    char message[128];
+    shown[0] = '\0';
+    if (Parse(text, strlen(text), &at, &arena, &node, message) == ParseOk) {
+        char *source = CopySource(node->Children[0]->Children[stage]);
+        Show(source);
+        free(source);
+    }
+    ArenaFree(&arena);
+    return shown;
+}
+
+static void TestHereDocuments(void)
+{
+    CHECK_TEXT(ParseText("a <<E b\n$x 'y\n\nE\nc"), "(seq (cmd a b 0<<$x 'y\n\n))");
+    CHECK_TEXT(ParseText("a <<'E F'|b>f\nE\nE F"), "(seq (pipe (cmd a 0<<'E\n) (cmd b 1>f)))");
+    CHECK_TEXT(ParseText("a <<-\\E\n\t\tx\n\tE\n"), "(seq (cmd a 0<<'x\n))");
+    CHECK_TEXT(ParseText("a <<A <<B\n1\nA\n2\nB"), "(seq (cmd a 0<<1\n 0<<2\n))");
+    CHECK_TEXT(ParseText("{ a <<A\nx\nA\nb; }"), "(seq (group (seq (cmd a 0<<x\n) (cmd b))))");
+    CHECK_TEXT(ParseText("a <<E # comment\r\nx\r\nE\r\n"), "(seq (cmd a 0<<x\n))");
+    CHECK_TEXT(ParseText("a <<E\nE"), "(seq (cmd a 0<<))");
+    CHECK_TEXT(ParseText("a <<E"), "incomplete");
+    CHECK_TEXT(ParseText("a <<"), "incomplete");
+    CHECK_TEXT(ParseText("a <<E\nx\n E"), "incomplete");
+    CHECK_TEXT(ParseText("a << ;"), "error: the word that ends the here-document is missing");
+    CHECK_TEXT(SourceOf("a <<A | { b <<B; } | c\n1\nA\n2\nB\n", 0), "a <<A\n1\nA\n");
+    CHECK_TEXT(SourceOf("a <<A | { b <<B; } | c\n1\nA\n2\nB\n", 1), "{ b <<B; }\n2\nB\n");
+    CHECK_TEXT(SourceOf("a <<A | { b <<B; } | c\n1\nA\n2\nB\n", 2), "c");
+    CHECK_TEXT(SourceOf("{ a <<A\n1\nA\n} | b", 0), "{ a <<A\n1\nA\n}");
+}
+
 // ---- expansion
 
 static char *arguments[] = {(char *)"first", (char *)"second one", nullptr};
@@ -208,7 +245,15 @@ static void TestExpansion(void)
     CHECK_TEXT(Expand("$((0 - 9223372036854775807 - 1))"), "[-9223372036854775808]");
     CHECK_TEXT(Expand("$(((0 - 9223372036854775807 - 1) / -1))"), "[-9223372036854775808]");
     CHECK_TEXT(Expand("$((3 > 2 && !(1 == 2)))"), "[1]");
-    CHECK_TEXT(Expand("${x%y}"), "${ } knows NAME, #NAME, NAME:-WORD, NAME:=WORD and NAME:+WORD");
+    CHECK_TEXT(Expand("${x@y}"),
+               "${ } knows NAME, #NAME, NAME:-WORD, :=WORD, :+WORD, %PATTERN, #PATTERN");
+    CHECK_TEXT(Expand("${x%e}${x%%l*}${x%x}${x%*}${x%%*}"), "[valuvavaluevalue]");
+    CHECK_TEXT(Expand("${star#*.}${star##*.}${star%.*}"), "[cc*]");
+    CHECK_TEXT(Expand("\"${words%  b*}|${nothing%x}\""), "[ a|]");
+    const char *error;
+    char *text = ExpandText(&expandHooks, "$x \"'*\\$x\\a\\\nb $((five)) $(c)\n", &error);
+    CHECK_TEXT(text, "value \"'*$x\\ab 5 <c>\n");
+    free(text);
 }
 
 static void TestPatterns(void)
@@ -371,6 +416,7 @@ int main(void)
     static const UnitTest tests[] = {
         {"syntax", TestSyntax},
         {"syntax errors", TestSyntaxErrors},
+        {"here-documents", TestHereDocuments},
         {"expansion", TestExpansion},
         {"patterns", TestPatterns},
         {"editor", TestEditor},
