@@ -299,7 +299,7 @@ static Status CrashIfAsked(const LoaderParams *loader)
 
 static void PowerRequested(bool restart)
 {
-    SysRequestShutdown(restart ? ShutdownRestart : ShutdownPowerOff, 0);
+    SysRequestPower(restart ? ShutdownRestart : ShutdownPowerOff);
 }
 
 static Status StartSystemCalls(const LoaderParams *loader)

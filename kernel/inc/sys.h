@@ -19,3 +19,5 @@ Status SysStartProgram(const char *commandLine);
 // Begins the orderly end and returns: processes are told to end, files written, then power off or
 // restart. Later requests change nothing. Level <= Dispatch; this is what the power button calls.
 void SysRequestShutdown(ShutdownAction action, int32_t exitCode);
+// The same for the desktop and a virtual machine's host, whom boot option `stay = on` refuses.
+void SysRequestPower(ShutdownAction action);

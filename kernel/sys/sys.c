@@ -35,13 +35,23 @@ static_assert(RTL_COUNT_OF(SystemCallTable) == SystemCallCount, "one function pe
 
 SysFacts SysiFacts;
 
-static void ChoosePower(ShutdownAction action)
+// Boot option `stay = on`: not even the desktop or the host can switch the machine off.
+static bool Stays;
+
+void SysRequestPower(ShutdownAction action)
 {
-    SysRequestShutdown(action, 0);
+    static volatile uint32_t said;
+    if (!Stays)
+        SysRequestShutdown(action, 0);
+    else if (__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED) == 0)
+        KeLog(LogWarning, "shutdown: asked for, and not done: stay = on");
 }
 
 void SysInitialize(const LoaderParams *loader)
 {
+    char value[4];
+    Stays =
+        RtlFindOption(loader->Options, "stay", 0, value, sizeof(value)) && strcmp(value, "on") == 0;
     SysiFacts = (SysFacts){
         .LoaderEntryStamp = loader->LoaderEntryTsc,
         .StartStamp = __builtin_ia32_rdtsc(),
@@ -51,7 +61,7 @@ void SysInitialize(const LoaderParams *loader)
     KdRegisterModuleKeeper(PsTryKeepModules, PsReleaseModules);
     KdRegisterProcessNamer(PsNameCurrentProcess);
     WinRegisterStarter(SysStartProgram);
-    WinRegisterPower(ChoosePower);
+    WinRegisterPower(SysRequestPower);
     SysiInitializeShutdown();
     KeRegisterSystemCalls(SystemCallTable, ArgumentCounts, SystemCallCount);
 }

@@ -104,8 +104,10 @@ static SynVerdict TakeDeviceInfo(SynMouse *mouse, const uint8_t *body, size_t si
     const uint8_t *report = body + AttributesSize + DescriptorSize;
     size_t length = SyniGet16(body + AttributesSize + DescriptorLength),
            there = size - AttributesSize - DescriptorSize;
-    if (length > there || !InputParsePointer(&mouse->Pointer, report, length))
+    InputHidPointer pointer;
+    if (length > there || !InputParsePointer(&pointer, report, length))
         return SynBroken;
+    mouse->Pointer = pointer;
     mouse->State = SynMouseReady;
     (void)SyniBeginTyped(answer, MouseDeviceInfoAck, 1, 0); // its byte is reserved
     return SynReady;

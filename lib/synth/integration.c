@@ -76,10 +76,12 @@ static SynVerdict Negotiate(SynIntegration *integration, uint8_t *body, size_t s
     const uint8_t *offered = body + CountsSize;
     if ((frameworkCount + versionCount) * 4 > size - CountsSize)
         return SynBroken;
-    integration->Framework = Choose(frameworks, offered, frameworkCount);
-    integration->Version = Choose(services[integration->Service].Versions,
-                                  offered + (size_t)4 * frameworkCount, versionCount);
-    bool agreed = integration->Framework != 0 && integration->Version != 0;
+    uint32_t framework = Choose(frameworks, offered, frameworkCount),
+             version = Choose(services[integration->Service].Versions,
+                              offered + (size_t)4 * frameworkCount, versionCount);
+    bool agreed = framework != 0 && version != 0;
+    integration->Framework = agreed ? framework : 0;
+    integration->Version = agreed ? version : 0;
     memset(body, 0, AnswerSize);
     SyniPut16(body, agreed);
     SyniPut16(body + 2, agreed);

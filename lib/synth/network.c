@@ -89,8 +89,9 @@ static SynVerdict TakeVersion(SynNetwork *network, const uint8_t *bytes, size_t 
     if (size < 16 || SyniGet32(bytes) != InitComplete)
         return SynBroken;
     if (SyniGet32(bytes + 12) != Success) {
-        if (++network->VersionIndex == RTL_COUNT_OF(versions))
+        if (network->VersionIndex + 1 == RTL_COUNT_OF(versions))
             return SynRefused;
+        network->VersionIndex++;
         AskVersion(network, request);
     } else if (network->Version >= firstWithConfig) {
         Configure(network, request);
@@ -125,12 +126,11 @@ static SynVerdict TakeSendBuffer(SynNetwork *network, const uint8_t *bytes, size
         return SynBroken;
     if (SyniGet32(bytes + 4) != Success)
         return SynRefused;
-    network->SendSectionSize = SyniGet32(bytes + 8);
-    if (network->SendSectionSize < SYN_FRAME_HEADER_SIZE + SYN_FRAME_SIZE)
+    uint32_t section = SyniGet32(bytes + 8);
+    if (section < SYN_FRAME_HEADER_SIZE + SYN_FRAME_SIZE || section > network->SendSize)
         return SynBroken;
-    network->SendSectionCount = network->SendSize / network->SendSectionSize;
-    if (network->SendSectionCount == 0)
-        return SynBroken;
+    network->SendSectionSize = section;
+    network->SendSectionCount = network->SendSize / section;
     network->State = SynNetworkReady;
     return SynReady;
 }

@@ -208,12 +208,13 @@ static SynVerdict TakeAnswer(SynRndis *rndis, const uint8_t *bytes, size_t size,
     } else if (question->Required) {
         return SynRefused;
     }
-    if (++rndis->Question < RTL_COUNT_OF(questions)) {
+    if (rndis->Question + 1 < RTL_COUNT_OF(questions)) {
+        rndis->Question++;
         Ask(rndis, request);
         return SynNothing;
     }
     if (rndis->MaximumFrame == 0)
-        return SynBroken;
+        return SynRefused;
     if ((rndis->Checksums | rndis->ReceiveChecksums) != 0) {
         rndis->State = SynRndisOffloading;
         SetOffloads(rndis, request);

@@ -78,8 +78,9 @@ void SynStartStorage(SynStorage *storage, uint16_t channels, SynMessage *request
 static SynVerdict TakeVersion(SynStorage *storage, bool accepted, SynMessage *request)
 {
     if (!accepted) {
-        if (++storage->VersionIndex == RTL_COUNT_OF(versions))
+        if (storage->VersionIndex + 1 == RTL_COUNT_OF(versions))
             return SynRefused;
+        storage->VersionIndex++;
         AskVersion(storage, request);
         return SynNothing;
     }
@@ -97,9 +98,9 @@ static SynVerdict TakeProperties(SynStorage *storage, const uint8_t *body, SynMe
     uint32_t flags = SyniGet32(body + 8), transfer = SyniGet32(body + 12);
     if (transfer == 0)
         transfer = plainTransfer;
-    storage->MaximumTransfer = transfer & ~0xFFFu;
-    if (storage->MaximumTransfer == 0)
+    if (transfer < 0x1000)
         return SynBroken;
+    storage->MaximumTransfer = transfer & ~0xFFFu;
     bool several = flags & MultiChannel && storage->Version >= firstWithLongBlock;
     storage->Channels = several ? RTL_MIN(maximum, storage->WantedChannels) : 0;
     if (storage->Channels == 0) {

@@ -3,8 +3,10 @@
 //
 // The other side is never believed. What comes in is a private copy of a packet's payload and its
 // size; each function looks at nothing behind that size, and says SynBroken of what the protocol
-// does not allow at this moment. A driver then closes its channel: the device is lost, nothing
-// else. Messages of a kind that is not known are ignored, for newer hosts may send some.
+// does not allow at this moment. Such a message has changed nothing in the conversation's state and
+// is answered by nothing: a driver drops it and listens on. After SynRefused the conversation is
+// over, but for the integration services'. Messages of a kind that is not known are ignored, for
+// newer hosts may send some.
 //
 // Layouts are little-endian and follow Microsoft's own open-source host and driver.
 // SPDX-License-Identifier: MIT
@@ -18,7 +20,7 @@ typedef enum SynVerdict : uint8_t {
     SynEvent,   // the device has said something: see the function
     SynReady,   // the device works from now on
     SynRefused, // the other side does not want what was asked for, and there is nothing else to ask
-    SynBroken,  // against the protocol
+    SynBroken,  // against the protocol: to be dropped
 } SynVerdict;
 
 // A message to be sent; Size 0: none. Mouse, video and integration services are pipes: the bus puts

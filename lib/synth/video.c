@@ -94,8 +94,9 @@ static SynVerdict TakeVersion(SynVideo *video, const uint8_t *body, size_t size,
     if (video->State != SynVideoVersionAsked || size < 5)
         return SynBroken;
     if (body[4] == 0) { // any other value is a yes
-        if (++video->VersionIndex == RTL_COUNT_OF(versions))
+        if (video->VersionIndex + 1 == RTL_COUNT_OF(versions))
             return SynRefused;
+        video->VersionIndex++;
         AskVersion(video, answer);
         return SynNothing;
     }

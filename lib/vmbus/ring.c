@@ -130,10 +130,11 @@ static void CopyOnce(void *to, const uint8_t *from, size_t size)
     __asm__ volatile("" : : : "memory");
 }
 
-static VmbusReadResult Break(VmbusRing *ring)
+// Drops so many bytes of what has arrived.
+static VmbusReadResult Drop(VmbusRing *ring, uint32_t bytes)
 {
-    ring->Broken = true;
-    return VmbusReadBroken;
+    ring->Here = Advance(ring, ring->Here, bytes);
+    return VmbusReadBad;
 }
 
 // Where a packet's data begin, past the list of ranges of a transfer-page packet: type u16 id,
@@ -164,18 +165,19 @@ VmbusReadResult VmbusTakePacket(VmbusRing *ring, void *buffer, uint32_t capacity
     const uint8_t *from = ring->Data + ring->Here;
     VmbusPacketHeader header;
     if (available < sizeof(header) + VMBUS_TRAILER_SIZE)
-        return Break(ring);
+        return Drop(ring, available);
     CopyOnce(&header, from, sizeof(header));
     uint32_t length = header.Length * 8u, offset = header.DataOffset * 8u;
-    if (length + VMBUS_TRAILER_SIZE > available || length > capacity || offset > length ||
-        offset < sizeof(header))
-        return Break(ring);
+    if (length < sizeof(header) || length + VMBUS_TRAILER_SIZE > available)
+        return Drop(ring, available); // where the next one begins cannot be known
+    if (length > capacity || offset > length || offset < sizeof(header))
+        return Drop(ring, length + VMBUS_TRAILER_SIZE);
     memcpy(buffer, &header, sizeof(header));
     CopyOnce((uint8_t *)buffer + sizeof(header), from + sizeof(header), length - sizeof(header));
     *packet = (VmbusPacket){
         .Header = header, .Data = (const uint8_t *)buffer + offset, .Size = length - offset};
     if (header.Type == VmbusTransferPages && !FindRanges(packet, buffer, offset))
-        return Break(ring);
+        return Drop(ring, length + VMBUS_TRAILER_SIZE);
     ring->Here = Advance(ring, ring->Here, length + VMBUS_TRAILER_SIZE);
     return VmbusReadPacket;
 }

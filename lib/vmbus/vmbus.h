@@ -6,7 +6,7 @@
 // (OpenVMM) and of the guests that are in use. Everything little-endian.
 //
 // Whatever comes from the host is copied once and then checked: a message by VmbusParseMessage, a
-// packet by VmbusReadPacket. The guest's own position in a ring is kept in private memory and never
+// packet by VmbusTakePacket. The guest's own position in a ring is kept in private memory and never
 // believed from the shared page.
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -167,6 +167,7 @@ bool VmbusFitsRing(const VmbusRing *ring, uint64_t bytes); // an empty one
 typedef enum VmbusReadResult : uint8_t {
     VmbusReadEmpty,
     VmbusReadPacket,
+    VmbusReadBad, // one whose framing is wrong, or all that was there, has been dropped
     VmbusReadBroken
 } VmbusReadResult;
 typedef struct VmbusPacket {
@@ -177,8 +178,8 @@ typedef struct VmbusPacket {
     uint32_t RangeCount;
     const VmbusTransferRange *Ranges; // in the caller's buffer
 } VmbusPacket;
-// Copies the next packet to buffer (8-byte aligned) and checks its framing. Broken: the rest of the
-// ring means nothing.
+// Copies the next packet to buffer (8-byte aligned, `capacity` bytes) and checks its framing.
+// Broken: the other side's index is impossible, and nothing more is read.
 VmbusReadResult VmbusTakePacket(VmbusRing *ring, void *buffer, uint32_t capacity,
                                 VmbusPacket *packet);
 // Gives the room of what was taken back; true: the host waited for it and wants to be signalled.

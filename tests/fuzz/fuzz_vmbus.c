@@ -53,7 +53,10 @@ static void TakeAll(VmbusRing *ring)
     uint8_t *buffer = malloc(CAPACITY);
     VmbusPacket packet;
     for (int i = 0; i < 100; i++) {
-        if (VmbusTakePacket(ring, buffer, CAPACITY, &packet) != VmbusReadPacket)
+        VmbusReadResult result = VmbusTakePacket(ring, buffer, CAPACITY, &packet);
+        if (result == VmbusReadBad)
+            continue;
+        if (result != VmbusReadPacket)
             break;
         Use(packet.Data, packet.Size);
         Use((const uint8_t *)packet.Ranges, packet.RangeCount * sizeof(VmbusTransferRange));

@@ -1,4 +1,4 @@
-"""The Gen2 machine with every version and feature of the host, and each number of processors; a bus that lies at length."""
+"""The Gen2 machine with every version and feature of the host, and each number of processors."""
 # SPDX-License-Identifier: MIT
 import os
 import sys
@@ -34,9 +34,3 @@ def test_without_a_disk():
 
 def test_devices_that_go_and_come_on_four_processors():
     test_hyperv.devices_go_and_come(cpus=4)
-
-
-@metal.limit(3600)
-def test_a_bus_that_lies():
-    for seed in range(1, 6):
-        test_hyperv_bus.test_host_that_lies(20000, seed, kernel="kasan")

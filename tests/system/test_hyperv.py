@@ -301,35 +301,3 @@ def test_power_button_before_there_are_programs():
         machine.wait_for_end(60)
         machine.stop()
         assert machine.exit_code == 0 and not machine.bugcheck, machine.bugcheck or machine.log[-1000:]
-
-
-def lie(machine, device, count, seed=7, seconds=60):
-    """The device lies until it has told so much, or so long: one that the guest no longer hears lies slowly."""
-    told = machine.host_property("hostile-messages", device)
-    machine.set_host_property("hostile", seed, device)
-    end = time.monotonic() + seconds
-    while machine.host_property("hostile-messages", device) - told < count and time.monotonic() < end:
-        assert not machine.bugcheck and not machine.stopped, machine.bugcheck
-        time.sleep(0.1)
-    machine.set_host_property("hostile", 0, device)
-    return machine.host_property("hostile-messages", device) - told
-
-
-def outlive_lies(kernel, devices, count, seed=7, seconds=20):
-    """Every device lies in its turn; an honest display then shows the desktop again."""
-    with boot(kernel=kernel, options=[("log", "info"), ("run", "fire.exe")]) as machine:
-        machine.wait_for_log("the desktop is on the screen", 60)
-        for device in devices:
-            print(f"# {device}: {lie(machine, device, count, seed, seconds)} lies")
-        at = len(machine.log)
-        machine.set_host_property("present", False, "video")  # it comes back when the guest has let go of it
-        machine.set_host_property("present", True, "video")
-        machine.wait_for_log("win: display", 60, at)
-        restless(machine, (0, 0, 1024, 700))
-        assert not machine.bugcheck, machine.bugcheck
-
-
-@metal.limit(300)
-def test_devices_that_lie():
-    """The kernel, built to find its own mistakes, outlives them."""
-    outlive_lies("ubsan", ("mouse", "net", "video", "keyboard", "scsi"), 1000)

@@ -187,17 +187,28 @@ def write_windowed(program, path):
         file.write(image)
 
 
-def system_information(machine):
-    """What sysinfo.exe, started from the launcher, says: free memory with cache, and what the asking takes, in KiB;
+def ask_system(machine):
+    """What sysinfo.exe, started from the launcher, says, in KiB: free memory, cache, its own, that of all programs;
     processes, handles, windows."""
     start = len(machine.output)
     launch(machine, "sysinfo")
     machine.wait_until(lambda: b"sysinfo: screen" in machine.output[start:], 60, "sysinfo.exe's output")
     said = machine.output[start:].decode()
-    free, cache, own = map(int, re.search(r"free (\d+) KiB, cache (\d+) KiB, this program (\d+) KiB", said).groups())
-    processes, handles, windows = map(int, re.search(r"(\d+) processes, \d+ threads, (\d+) handles, (\d+) windows",
-                                                     said).groups())
-    return free + cache + own, processes, handles, windows
+    memory = re.search(r"free (\d+) KiB, cache (\d+) KiB, this program (\d+) KiB, programs (\d+) KiB", said)
+    counts = re.search(r"(\d+) processes, \d+ threads, (\d+) handles, (\d+) windows", said)
+    return tuple(map(int, memory.groups() + counts.groups()))
+
+
+def system_information(machine):
+    """Free memory with cache, and what the asking takes; processes, handles, windows."""
+    free, cache, own, _, *counts = ask_system(machine)
+    return free + cache + own, *counts
+
+
+def kernel_information(machine):
+    """The same, with what programs have for themselves: less of it is the kernel's doing."""
+    free, cache, _, programs, *counts = ask_system(machine)
+    return free + cache + programs, *counts
 
 
 def launch(machine, program):

@@ -1,9 +1,8 @@
 // Tests of lib/synth and lib/input/hid.c: each device's conversation with a host that keeps to the
-// protocol, the variants hosts are known for, and messages cut short at every byte.
+// protocol, the variants hosts are known for, and messages cut short at every byte. (Hosts that lie
+// are test_liars.c's.)
 // SPDX-License-Identifier: MIT
-#include "synth/synth.h"
-
-#include "MetalKeys.h"
+#include "synth_words.h"
 #include "unit.h"
 
 static uint32_t Word(const SynMessage *message, size_t at)
@@ -11,36 +10,6 @@ static uint32_t Word(const SynMessage *message, size_t at)
     uint32_t value;
     memcpy(&value, message->Bytes + at, sizeof(value));
     return value;
-}
-
-typedef struct Bytes {
-    size_t Size;
-    uint8_t Data[4096];
-} Bytes;
-static void Add(Bytes *bytes, uint64_t value, size_t size)
-{
-    memcpy(bytes->Data + bytes->Size, &value, size);
-    bytes->Size += size;
-}
-static void AddBytes(Bytes *bytes, const void *data, size_t size)
-{
-    if (size > 0)
-        memcpy(bytes->Data + bytes->Size, data, size);
-    bytes->Size += size;
-}
-static Bytes Words(size_t count, const uint32_t *words)
-{
-    Bytes bytes = {};
-    AddBytes(&bytes, words, count * sizeof(*words));
-    return bytes;
-}
-#define WORDS(...)                                                                                 \
-    Words(sizeof((uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t), (uint32_t[]){__VA_ARGS__})
-static Bytes Typed(uint32_t type, const void *body, size_t size)
-{
-    Bytes bytes = WORDS(type, (uint32_t)size);
-    AddBytes(&bytes, body, size);
-    return bytes;
 }
 
 // ---- keyboard
@@ -92,30 +61,6 @@ static void Keyboard(void)
 
 // ---- mouse
 
-// Five buttons, X and Y 0..32767, a relative 8-bit wheel and, last, a pan.
-static const uint8_t oldDescriptor[] = {
-    0x05, 0x01, 0x09, 0x02, 0xa1, 0x01, 0x09, 0x01, 0xa1, 0x00, 0x05, 0x09, 0x19, 0x01, 0x29,
-    0x05, 0x15, 0x00, 0x25, 0x01, 0x95, 0x05, 0x75, 0x01, 0x81, 0x02, 0x95, 0x01, 0x75, 0x03,
-    0x81, 0x01, 0x05, 0x01, 0x09, 0x30, 0x09, 0x31, 0x15, 0x00, 0x26, 0xff, 0x7f, 0x75, 0x10,
-    0x95, 0x02, 0x81, 0x02, 0x09, 0x38, 0x15, 0x81, 0x25, 0x7f, 0x75, 0x08, 0x95, 0x01, 0x81,
-    0x06, 0x05, 0x0c, 0x0a, 0x38, 0x02, 0x95, 0x01, 0x81, 0x06, 0xc0, 0xc0,
-};
-// The same with a 16-bit wheel, the ranges' maxima after the sizes, and a push and pop on the way.
-static const uint8_t newDescriptor[] = {
-    0x05, 0x01, 0x09, 0x02, 0xa1, 0x01, 0x09, 0x01, 0xa1, 0x00, 0x05, 0x09, 0x19, 0x01,
-    0x29, 0x05, 0x15, 0x00, 0x25, 0x01, 0xa4, 0x95, 0x05, 0x75, 0x01, 0x81, 0x02, 0x95,
-    0x01, 0x75, 0x03, 0x81, 0x03, 0xb4, 0x05, 0x01, 0x09, 0x30, 0x09, 0x31, 0x15, 0x00,
-    0x26, 0xff, 0x7f, 0x75, 0x10, 0x95, 0x02, 0x81, 0x02, 0x09, 0x38, 0x16, 0x01, 0x80,
-    0x26, 0xff, 0x7f, 0x75, 0x10, 0x95, 0x01, 0x81, 0x06, 0xc0, 0xc0,
-};
-// A keyboard's report 1, a relative mouse's report 2.
-static const uint8_t secondReport[] = {
-    0x05, 0x01, 0x09, 0x06, 0xa1, 0x01, 0x85, 0x01, 0x75, 0x08, 0x95, 0x06, 0x81, 0x00, 0xc0, 0x05,
-    0x01, 0x09, 0x02, 0xa1, 0x01, 0x85, 0x02, 0x05, 0x09, 0x19, 0x01, 0x29, 0x03, 0x15, 0x00, 0x25,
-    0x01, 0x75, 0x01, 0x95, 0x03, 0x81, 0x02, 0x75, 0x05, 0x95, 0x01, 0x81, 0x03, 0x05, 0x01, 0x09,
-    0x30, 0x09, 0x31, 0x15, 0x81, 0x25, 0x7f, 0x75, 0x08, 0x95, 0x02, 0x81, 0x06, 0xc0,
-};
-
 static void Descriptors(void)
 {
     InputHidPointer pointer;
@@ -152,18 +97,6 @@ static void Descriptors(void)
     CHECK(!InputParsePointer(&pointer, "\xc0", 1));
 }
 
-static Bytes DeviceInfo(const uint8_t *descriptor, size_t size, size_t padding)
-{
-    Bytes body = {};
-    Add(&body, 32, 4);
-    body.Size = 32;
-    Add(&body, 0x22010001012109, 7);
-    Add(&body, size, 2);
-    AddBytes(&body, descriptor, size);
-    body.Size += padding;
-    return Typed(2, body.Data, body.Size);
-}
-
 static void Mouse(void)
 {
     SynMouse mouse;
@@ -190,16 +123,6 @@ static void Mouse(void)
 }
 
 // ---- video
-
-static Bytes ModeList(size_t count, size_t preferred, const SynVideoMode *modes)
-{
-    Bytes body = {.Size = 128};
-    Add(&body, count, 1);
-    Add(&body, preferred, 1);
-    Add(&body, 0, 1);
-    AddBytes(&body, modes, count * sizeof(*modes));
-    return Typed(14, body.Data, body.Size);
-}
 
 static SynVerdict Tell(SynVideo *video, Bytes message, SynMessage *answer)
 {
@@ -624,23 +547,7 @@ static void Frames(void)
 
 // ---- integration services
 
-static Bytes Service(uint16_t type, uint8_t flags, const void *body, size_t size)
-{
-    Bytes bytes = {};
-    Add(&bytes, 3, 4);
-    Add(&bytes, type, 2);
-    Add(&bytes, 3, 4);
-    Add(&bytes, size, 2);
-    Add(&bytes, 0xFFFFFFFF, 4);
-    Add(&bytes, 9, 1);
-    Add(&bytes, flags, 1);
-    Add(&bytes, 0, 2);
-    AddBytes(&bytes, body, size);
-    return bytes;
-}
-
 static SynIntegrationEvent Occurred;
-static const SynKeyValue values[] = {{"OSName", "MetalOS"}, {"OSVersion", "0.1"}};
 
 static SynVerdict Serve(SynIntegration *integration, Bytes *message)
 {
@@ -753,183 +660,6 @@ static void KeyValuePairs(void)
     CHECK_EQUAL(Serve(&pairs, &message), SynBroken);
 }
 
-// ---- hosts that lie: a hundred thousand messages for each device. The good ones of a
-// conversation, in any order, with bytes changed, cut short and drawn out; each in memory of its
-// own size, so that the address sanitizer sees a byte read too many. The devices start anew now and
-// then.
-enum { Lies = 100000, Restart = 64 }; // METALOS_LIES in the environment: so many
-
-typedef struct Liar {
-    const Bytes *Good;
-    size_t Count;
-    void (*Start)(void);
-    void (*Hear)(uint8_t *bytes, size_t size);
-} Liar;
-
-static void Lie(const Liar *liar)
-{
-    const char *wanted = getenv("METALOS_LIES");
-    int lies = wanted ? atoi(wanted) : Lies;
-    uint64_t seed = 1;
-    for (int i = 0; i < lies; i++) {
-        if (i % Restart == 0)
-            liar->Start();
-        uint64_t random = UnitRandom(&seed);
-        const Bytes *good =
-            &liar->Good[i % Restart < (int)liar->Count ? i % Restart : random % liar->Count];
-        size_t size = good->Size;
-        if (random >> 8 & 1)
-            size = UnitRandom(&seed) % (good->Size + 40);
-        uint8_t *bytes = calloc(1, size + 1);
-        memcpy(bytes, good->Data, RTL_MIN(size, good->Size));
-        for (uint64_t n = random >> 16 & 3; n > 0 && size > 0; n--) {
-            uint64_t change = UnitRandom(&seed);
-            bytes[change % size] = change >> 40 & 1 ? (uint8_t)(change >> 32) : 0xFF;
-        }
-        uint8_t *exact = realloc(bytes, size > 0 ? size : 1);
-        liar->Hear(exact, size);
-        free(exact);
-    }
-}
-
-static union {
-    SynKeyboard Keyboard;
-    SynMouse Mouse;
-    SynVideo Video;
-    SynStorage Storage;
-    SynNetwork Network;
-    SynRndis Rndis;
-    SynIntegration Integration;
-} Fooled;
-static SynMessage Said;
-
-static void StartFooledKeyboard(void)
-{
-    SynStartKeyboard(&Fooled.Keyboard, &Said);
-}
-static void TellKeyboard(uint8_t *bytes, size_t size)
-{
-    SynKey key = {};
-    if (SynReceiveKeyboard(&Fooled.Keyboard, bytes, size, &key) == SynEvent)
-        CHECK(key.Code != KeyNone && key.Code <= KeyRightSuper);
-}
-static void StartFooledMouse(void)
-{
-    SynStartMouse(&Fooled.Mouse, &Said);
-}
-static void TellMouse(uint8_t *bytes, size_t size)
-{
-    InputPointerEvent event = {};
-    if (SynReceiveMouse(&Fooled.Mouse, bytes, size, &event, &Said) == SynEvent && !event.Relative)
-        CHECK(event.X >= 0 && event.X <= 65535 && event.Y >= 0 && event.Y <= 65535);
-}
-static void StartFooledVideo(void)
-{
-    SynStartVideo(&Fooled.Video, 0xF8000000, 8u << 20, (SynVideoMode){}, &Said);
-}
-static void TellVideo(uint8_t *bytes, size_t size)
-{
-    SynVideoNeeds needs;
-    if (SynReceiveVideo(&Fooled.Video, bytes, size, &needs, &Said) == SynReady)
-        CHECK(SynIsVideoModeUsable(&Fooled.Video, Fooled.Video.Mode));
-}
-static void StartFooledStorage(void)
-{
-    SynStartStorage(&Fooled.Storage, 3, &Said);
-}
-static void TellStorage(uint8_t *bytes, size_t size)
-{
-    SynCompletion completion;
-    if (Fooled.Storage.State != SynStorageReady)
-        (void)SynReceiveStorageAnswer(&Fooled.Storage, bytes, size, &Said);
-    else if (SynReadCompletion(&Fooled.Storage, bytes, size, 4096, &completion))
-        CHECK(completion.Bytes <= 4096 && Fooled.Storage.MaximumTransfer >= 4096);
-    (void)SynReceiveStorageNotice(bytes, size);
-}
-static void StartFooledNetwork(void)
-{
-    SynStartNetwork(&Fooled.Network, 1, 1u << 20, 2, 1u << 20, &Said);
-}
-static void TellNetwork(uint8_t *bytes, size_t size)
-{
-    if (SynReceiveNetworkAnswer(&Fooled.Network, bytes, size, &Said) == SynReady)
-        CHECK((uint64_t)Fooled.Network.SendSectionSize * Fooled.Network.SendSectionCount <=
-              Fooled.Network.SendSize);
-}
-static void StartFooledRndis(void)
-{
-    SynStartRndis(&Fooled.Rndis, true, &Said);
-}
-static void TellRndis(uint8_t *bytes, size_t size)
-{
-    SynFrame frame;
-    if (SynReceiveRndis(&Fooled.Rndis, bytes, size, &Said) == SynReady)
-        CHECK(Fooled.Rndis.MaximumFrame > 0 && Fooled.Rndis.MaximumFrame <= 1500);
-    if (SynReadFrame(bytes, size, &frame))
-        CHECK((uint64_t)frame.Offset + frame.Size <= size);
-}
-static void StartFooledService(void)
-{
-    static uint8_t turn;
-    Fooled.Integration = (SynIntegration){.Service = turn++ % 4};
-}
-static void TellService(uint8_t *bytes, size_t size)
-{
-    uint32_t answered;
-    (void)SynServeIntegration(&Fooled.Integration, values, 2, bytes, size, &answered, &Occurred);
-    CHECK(answered <= size);
-}
-
-#define LIE(start, hear, ...)                                                                      \
-    do {                                                                                           \
-        Bytes good[] = {__VA_ARGS__};                                                              \
-        Lie(&(Liar){good, RTL_COUNT_OF(good), start, hear});                                       \
-    } while (0)
-
-static void LyingInput(void)
-{
-    LIE(StartFooledKeyboard, TellKeyboard, WORDS(2, 1), WORDS(3, 0x1E, 0), WORDS(3, 0x48, 6),
-        WORDS(3, 0x1D, 8));
-    LIE(StartFooledMouse, TellMouse, Typed(1, "\0\0\2\0\1", 5),
-        DeviceInfo(oldDescriptor, sizeof(oldDescriptor), 57), Typed(4, "\1\0\0\0\0\0\0\0", 8),
-        DeviceInfo(secondReport, sizeof(secondReport), 0));
-}
-
-static void LyingVideo(void)
-{
-    static const SynVideoMode modes[] = {{1024, 768}, {1280, 720}, {7680, 4320}, {3, 3}};
-    LIE(StartFooledVideo, TellVideo, Typed(2, "\3\0\5\0\1\1", 6), ModeList(4, 1, modes),
-        Typed(4, "12345678", 8), Typed(6, "12345678", 8), Typed(9, "\1\0\1\1\1", 5));
-}
-
-static void LyingStorage(void)
-{
-    Bytes accepted = WORDS(1, 0, 0, 0, 7, 1, 0x40000);
-    accepted.Size = SYN_STORAGE_PACKET_SIZE;
-    LIE(StartFooledStorage, TellStorage, accepted, accepted, accepted, accepted, accepted,
-        WORDS(11, 0, 0));
-}
-
-static void LyingNetwork(void)
-{
-    LIE(StartFooledNetwork, TellNetwork, WORDS(2, 0xFFFFFFFF, 34, 1), WORDS(0), WORDS(0),
-        WORDS(102, 1, 1, 0, 1806, 100, 180600), WORDS(105, 1, 6144));
-    LIE(StartFooledRndis, TellRndis, WORDS(0x80000002, 52, 1, 0, 1, 0, 1, 0, 8, 0x4000, 3, 0, 0),
-        WORDS(0x80000004, 30, 2, 0, 6, 16, 1, 2), WORDS(0x80000004, 28, 3, 0, 4, 16, 1500),
-        WORDS(0x80000004, 28, 4, 0, 4, 16, 1), WORDS(0x80000004, 28, 5, 0, 4, 16, 0),
-        WORDS(0x80000004, 24, 6, 1, 0, 16), WORDS(0x80000005, 16, 7, 0),
-        WORDS(1, 200, 36, 100, 0, 0, 0, 36, 16, 0, 0, 16, 0, 12, 0x28), WORDS(7, 20, 0x4001000B));
-}
-
-static void LyingServices(void)
-{
-    static uint8_t body[4 + 4 + 12 + 512 + 2048] = {3, 2};
-    uint16_t offer[] = {2, 3, 0, 0, 1, 0, 3, 0, 3, 0, 4, 0, 1, 0};
-    LIE(StartFooledService, TellService, Service(0, 3, offer, sizeof(offer)),
-        Service(1, 3, body, 16), Service(3, 3, body, 2060), Service(4, 3, body, 24),
-        Service(2, 3, body, sizeof(body)));
-}
-
 int main(void)
 {
     static const UnitTest tests[] = {
@@ -950,11 +680,6 @@ int main(void)
         {"shutdown", Shutdown},
         {"heartbeat and time", HeartbeatAndTime},
         {"key-value pairs", KeyValuePairs},
-        {"a lying keyboard, a lying mouse", LyingInput},
-        {"a lying video device", LyingVideo},
-        {"a lying disk controller", LyingStorage},
-        {"a lying network adapter", LyingNetwork},
-        {"lying integration services", LyingServices},
     };
     return UnitRun(tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -289,6 +289,8 @@ static VmbusReadResult TakeRaw(uint16_t type, uint16_t offset, uint16_t length, 
     VmbusReadResult result = VmbusTakePacket(&pair.Reader, buffer, capacity, &packet);
     if (result == VmbusReadBroken)
         CHECK_EQUAL(VmbusTakePacket(&pair.Reader, buffer, capacity, &packet), VmbusReadBroken);
+    if (result == VmbusReadBad) // all of it is gone
+        CHECK_EQUAL(VmbusTakePacket(&pair.Reader, buffer, capacity, &packet), VmbusReadEmpty);
     free(buffer);
     return result;
 }
@@ -297,18 +299,46 @@ static void BadPackets(void)
 {
     CHECK_EQUAL(TakeRaw(6, 2, 3, 32, 4096), VmbusReadPacket);
     CHECK_EQUAL(TakeRaw(6, 2, 2, 24, 16), VmbusReadPacket);
-    CHECK_EQUAL(TakeRaw(6, 2, 3, 24, 4096), VmbusReadBroken); // longer than what is there
-    CHECK_EQUAL(TakeRaw(6, 2, 3, 16, 4096), VmbusReadBroken); // no room for a packet
-    CHECK_EQUAL(TakeRaw(6, 2, 3, 32, 16), VmbusReadBroken);   // longer than we take
-    CHECK_EQUAL(TakeRaw(6, 2, 1, 32, 4096), VmbusReadBroken); // shorter than its header
-    CHECK_EQUAL(TakeRaw(6, 1, 3, 32, 4096), VmbusReadBroken); // data in the header
-    CHECK_EQUAL(TakeRaw(6, 4, 3, 32, 4096), VmbusReadBroken); // data behind its end
-    CHECK_EQUAL(TakeRaw(6, 2, 0xFFFF, 32, 4096), VmbusReadBroken);
+    CHECK_EQUAL(TakeRaw(6, 2, 3, 24, 4096), VmbusReadBad); // longer than what is there
+    CHECK_EQUAL(TakeRaw(6, 2, 3, 16, 4096), VmbusReadBad); // no room for a packet
+    CHECK_EQUAL(TakeRaw(6, 2, 3, 32, 16), VmbusReadBad);   // longer than we take
+    CHECK_EQUAL(TakeRaw(6, 2, 1, 32, 4096), VmbusReadBad); // shorter than its header
+    CHECK_EQUAL(TakeRaw(6, 1, 3, 32, 4096), VmbusReadBad); // data in the header
+    CHECK_EQUAL(TakeRaw(6, 4, 3, 32, 4096), VmbusReadBad); // data behind its end
+    CHECK_EQUAL(TakeRaw(6, 2, 0xFFFF, 32, 4096), VmbusReadBad);
     CHECK_EQUAL(TakeRaw(6, 2, 2, 4096, 4096), VmbusReadBroken); // no index
     CHECK_EQUAL(TakeRaw(6, 2, 2, 28, 4096), VmbusReadBroken);   // not a multiple of 8
     CHECK_EQUAL(TakeRaw(6, 2, 2, 0x80000000, 4096), VmbusReadBroken);
-    CHECK_EQUAL(TakeRaw(7, 2, 8, 72, 4096), VmbusReadBroken); // no room for the ranges' count
-    CHECK_EQUAL(TakeRaw(7, 4, 8, 72, 4096), VmbusReadBroken); // 0xFFFFFFFF ranges
+    CHECK_EQUAL(TakeRaw(7, 2, 8, 72, 4096), VmbusReadBad); // no room for the ranges' count
+    CHECK_EQUAL(TakeRaw(7, 4, 8, 72, 4096), VmbusReadBad); // 0xFFFFFFFF ranges
+}
+
+// What follows a packet that is dropped arrives, unless its length cannot be believed.
+static void PacketsBehindBadOnes(void)
+{
+    for (int kind = 0; kind < 3; kind++) {
+        Pair pair = MakePair();
+        _Alignas(8) uint8_t buffer[64];
+        VmbusPacket packet;
+        CHECK(Write(&pair.Writer, 16, 1));
+        CHECK(Write(&pair.Writer, kind == 0 ? 128 : 64, 2)); // longer than we take
+        CHECK(Write(&pair.Writer, 24, 3));
+        if (kind != 0) { // data in the header; shorter than that
+            VmbusPacketHeader *second = (VmbusPacketHeader *)(data + 24);
+            second->DataOffset = 1;
+            second->Length = kind == 1 ? second->Length : 1;
+        }
+        (void)VmbusPublishPackets(&pair.Writer);
+        CHECK_EQUAL(VmbusTakePacket(&pair.Reader, buffer, 64, &packet), VmbusReadPacket);
+        CHECK_EQUAL(VmbusTakePacket(&pair.Reader, buffer, 64, &packet), VmbusReadBad);
+        if (kind != 2) {
+            CHECK_EQUAL(VmbusTakePacket(&pair.Reader, buffer, 64, &packet), VmbusReadPacket);
+            CHECK(IsPacket(&packet, 24, 3));
+        }
+        CHECK_EQUAL(VmbusTakePacket(&pair.Reader, buffer, 64, &packet), VmbusReadEmpty);
+        (void)VmbusReleasePackets(&pair.Reader);
+        CHECK_EQUAL(control.Out, control.In);
+    }
 }
 
 static void BadIndices(void)
@@ -339,6 +369,7 @@ int main(void)
         {"a full ring", FullRing},
         {"masked interrupts", Masking},
         {"damaged packets", BadPackets},
+        {"packets behind damaged ones", PacketsBehindBadOnes},
         {"damaged indices", BadIndices},
     };
     return UnitRun(tests, sizeof(tests) / sizeof(tests[0]));

@@ -8,7 +8,8 @@
 //
 // Rescinds. The message's DPC marks the channel Gone at once, which fails its sends and ends the
 // waits for its answers; the bus's thread then has its driver let go of it, and tells the host that
-// the channel's id is free, which may offer the device again under it.
+// the channel's id is free, which may offer the device again under it. A host that takes back an id
+// that is free already - then it, or a message, was wrong before - is told so once more.
 //
 // The end. At shutdown and after a crash the host is told to unload, and answers when it uses no
 // memory of ours any more. In a crash that is polled for.
@@ -101,6 +102,9 @@ static void HandleRescind(uint32_t id)
         HvpFailRequests(id);
         KeSetEvent(&channel->GoneEvent);
         QueueChannel(channel);
+    } else if (channel != nullptr && channel->State == HvpFree) {
+        channel->Release = true;
+        QueueChannel(channel);
     }
     KeReleaseSpinLock(&HvpMessageLock, old);
 }
@@ -126,7 +130,9 @@ void HvpHandleMessage(const VmbusMessage *message)
         HandleAllOffers();
         break;
     default:
-        HvpAnswer(message);
+        if (!HvpAnswer(message) && message->Type == VmbusGpadlTorndown &&
+            HvpGiveBack(message->Gpadl))
+            KeSetEvent(&QueueFilled);
         break;
     }
 }
@@ -168,10 +174,16 @@ static void AnnounceSubChannel(HvChannel *channel)
     primary->Handlers->SubChannel(primary->Context, channel);
 }
 
+static void TellReleased(HvChannel *channel)
+{
+    VmbusBytes bytes;
+    size_t size = VmbusBuildChannel(&bytes, VmbusReleased, channel->Offer.Channel, 0);
+    (void)HvpPost(&bytes, size);
+}
+
 // The driver lets go of it, and the id is the host's again.
 static void Retire(HvChannel *channel)
 {
-    VmbusBytes bytes;
     if (channel->Device != nullptr)
         IoRemoveDevice(channel->Device);
     else if (channel->Primary != nullptr && channel->Open &&
@@ -183,17 +195,20 @@ static void Retire(HvChannel *channel)
     KIrql old = KeAcquireSpinLock(&HvpMessageLock);
     channel->State = HvpFree;
     KeReleaseSpinLock(&HvpMessageLock, old);
-    size_t size = VmbusBuildChannel(&bytes, VmbusReleased, channel->Offer.Channel, 0);
-    (void)HvpPost(&bytes, size);
+    TellReleased(channel);
 }
 
 static void Attend(HvChannel *channel)
 {
     KIrql old = KeAcquireSpinLock(&HvpMessageLock);
+    bool release = channel->Release && channel->State == HvpFree;
+    channel->Release = false;
     bool announce = channel->State == HvpOffered && !channel->Gone;
     if (announce)
         channel->State = HvpAnnounced;
     KeReleaseSpinLock(&HvpMessageLock, old);
+    if (release)
+        TellReleased(channel);
     if (announce && channel->Offer.SubIndex == 0)
         AnnounceDevice(channel);
     else if (announce)
@@ -224,6 +239,7 @@ static HvChannel *TakeFromQueue(void)
 static void RunBus(void *context)
 {
     for (;;) {
+        HvpFreeReturned();
         HvChannel *channel = TakeFromQueue();
         if (channel != nullptr)
             Attend(channel);

@@ -11,16 +11,21 @@
 // not Open and waits until nobody is at it. After BURST packets the rest has to wait a little, so
 // that a host that never stops cannot keep the processor.
 //
+// What does not make sense is dropped and counted, be it a packet's frame (lib/vmbus) or what it
+// says (its driver). An impossible index in a ring is where it ends: the channel is deaf from then
+// on, its driver's time-outs and the host's rescind do the rest.
+//
 // Sending. SendLock is held while a packet is put in place; it is shown to the host at once, or at
 // the end of a Hold.
 // SPDX-License-Identifier: MIT
 #include "hvp.h"
 
-#define BURST        512u
-#define BURST_PAUSE  (HVP_MILLISECOND / 5)
-#define MAXIMUM_RING (4u << 20)
-#define CLOSE_POLL   (HVP_MILLISECOND / 10)
-#define CLOSE_POLLS  100000u // a handler that is not back then never comes back
+#define BURST          512u
+#define BURST_PAUSE    (HVP_MILLISECOND / 5)
+#define MAXIMUM_RING   (4u << 20)
+#define LINES_A_SECOND 4u
+#define CLOSE_POLL     (HVP_MILLISECOND / 10)
+#define CLOSE_POLLS    100000u // a handler that is not back then never comes back
 
 void HvpInitializeChannel(HvChannel *channel)
 {
@@ -28,6 +33,12 @@ void HvpInitializeChannel(HvChannel *channel)
     KeInitializeSpinLock(&channel->SendLock, LockRankBus, "vmbus channel");
     KeInitializeDpc(&channel->Dpc, HvpDrain, channel);
     KeInitializeTimer(&channel->Timer, true);
+}
+
+static const char *NameOf(const HvChannel *channel)
+{
+    const char *name = VmbusNameOfClass(&channel->Offer.Class);
+    return name ? name : "unknown";
 }
 
 const VmbusOffer *HvGetOffer(const HvChannel *channel)
@@ -48,6 +59,25 @@ bool HvIsGone(const HvChannel *channel)
 void HvQueryCounters(const HvChannel *channel, HvCounters *counters)
 {
     *counters = channel->Counters;
+}
+
+void HvRejectPacket(HvChannel *channel)
+{
+    if (__atomic_fetch_add(&channel->Counters.BadPackets, 1, __ATOMIC_RELAXED) == 0)
+        KeLog(LogWarning,
+              "vmbus: channel %u, %s: a packet makes no sense; it is dropped, and so are "
+              "further ones",
+              channel->Offer.Channel, NameOf(channel));
+}
+
+bool HvMayLog(HvLogLimit *limit)
+{
+    uint64_t now = KeQueryTime();
+    if (now >= __atomic_load_n(&limit->Until, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&limit->Until, now + HVP_SECOND, __ATOMIC_RELAXED);
+        __atomic_store_n(&limit->Count, 0, __ATOMIC_RELAXED);
+    }
+    return __atomic_fetch_add(&limit->Count, 1, __ATOMIC_RELAXED) < LINES_A_SECOND;
 }
 
 Status HvWait(HvChannel *channel, KEvent *event, uint64_t timeout)
@@ -72,7 +102,7 @@ static uint64_t FrameOfRing(void *context, uint32_t page)
     const HvChannel *channel = context;
     // As mapped: each ring's data pages a second time behind them.
     uint32_t at = page <= channel->SendPages ? page : page + channel->SendPages;
-    return MmVirtualToPhysical((uint8_t *)channel->RingMapping + (uint64_t)at * PAGE_SIZE) /
+    return MmVirtualToPhysical((uint8_t *)channel->Rings.Mapping + (uint64_t)at * PAGE_SIZE) /
            PAGE_SIZE;
 }
 
@@ -95,31 +125,16 @@ static Status MapRings(HvChannel *channel)
         return StatusNoMemory;
     uint32_t used = AppendRing(order, 0, send);
     AppendRing(order + used, send + 1, receive);
-    Status status = MmMapSectionPages(channel->Rings, order, count, &channel->RingMapping);
+    Status status =
+        MmMapSectionPages(channel->Rings.Section, order, count, &channel->Rings.Mapping);
     MmFreeHeap(order);
     if (status != StatusSuccess)
         return status;
-    uint8_t *at = channel->RingMapping;
+    uint8_t *at = channel->Rings.Mapping;
     VmbusInitializeRing(&channel->Send, at, at + PAGE_SIZE, send * PAGE_SIZE, true);
     at += (size_t)used * PAGE_SIZE;
     VmbusInitializeRing(&channel->Receive, at, at + PAGE_SIZE, receive * PAGE_SIZE, false);
     return StatusSuccess;
-}
-
-// shared: the host still has the pages.
-static void FreeRings(HvChannel *channel, bool shared)
-{
-    if (channel->RingMapping != nullptr && !shared)
-        MmUnmapSectionPages(channel->Rings, channel->RingMapping);
-    if (channel->Rings != nullptr && !shared)
-        MmDereferenceSection(channel->Rings);
-    MmFreeHeap(channel->PacketBuffer);
-    channel->PacketBuffer = nullptr;
-    channel->RingMapping = nullptr;
-    channel->Rings = nullptr;
-    channel->RingGpadl = 0;
-    if (shared)
-        KeLog(LogWarning, "vmbus: the host keeps the rings of channel %u", channel->Offer.Channel);
 }
 
 static Status AllocateRings(HvChannel *channel, const HvOpenParameters *parameters)
@@ -133,8 +148,8 @@ static Status AllocateRings(HvChannel *channel, const HvOpenParameters *paramete
     channel->PacketBuffer = MmAllocateHeap(channel->PacketCapacity, TAG_HYPERV);
     if (channel->PacketBuffer == nullptr)
         return StatusNoMemory;
-    Status status =
-        MmCreateSection((size_t)PageOfRings(channel) * PAGE_SIZE, PageDevice, &channel->Rings);
+    channel->Rings = (HvpLoan){.Pages = true, .Size = (size_t)PageOfRings(channel) * PAGE_SIZE};
+    Status status = MmCreateSection(channel->Rings.Size, PageDevice, &channel->Rings.Section);
     if (status == StatusSuccess)
         status = MapRings(channel);
     return status;
@@ -148,7 +163,7 @@ static Status OpenAtHost(HvChannel *channel, const HvOpenParameters *parameters)
     uint32_t id = channel->Offer.Channel;
     channel->OpenId = __atomic_add_fetch(&lastOpen, 1, __ATOMIC_RELAXED);
     HvpPrepare(&request, VmbusOpenResult, id, channel->OpenId);
-    size_t size = VmbusBuildOpen(&bytes, id, channel->OpenId, channel->RingGpadl,
+    size_t size = VmbusBuildOpen(&bytes, id, channel->OpenId, channel->Rings.Gpadl,
                                  HalGetVirtualProcessor(parameters->Processor),
                                  channel->SendPages + 1, parameters->UserData);
     __atomic_store_n(&channel->Open, true, __ATOMIC_SEQ_CST);
@@ -169,7 +184,7 @@ static bool IsRingSize(uint32_t bytes)
 Status HvOpenChannel(HvChannel *channel, const HvOpenParameters *parameters)
 {
     if (!IsRingSize(parameters->SendBytes) || !IsRingSize(parameters->ReceiveBytes) ||
-        parameters->Processor >= KeGetProcessorCount() || channel->RingMapping != nullptr)
+        parameters->Processor >= KeGetProcessorCount() || channel->PacketBuffer != nullptr)
         return StatusInvalidParameter;
     if (channel->Gone)
         return StatusNoSuchDevice;
@@ -177,10 +192,11 @@ Status HvOpenChannel(HvChannel *channel, const HvOpenParameters *parameters)
     channel->Context = parameters->Context;
     channel->Holds = 0;
     channel->Counters = (HvCounters){0};
+    channel->Deaf = false;
     Status status = AllocateRings(channel, parameters);
     if (status == StatusSuccess)
         status = HvpCreateGpadl(channel, PageOfRings(channel), FrameOfRing, channel,
-                                &channel->RingGpadl);
+                                &channel->Rings.Gpadl);
     if (status == StatusSuccess)
         status = OpenAtHost(channel, parameters);
     if (status != StatusSuccess)
@@ -207,12 +223,20 @@ void HvCloseChannel(HvChannel *channel)
         return;
     bool wasOpen = channel->Open;
     StopHandlers(channel);
+    if (channel->Counters.BadPackets > 1)
+        KeLog(LogWarning, "vmbus: channel %u, %s: %llu packets were dropped",
+              channel->Offer.Channel, NameOf(channel),
+              (unsigned long long)channel->Counters.BadPackets);
     VmbusBytes bytes;
-    if (wasOpen && !channel->Gone) {
+    // Of a channel that is gone as well: a host that took it away does not mind, and one that says
+    // so by mistake would go on using the rings, and never give them back.
+    if (wasOpen) {
         size_t size = VmbusBuildChannel(&bytes, VmbusClose, channel->Offer.Channel, 0);
         (void)HvpPost(&bytes, size); // there is no answer
     }
-    FreeRings(channel, channel->RingGpadl != 0 && !HvpDeleteGpadl(channel, channel->RingGpadl));
+    HvpReclaim(channel, &channel->Rings);
+    MmFreeHeap(channel->PacketBuffer);
+    channel->PacketBuffer = nullptr;
 }
 
 // ------------------------------------------------------------------------------------- receiving
@@ -234,7 +258,7 @@ static void Deliver(HvChannel *channel, const VmbusPacket *packet)
         given.Type == VmbusCompletion)
         channel->Handlers->Receive(channel->Context, &given);
     else
-        channel->Counters.BadPackets++;
+        HvRejectPacket(channel);
 }
 
 static void Signal(HvChannel *channel)
@@ -252,18 +276,24 @@ static bool TakePackets(HvChannel *channel, uint32_t most)
     uint32_t count = 0;
     while (count < most && channel->Open) {
         result = VmbusTakePacket(ring, channel->PacketBuffer, channel->PacketCapacity, &packet);
-        if (result != VmbusReadPacket)
+        if (result == VmbusReadEmpty || result == VmbusReadBroken)
             break;
         count++;
-        Deliver(channel, &packet);
+        if (result == VmbusReadPacket)
+            Deliver(channel, &packet);
+        else
+            HvRejectPacket(channel);
     }
     if (count != 0 && channel->Open && channel->Handlers->Drained != nullptr)
         channel->Handlers->Drained(channel->Context);
     if (VmbusReleasePackets(ring))
         Signal(channel);
-    if (result == VmbusReadBroken && channel->Counters.BadPackets++ == 0)
-        KeLog(LogWarning, "vmbus: channel %u: the host's ring is damaged", channel->Offer.Channel);
-    return result != VmbusReadPacket || !channel->Open;
+    if (result == VmbusReadBroken && !channel->Deaf) {
+        channel->Deaf = true;
+        KeLog(LogWarning, "vmbus: channel %u, %s: the host's ring is damaged",
+              channel->Offer.Channel, NameOf(channel));
+    }
+    return result == VmbusReadEmpty || result == VmbusReadBroken || !channel->Open;
 }
 
 static void TellWritable(HvChannel *channel)

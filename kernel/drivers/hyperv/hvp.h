@@ -10,6 +10,26 @@
 #define HVP_SECOND      1000000000ull
 #define HVP_PATIENCE    (10 * HVP_SECOND) // for an answer of the host's bus
 
+// ---- memory lent to the host (buffer.c)
+typedef struct HvpLoan {
+    ListEntry Link;
+    MmSection *Section; // nullptr: nothing is lent
+    void *Mapping;      // nullptr: none yet
+    bool Pages;         // mapped page by page (MmMapSectionPages), else as a whole
+    uint32_t Gpadl;     // 0: the host does not know of it
+    size_t Size;
+} HvpLoan;
+// Shares pages with the host; frameOf: their physical addresses / 4096 in order. *gpadl is set
+// when the host knows of them, which it may though it failed.
+Status HvpCreateGpadl(HvChannel *channel, uint32_t pages,
+                      uint64_t (*frameOf)(void *context, uint32_t page), void *context,
+                      uint32_t *gpadl);
+// Has the host give the memory back, and frees it; what is not given back in time is freed by the
+// bus's thread when it is. Waits, bounded. *loan is empty afterwards.
+void HvpReclaim(HvChannel *channel, HvpLoan *loan);
+bool HvpGiveBack(uint32_t gpadl); // the host says so; DispatchLevel. true: there is work
+void HvpFreeReturned(void);       // the bus's thread
+
 // ---- channels. An object belongs to its id for good: once made it is used again for whatever the
 // host offers under that id, so interrupts and DPCs can look at it at any time.
 typedef enum HvpState : uint8_t {
@@ -25,6 +45,7 @@ struct HvChannel {
     ListEntry Link;     // [m] in the bus's queue while Queued
     bool Queued;        // [m]
     HvpState State;     // [m]
+    bool Release;       // [m] the host wants back the id of a channel that is free
     volatile bool Gone; // [m] taken away by the host
     KEvent GoneEvent;   // manual reset, set with Gone
     IoDevice *Device;   // [t] of an announced primary channel
@@ -46,10 +67,9 @@ struct HvChannel {
     KTimer Timer;          // queues the DPC again after a flood
     uint8_t *PacketBuffer; // [r] of PacketCapacity bytes
     uint32_t PacketCapacity;
+    bool Deaf; // [r] the host's index was impossible; logged
 
-    MmSection *Rings; // [t]
-    void *RingMapping;
-    uint32_t RingGpadl;               // 0: none
+    HvpLoan Rings;                    // [t]
     uint32_t SendPages, ReceivePages; // without the control pages
 
     HvCounters Counters; // each written under the lock of what it counts
@@ -78,8 +98,9 @@ Status HvpPostContact(const VmbusBytes *bytes, size_t size);
 // Waits for the answer to what was posted after HvpPrepare, and cancels the request.
 // StatusNoSuchDevice: the channel was taken away.
 Status HvpAwait(HvpRequest *request, uint64_t timeout);
-void HvpAnswer(const VmbusMessage *message); // DispatchLevel: completes who waits for it
-void HvpFailRequests(uint32_t channel);      // of a channel that is gone: StatusNoSuchDevice
+bool HvpAnswer(const VmbusMessage *message); // DispatchLevel: completes who waits for it, if any
+// Of a channel that is gone: opens get StatusNoSuchDevice. Memory is answered for all the same.
+void HvpFailRequests(uint32_t channel);
 Status HvpStartMessages(void);
 void HvpSetConnection(uint32_t connection);                 // where messages go
 HvStatus HvpPostOnce(const VmbusBytes *bytes, size_t size); // any level
@@ -92,14 +113,6 @@ extern KSpinLock HvpMessageLock;
 extern uint32_t HvpVersion;
 HvChannel *HvpFindChannel(uint32_t id); // any level; nullptr: never offered
 void HvpNoteChannel(uint32_t id);       // message.c looks at its event flag from now on
-
-// ---- buffer.c
-// Shares pages of a section with the host; frameOf: their physical addresses / 4096 in order.
-Status HvpCreateGpadl(HvChannel *channel, uint32_t pages,
-                      uint64_t (*frameOf)(void *context, uint32_t page), void *context,
-                      uint32_t *gpadl);
-// false: the host has not let go of it in time.
-bool HvpDeleteGpadl(HvChannel *channel, uint32_t gpadl);
 
 // ---- window.c
 void HvpFindWindows(void);

@@ -16,7 +16,10 @@
 // and so does SubChannel below. A device that failed in Probe must have closed its channels.
 //
 // Trust: the host may change shared memory at any moment. What a driver gets is a copy, taken once,
-// whose framing has been checked; the contents are for the driver to check.
+// whose framing has been checked; the contents are for the driver to check. What breaks the
+// device's protocol is dropped and counted (HvRejectPacket), and the conversation goes on; a device
+// is given up only when it does not answer in time, wants nothing of what it was asked for, or has
+// put an impossible index into a ring.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -110,6 +113,17 @@ const void *HvGetPipeMessage(const HvPacket *packet, uint32_t *size);
 // PassiveLevel.
 Status HvWait(HvChannel *channel, KEvent *event, uint64_t timeout);
 
+// Counts a packet whose contents break the device's protocol. The first of a channel's life is
+// logged, and how many there were when it is closed. Any level.
+void HvRejectPacket(HvChannel *channel);
+// For what a host can have logged as often as it likes: true a few times a second. Begins as zeros.
+// Any level.
+typedef struct HvLogLimit {
+    uint64_t Until;
+    uint32_t Count;
+} HvLogLimit;
+bool HvMayLog(HvLogLimit *limit);
+
 // ---- memory shared with a device by a GPADL: virtually contiguous, zeroed. At most 8190 pages.
 typedef struct HvBuffer {
     void *Base;
@@ -119,7 +133,7 @@ typedef struct HvBuffer {
 } HvBuffer;
 Status HvAllocateBuffer(HvChannel *channel, size_t size, HvBuffer *buffer);
 // After HvCloseChannel of every channel that uses it. If the host does not give it back in time,
-// the memory is left to it for good (logged). Nothing when Base is nullptr.
+// the memory is left to it until it does (logged). Nothing when Base is nullptr.
 void HvFreeBuffer(HvChannel *channel, HvBuffer *buffer);
 
 // ---- the windows of physical addresses that belong to the bus (video's frame buffer)
@@ -140,7 +154,7 @@ typedef struct HvCounters {
     uint64_t Sent, Received; // packets
     uint64_t Signals;        // hypercalls to tell the host
     uint64_t Interrupts;     // by the host
-    uint64_t BadPackets;     // framing wrong: the channel is then deaf
+    uint64_t BadPackets;     // framing or contents wrong: dropped
     uint64_t Full;           // sends that found the ring full
 } HvCounters;
 void HvQueryCounters(const HvChannel *channel, HvCounters *counters);

@@ -2,7 +2,7 @@
 //
 // The protocols are lib/synth's; what the devices say arrives in the bus's DPC and goes straight
 // into the input queue. There is one of each. When one is taken away, what was held down on it is
-// let go. One that breaks the protocol is not listened to any more.
+// let go. What breaks the protocol is dropped.
 // SPDX-License-Identifier: MIT
 #include "../drivers.h"
 
@@ -16,8 +16,8 @@
 
 typedef struct Source {
     HvChannel *Channel; // nullptr: there is none
-    KEvent Answered;    // Ready or Broken has changed
-    volatile bool Ready, Broken;
+    KEvent Answered;    // Ready or Refused has changed
+    volatile bool Ready, Refused;
 } Source;
 
 static struct {
@@ -37,14 +37,15 @@ static HvChannel *LightsChannel; // guarded by LightsLock
 
 static void Answer(Source *source, SynVerdict verdict, const char *name)
 {
+    if (verdict == SynBroken)
+        HvRejectPacket(source->Channel);
     if (verdict == SynReady)
         source->Ready = true;
-    if (verdict == SynBroken || verdict == SynRefused) {
-        source->Broken = true;
-        KeLog(LogError, "hyperv: the %s %s", name,
-              verdict == SynBroken ? "breaks its protocol" : "speaks no version of ours");
+    if (verdict == SynRefused) {
+        source->Refused = true;
+        KeLog(LogError, "hyperv: the %s speaks no version of ours", name);
     }
-    if (verdict >= SynReady)
+    if (verdict == SynReady || verdict == SynRefused)
         KeSetEvent(&source->Answered);
 }
 
@@ -52,7 +53,7 @@ static Status Open(Source *source, HvChannel *channel, const HvHandlers *handler
                    const SynMessage *request, bool pipe)
 {
     KeInitializeEvent(&source->Answered, true, false);
-    source->Ready = source->Broken = false;
+    source->Ready = source->Refused = false;
     source->Channel = channel;
     HvOpenParameters parameters = {.SendBytes = RING_SIZE,
                                    .ReceiveBytes = RING_SIZE,
@@ -84,7 +85,7 @@ static void ReportKey(uint16_t code, bool pressed)
 
 static void ReceiveKeyboard(void *context, const HvPacket *packet)
 {
-    if (packet->Type != VmbusInBand || Keyboard.Source.Broken)
+    if (packet->Type != VmbusInBand || Keyboard.Source.Refused)
         return;
     SynKey key;
     SynVerdict verdict = SynReceiveKeyboard(&Keyboard.Protocol, packet->Data, packet->Size, &key);
@@ -164,7 +165,7 @@ static void ReportPointer(const InputPointerEvent *pointer)
 
 static void ReceiveMouse(void *context, const HvPacket *packet)
 {
-    if (packet->Type != VmbusInBand || Mouse.Source.Broken)
+    if (packet->Type != VmbusInBand || Mouse.Source.Refused)
         return;
     uint32_t size;
     const void *message = HvGetPipeMessage(packet, &size);
@@ -177,8 +178,9 @@ static void ReceiveMouse(void *context, const HvPacket *packet)
         ReportPointer(&event);
         return;
     }
-    if (answer.Size && HvSendPipe(Mouse.Source.Channel, answer.Bytes, answer.Size) != StatusSuccess)
-        verdict = SynBroken;
+    // It is the first that is sent after the request: there is room, unless the host is gone.
+    if (answer.Size)
+        (void)!HvSendPipe(Mouse.Source.Channel, answer.Bytes, answer.Size);
     Answer(&Mouse.Source, verdict, "mouse");
 }
 

@@ -2,7 +2,8 @@
 // hears its heart beat, sets its clock, and asks what runs in it.
 //
 // The host speaks; each message is turned into its answer by lib/synth, sent back, and then acted
-// on, all in the bus's DPC. There is at most one channel of each service.
+// on, all in the bus's DPC. There is at most one channel of each service. What breaks the protocol
+// is dropped; a host may agree on versions anew at any time.
 // SPDX-License-Identifier: MIT
 #include "../drivers.h"
 
@@ -17,7 +18,7 @@
 typedef struct Service {
     HvChannel *Channel;
     SynIntegration Protocol;
-    bool Broken;
+    HvLogLimit MayLog;
     uint64_t Message[SYN_INTEGRATION_SIZE / 8]; // being answered
 } Service;
 
@@ -40,7 +41,7 @@ static const SynKeyValue values[] = {
     {"IntegrationServicesVersion", "3.0"},
 };
 
-static void SetClock(const SynIntegrationEvent *event)
+static void SetClock(Service *service, const SynIntegrationEvent *event)
 {
     uint64_t now = KeQuerySystemTime();
     uint64_t off = now > event->HostTime ? now - event->HostTime : event->HostTime - now;
@@ -50,16 +51,20 @@ static void SetClock(const SynIntegrationEvent *event)
     if (event->HostTime < boot)
         return;
     KeSetSystemTimeAtBoot(event->HostTime - boot);
-    KeLog(LogInfo, "hyperv: the host sets the clock by %llu ms", (unsigned long long)off / 1000000);
+    if (HvMayLog(&service->MayLog))
+        KeLog(LogInfo, "hyperv: the host sets the clock by %llu ms",
+              (unsigned long long)off / 1000000);
 }
 
-static void Act(const Service *service, const SynIntegrationEvent *event)
+static void Act(Service *service, const SynIntegrationEvent *event)
 {
     if (service->Protocol.Service == SynShutdownService) {
-        KeLog(LogInfo, "hyperv: the host asks for %s", event->Restart ? "a restart" : "power off");
+        if (HvMayLog(&service->MayLog))
+            KeLog(LogInfo, "hyperv: the host asks for %s",
+                  event->Restart ? "a restart" : "power off");
         IoRequestPower(event->Restart);
     } else if (service->Protocol.Service == SynTimeService) {
-        SetClock(event);
+        SetClock(service, event);
     }
 }
 
@@ -68,7 +73,7 @@ static void Receive(void *context, const HvPacket *packet)
     Service *service = context;
     uint32_t size, answered;
     const void *message = packet->Type == VmbusInBand ? HvGetPipeMessage(packet, &size) : nullptr;
-    if (service->Broken || packet->Type != VmbusInBand)
+    if (packet->Type != VmbusInBand)
         return;
     SynIntegrationEvent event;
     SynVerdict verdict = SynBroken;
@@ -77,16 +82,15 @@ static void Receive(void *context, const HvPacket *packet)
         verdict = SynServeIntegration(&service->Protocol, values, RTL_COUNT_OF(values),
                                       service->Message, size, &answered, &event);
     }
-    if (verdict != SynBroken && answered &&
-        HvSendPipe(service->Channel, service->Message, answered) != StatusSuccess)
-        verdict = SynBroken;
+    // Who asks and does not read gets no answers.
+    if (verdict != SynBroken && answered)
+        (void)!HvSendPipe(service->Channel, service->Message, answered);
     if (verdict == SynEvent)
         Act(service, &event);
-    if (verdict == SynBroken || verdict == SynRefused) {
-        service->Broken = true;
-        KeLog(LogError, "hyperv: an integration service %s",
-              verdict == SynBroken ? "breaks its protocol" : "speaks no version of ours");
-    }
+    if (verdict == SynBroken)
+        HvRejectPacket(service->Channel);
+    if (verdict == SynRefused && HvMayLog(&service->MayLog))
+        KeLog(LogError, "hyperv: an integration service speaks no version of ours");
 }
 
 static Status Probe(IoDevice *device)

@@ -117,28 +117,30 @@ static bool IsAnswer(const HvpRequest *request, const VmbusMessage *message)
     }
 }
 
-void HvpAnswer(const VmbusMessage *message)
+bool HvpAnswer(const VmbusMessage *message)
 {
+    bool found = false;
     KIrql old = KeAcquireSpinLock(&HvpMessageLock);
     RTL_FOR_EACH (entry, &Requests) {
         HvpRequest *request = RTL_CONTAINER_OF(entry, HvpRequest, Link);
         if (IsAnswer(request, message)) {
             request->Message = *message;
             Finish(request);
+            found = true;
             break;
         }
     }
     KeReleaseSpinLock(&HvpMessageLock, old);
+    return found;
 }
 
-// Memory is given back all the same, so those who wait for that go on waiting.
 void HvpFailRequests(uint32_t channel)
 {
     KE_ASSERT(KeIsSpinLockHeld(&HvpMessageLock));
     for (ListEntry *entry = Requests.Next, *next; entry != &Requests; entry = next) {
         HvpRequest *request = RTL_CONTAINER_OF(entry, HvpRequest, Link);
         next = entry->Next;
-        if (request->Channel == channel && request->Answer != VmbusGpadlTorndown)
+        if (request->Channel == channel && request->Answer == VmbusOpenResult)
             Finish(request); // its Message stays empty
     }
 }

@@ -8,7 +8,8 @@
 // time.
 //
 // Two start-up conversations follow each other: NVSP's, then RNDIS's (lib/synth). Both, and what
-// comes later, run in the bus's DPC. A host that breaks the protocol is not listened to any more.
+// comes later, run in the bus's DPC. What breaks a protocol is dropped; an answer of the host's
+// that does not come during the start ends it.
 //
 // Revoking: the buffers are revoked before the channel is closed, and freed after.
 // SPDX-License-Identifier: MIT
@@ -32,8 +33,9 @@ typedef struct Adapter {
     SynNetwork Network; // [d] until Up
     SynRndis Rndis;     // [d]
     HvBuffer ReceiveBuffer, SendBuffer;
-    KEvent Answered; // Up or Broken
-    volatile bool Up, Broken;
+    KEvent Answered;          // Up or Broken
+    volatile bool Up, Broken; // Broken: nothing is said or heard any more
+    HvLogLimit MayLog;
     KSpinLock Lock;
     uint32_t FreeSections[MAXIMUM_SECTIONS], FreeCount; // [l]
     uint64_t Busy[MAXIMUM_SECTIONS / 64];               // [l] sections that are the host's
@@ -115,9 +117,9 @@ static Status SendFrame(IoNetworkDevice *device, const void *frame, size_t size,
 
 static void SendControl(Adapter *adapter, const SynMessage *message)
 {
-    if (message->Size &&
-        SendMessage(adapter, true, message->Bytes, message->Size, nullptr, 0) != StatusSuccess)
-        Break(adapter, "takes no control messages");
+    // Without a free section the host has given none back: then it gets no answer.
+    if (message->Size)
+        (void)!SendMessage(adapter, true, message->Bytes, message->Size, nullptr, 0);
 }
 
 // ---- receiving
@@ -134,14 +136,15 @@ static void TakeControl(Adapter *adapter, const uint8_t *message, size_t size)
         break;
     case SynEvent:
         adapter->Device.LinkUp = adapter->Rndis.LinkUp;
-        KeLog(LogInfo, "hyperv: %s: link %s", adapter->Device.Name,
-              adapter->Rndis.LinkUp ? "up" : "down");
+        if (HvMayLog(&adapter->MayLog))
+            KeLog(LogInfo, "hyperv: %s: link %s", adapter->Device.Name,
+                  adapter->Rndis.LinkUp ? "up" : "down");
         break;
     case SynRefused:
         Break(adapter, "does not take what was asked of it");
         break;
     case SynBroken:
-        Break(adapter, "breaks its protocol");
+        HvRejectPacket(adapter->Channel);
         break;
     default:
         break;
@@ -166,7 +169,7 @@ static void TakeRange(Adapter *adapter, const VmbusTransferRange *range, bool co
 {
     const HvBuffer *buffer = &adapter->ReceiveBuffer;
     if (range->Offset > buffer->Size || range->Bytes > buffer->Size - range->Offset) {
-        Break(adapter, "names what is not in its buffer");
+        HvRejectPacket(adapter->Channel);
         return;
     }
     size_t size = RTL_MIN(range->Bytes, COPY_BYTES);
@@ -180,15 +183,17 @@ static void TakeRange(Adapter *adapter, const VmbusTransferRange *range, bool co
 static void TakeRanges(Adapter *adapter, const HvPacket *packet)
 {
     bool control;
-    if (SynReadNetworkReceived(packet->Data, packet->Size, &control))
+    if (!SynReadNetworkReceived(packet->Data, packet->Size, &control))
+        HvRejectPacket(adapter->Channel);
+    else
         for (uint32_t i = 0; i < packet->RangeCount && !adapter->Broken; i++)
             TakeRange(adapter, &packet->Ranges[i], control);
     SynMessage returned;
     SynBuildNetworkReturned(&returned);
-    // Without the answer the host's sections run out.
-    if (!adapter->Broken && HvSendCompletion(adapter->Channel, returned.Bytes, returned.Size,
-                                             packet->TransactionId) != StatusSuccess)
-        Break(adapter, "leaves no room for answers");
+    // The ring holds an answer for each section: without room the host reads none of them.
+    if (!adapter->Broken)
+        (void)!HvSendCompletion(adapter->Channel, returned.Bytes, returned.Size,
+                                packet->TransactionId);
 }
 
 static void StartRndis(Adapter *adapter)
@@ -206,14 +211,14 @@ static void TakeAnswer(Adapter *adapter, const HvPacket *packet)
     SynMessage next;
     SynVerdict verdict =
         SynReceiveNetworkAnswer(&adapter->Network, packet->Data, packet->Size, &next);
-    if (next.Size && HvSend(adapter->Channel, next.Bytes, next.Size, 0, true) != StatusSuccess)
-        verdict = SynBroken;
+    if (next.Size)
+        (void)!HvSend(adapter->Channel, next.Bytes, next.Size, 0, true);
     if (verdict == SynReady)
         StartRndis(adapter);
     else if (verdict == SynRefused)
         Break(adapter, "speaks no version of ours");
     else if (verdict == SynBroken)
-        Break(adapter, "breaks its protocol");
+        HvRejectPacket(adapter->Channel);
 }
 
 static void TakeCompletion(Adapter *adapter, const HvPacket *packet)
@@ -224,8 +229,10 @@ static void TakeCompletion(Adapter *adapter, const HvPacket *packet)
     }
     bool success;
     if (!SynReadNetworkSent(packet->Data, packet->Size, &success) ||
-        !FreeSection(adapter, packet->TransactionId - SEND_ID))
-        return; // nothing of ours
+        !FreeSection(adapter, packet->TransactionId - SEND_ID)) {
+        HvRejectPacket(adapter->Channel); // a second time, or nothing of ours
+        return;
+    }
     adapter->Device.Counters.SendErrors += !success;
 }
 

@@ -11,7 +11,8 @@
 // Errors. Unit attentions are tried again at once, busy units after a pause, and what the transport
 // drops once more. A command that is not answered in time cannot be taken back, and its pages stay
 // the host's: then the whole controller is given up, its channel closed - which makes the host let
-// go - and everything fails from then on. The same happens when the host breaks the protocol.
+// go - and everything fails from then on. Of what breaks the protocol, an answer that means
+// nothing fails its command, which is tried again; the rest is dropped.
 //
 // Units come and go (scan.c): the host says "look again", or takes the controller away. A thread of
 // the controller does what has to wait. A unit's memory lives as long as somebody holds its block
@@ -349,12 +350,16 @@ static void FinishRequest(StorageController *controller, StorageSlot *slot, List
 static void TakeCompletion(StorageController *controller, const HvPacket *packet, ListEntry *done)
 {
     StorageSlot *slot = FindSlot(controller, packet->TransactionId);
-    if (!slot)
-        return; // a second time, or nobody's
+    if (!slot) { // a second time, or nobody's
+        HvRejectPacket(controller->Channel);
+        return;
+    }
     if (!SynReadCompletion(&controller->Protocol, packet->Data, packet->Size, slot->Bytes,
                            &slot->Completion)) {
-        Die(controller, "breaks its protocol");
-    } else if (slot->Request) {
+        HvRejectPacket(controller->Channel);
+        slot->Completion = (SynCompletion){.Outcome = SynFailed};
+    }
+    if (slot->Request) {
         FinishRequest(controller, slot, done);
     } else {
         if (slot->Waiter) {
@@ -372,17 +377,27 @@ static void TakeStartAnswer(StorageController *controller, const HvPacket *packe
     SynMessage next;
     SynVerdict verdict =
         SynReceiveStorageAnswer(&controller->Protocol, packet->Data, packet->Size, &next);
-    if (verdict == SynNothing &&
-        HvSend(controller->Channel, next.Bytes, next.Size, 0, true) != StatusSuccess)
-        verdict = SynBroken;
+    if (verdict == SynNothing) // without room the host does not read: its time runs out
+        (void)!HvSend(controller->Channel, next.Bytes, next.Size, 0, true);
     if (verdict == SynReady) {
         controller->Ready = true;
         KeSetEvent(&controller->Answered);
     } else if (verdict == SynRefused) {
         Die(controller, "speaks no version of ours");
     } else if (verdict == SynBroken) {
-        Die(controller, "breaks its protocol");
+        HvRejectPacket(controller->Channel);
     }
+}
+
+static void TakeNotice(StorageController *controller, const HvPacket *packet)
+{
+    SynVerdict verdict = SynReceiveStorageNotice(packet->Data, packet->Size);
+    if (verdict == SynBroken)
+        HvRejectPacket(controller->Channel);
+    if (verdict != SynEvent)
+        return;
+    controller->Look = true;
+    KeSetEvent(&controller->Work);
 }
 
 static void Receive(void *context, const HvPacket *packet)
@@ -397,10 +412,8 @@ static void Receive(void *context, const HvPacket *packet)
         TakeStartAnswer(controller, packet);
     } else if (packet->Type == VmbusCompletion) {
         TakeCompletion(controller, packet, &done);
-    } else if (packet->Type == VmbusInBand &&
-               SynReceiveStorageNotice(packet->Data, packet->Size) == SynEvent) {
-        controller->Look = true;
-        KeSetEvent(&controller->Work);
+    } else if (packet->Type == VmbusInBand) {
+        TakeNotice(controller, packet);
     }
     KeReleaseSpinLock(&controller->Lock, old);
     CompleteAll(&done);

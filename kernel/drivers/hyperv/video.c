@@ -5,6 +5,8 @@
 // told of its place and picture; until it asks, the desktop paints it, and the host's is hidden.
 // Until the device runs, and when it does not, the firmware's frame buffer is the display.
 //
+// What breaks the protocol is dropped. A host that asks for more than it reads gets no answers.
+//
 // Locking: the lock guards the protocol's state, which the bus's DPC and the window system use.
 // SPDX-License-Identifier: MIT
 #include "../drivers.h"
@@ -22,10 +24,11 @@
 static struct {
     HvChannel *Channel; // nullptr: there is none
     KSpinLock Lock;
-    SynVideo Protocol;    // [l]
-    volatile bool Broken; // no message is taken or sent any more
-    bool RepaintAll;      // [l] a message found no room: all of it, when there is
-    KEvent Answered;      // the mode is set, or Broken
+    SynVideo Protocol;     // [l]
+    volatile bool Refused; // there is no version that both know: nothing is sent any more
+    HvLogLimit MayLog;
+    bool RepaintAll; // [l] a message found no room: all of it, when there is
+    KEvent Answered; // the mode is set, or Refused
     PhysicalAddress Memory;
     uint32_t MemorySize;
     WinDisplay Display;
@@ -34,13 +37,6 @@ static struct {
     const GfxImage *Picture; // [l] the host's pointer's; nullptr: transparent, or to be sent again
 } Video = {.Lock = KE_SPIN_LOCK_INIT(LockRankDevice, "hyperv video")};
 // Legend: l Lock.
-
-static void Break(const char *why)
-{
-    Video.Broken = true;
-    KeSetEvent(&Video.Answered);
-    KeLog(LogError, "hyperv: the video device %s", why);
-}
 
 // Lock held.
 static Status Send(const SynMessage *message)
@@ -117,9 +113,9 @@ static void SetPointer(WinDisplay *display, const WinPointer *pointer)
 {
     KIrql old = KeAcquireSpinLock(&Video.Lock);
     HvHoldSignal(Video.Channel);
-    if (!Video.Broken && pointer->Picture != Video.Picture && IsSmall(pointer->Picture))
+    if (!Video.Refused && pointer->Picture != Video.Picture && IsSmall(pointer->Picture))
         SendPicture(pointer->Picture, pointer);
-    if (!Video.Broken)
+    if (!Video.Refused)
         SendPosition(pointer);
     HvReleaseSignal(Video.Channel);
     KeReleaseSpinLock(&Video.Lock, old);
@@ -140,7 +136,7 @@ static void TakePreferredMode(void *context)
     SynVideoMode mode = Video.Protocol.Preferred;
     KeReleaseSpinLock(&Video.Lock, old);
     Status status = WinSetScreenMode(mode.Width, mode.Height);
-    if (status != StatusSuccess)
+    if (status != StatusSuccess && HvMayLog(&Video.MayLog))
         KeLog(LogWarning, "hyperv: the host's display mode %ux%u cannot be set, status %u",
               mode.Width, mode.Height, (unsigned)status);
 }
@@ -163,10 +159,12 @@ static void Act(SynVerdict verdict, const SynVideoNeeds *needs)
             KeQueueWorkItem(&Video.ModeWork);
         break;
     case SynRefused:
-        Break("speaks no version of ours");
+        Video.Refused = true;
+        KeSetEvent(&Video.Answered);
+        KeLog(LogError, "hyperv: the video device speaks no version of ours");
         break;
     case SynBroken:
-        Break("breaks its protocol");
+        HvRejectPacket(Video.Channel);
         break;
     default:
         break;
@@ -175,7 +173,7 @@ static void Act(SynVerdict verdict, const SynVideoNeeds *needs)
 
 static void Receive(void *context, const HvPacket *packet)
 {
-    if (packet->Type != VmbusInBand || Video.Broken)
+    if (packet->Type != VmbusInBand || Video.Refused)
         return;
     uint32_t size;
     const void *bytes = HvGetPipeMessage(packet, &size);
@@ -184,8 +182,7 @@ static void Receive(void *context, const HvPacket *packet)
     KIrql old = KeAcquireSpinLock(&Video.Lock);
     SynVerdict verdict =
         bytes ? SynReceiveVideo(&Video.Protocol, bytes, size, &needs, &answer) : SynBroken;
-    if (Send(&answer) != StatusSuccess)
-        verdict = SynBroken;
+    (void)!Send(&answer);
     Act(verdict, &needs);
     KeReleaseSpinLock(&Video.Lock, old);
 }
@@ -193,7 +190,7 @@ static void Receive(void *context, const HvPacket *packet)
 static void Writable(void *context)
 {
     KIrql old = KeAcquireSpinLock(&Video.Lock);
-    if (Video.RepaintAll && !Video.Broken)
+    if (Video.RepaintAll && !Video.Refused)
         SendAll();
     KeReleaseSpinLock(&Video.Lock, old);
 }
@@ -205,7 +202,7 @@ static void Update(WinDisplay *display, const Rect *rects, size_t count)
     static_assert(sizeof(SynRect) == sizeof(Rect));
     KIrql old = KeAcquireSpinLock(&Video.Lock);
     HvHoldSignal(Video.Channel);
-    while (count && Video.Protocol.WantsDirt && !Video.Broken && !Video.RepaintAll) {
+    while (count && Video.Protocol.WantsDirt && !Video.Refused && !Video.RepaintAll) {
         SynRect part[SYN_VIDEO_MAXIMUM_DIRT];
         uint32_t some = (uint32_t)RTL_MIN(count, SYN_VIDEO_MAXIMUM_DIRT);
         memcpy(part, rects, some * sizeof(Rect));
@@ -243,7 +240,7 @@ static Status SetMode(WinDisplay *display, uint32_t width, uint32_t height)
     SynVideoMode before = Video.Protocol.Mode;
     KeResetEvent(&Video.Answered);
     Status status =
-        Video.Broken ? StatusDeviceNotReady : SynSetVideoMode(&Video.Protocol, mode, &message);
+        Video.Refused ? StatusDeviceNotReady : SynSetVideoMode(&Video.Protocol, mode, &message);
     if (status == StatusSuccess) {
         status = Send(&message);
         if (status != StatusSuccess)
@@ -253,7 +250,7 @@ static Status SetMode(WinDisplay *display, uint32_t width, uint32_t height)
     if (status != StatusSuccess)
         return status;
     status = HvWait(Video.Channel, &Video.Answered, PATIENCE);
-    if (status == StatusSuccess && Video.Broken)
+    if (status == StatusSuccess && Video.Refused)
         status = StatusIoError;
     // Without an answer the host may or may not have done it; the last that was asked for counts.
     TakeSize();
@@ -270,7 +267,7 @@ static void UpdateStopped(WinDisplay *display)
     SynRect all = {0, 0, (int32_t)display->Width, (int32_t)display->Height};
     SynMessage message;
     SynBuildVideoDirt(&Video.Protocol, &all, 1, &message);
-    if (!Video.Broken && message.Size)
+    if (!Video.Refused && message.Size)
         (void)!HvSendPipe(Video.Channel, message.Bytes, message.Size);
 }
 
@@ -339,7 +336,7 @@ static Status Start(void)
         status = HvSendPipe(Video.Channel, request.Bytes, request.Size);
     if (status == StatusSuccess)
         status = HvWait(Video.Channel, &Video.Answered, PATIENCE);
-    if (status == StatusSuccess && Video.Broken)
+    if (status == StatusSuccess && Video.Refused)
         status = StatusIoError;
     if (status != StatusSuccess)
         return status;
@@ -358,7 +355,7 @@ static Status Probe(IoDevice *device)
     if (Video.Channel)
         return StatusAlreadyExists;
     Video.Channel = channel;
-    Video.Broken = Video.RepaintAll = false;
+    Video.Refused = Video.RepaintAll = false;
     Video.Picture = nullptr;
     KeInitializeEvent(&Video.Answered, true, false);
     Video.ModeWork.Routine = TakePreferredMode;

@@ -211,8 +211,11 @@ void ChannelClose(VmbusChannel *channel)
     HvTrace("channel %u closed: %" PRIu64 " packets from the guest by %" PRIu64 " signals, %" PRIu64
             " to it",
             channel->relid, channel->packetsIn, channel->signals, channel->packetsOut);
-    if (channel->device)
+    if (channel->device) {
         HostileSettle(channel);
+        if (channel->subIndex == 0)
+            HostileDrop(&channel->device->liar);
+    }
     channel->open = false;
     channel->closing = true;
     channel->signalled = false;
@@ -252,6 +255,11 @@ void ChannelReleased(VmbusBus *bus, uint32_t relid)
     VmbusChannel *channel = ChannelFind(bus, relid);
     VmbusDevice *device;
 
+    // What a host that lies has taken away, though it had not, is taken away.
+    if (channel && !channel->rescinded && bus->liar.seed != 0) {
+        ChannelClose(channel);
+        channel->rescinded = true;
+    }
     if (!channel || !channel->rescinded) {
         StrictViolation("relid-released", "release of channel %u, which was not rescinded", relid);
         return;

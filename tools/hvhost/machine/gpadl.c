@@ -35,6 +35,7 @@ static VmbusGpadl *FindUnfinished(VmbusBus *bus, uint32_t id)
 static void Free(VmbusBus *bus, VmbusGpadl *gpadl)
 {
     QTAILQ_REMOVE(&bus->gpadls, gpadl, next);
+    Host->lists--;
     g_free(gpadl->words);
     g_free(gpadl->pages);
     g_free(gpadl);
@@ -162,6 +163,7 @@ void GpadlHeader(VmbusBus *bus, const uint8_t *message, uint32_t length)
     gpadl->wordsExpected = header.rangeBytes / 8;
     gpadl->words = g_new0(uint64_t, gpadl->wordsExpected);
     QTAILQ_INSERT_TAIL(&bus->gpadls, gpadl, next);
+    Host->lists++;
     AddWords(bus, gpadl, message + sizeof(header), length - sizeof(header));
 }
 
@@ -256,6 +258,18 @@ void GpadlForget(VmbusBus *bus)
 
     QTAILQ_FOREACH_SAFE(gpadl, &bus->gpadls, next, after)
     Free(bus, gpadl);
+}
+
+bool GpadlExists(VmbusBus *bus, uint32_t id)
+{
+    VmbusGpadl *gpadl;
+
+    QTAILQ_FOREACH(gpadl, &bus->gpadls, next)
+    {
+        if (gpadl->id == id)
+            return true;
+    }
+    return false;
 }
 
 bool GpadlCopy(VmbusGpadl *gpadl, uint32_t offset, void *buffer, uint32_t length, bool write)

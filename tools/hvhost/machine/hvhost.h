@@ -126,6 +126,7 @@ struct HvHost {
     MemoryRegion absent[8];
     bool legacyHidden;
     uint64_t legacyAccesses, violations, hypercalls, signals, posts, msrWrites, eois;
+    uint64_t lists; // of guest memory (GPADLs) that the guest has not taken back
     uint32_t processors;
     HvProcessor processor[HvProcessorsMax];
     VmbusBus *bus;

@@ -710,6 +710,7 @@ static void InitInstance(Object *object)
                                    OBJ_PROP_FLAG_READ);
     object_property_add_uint64_ptr(object, "hypercalls", &host->hypercalls, OBJ_PROP_FLAG_READ);
     object_property_add_uint64_ptr(object, "signals", &host->signals, OBJ_PROP_FLAG_READ);
+    object_property_add_uint64_ptr(object, "lists", &host->lists, OBJ_PROP_FLAG_READ);
     object_property_add_uint64_ptr(object, "posts", &host->posts, OBJ_PROP_FLAG_READ);
     object_property_add_uint64_ptr(object, "msr-writes", &host->msrWrites, OBJ_PROP_FLAG_READ);
     object_property_add_uint64_ptr(object, "eois", &host->eois, OBJ_PROP_FLAG_READ);

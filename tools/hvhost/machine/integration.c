@@ -72,7 +72,7 @@ struct HvServiceClass {
     ServiceVersion versions[4];
     unsigned versionCount;
     uint32_t period; // ms between requests; 0: only on demand
-    // Sends the next request.
+    // Sends the next request, or one that asks for nothing.
     void (*ask)(HvService *service);
     void (*answered)(HvService *service, const ServiceHeader *header, const uint8_t *body);
 };
@@ -199,6 +199,18 @@ static void Ask(HvService *service, const void *body, uint32_t length)
     Send(service, HV_SERVICE_GET_CLASS(service)->type, body, length);
 }
 
+// Asks, but does not wait for ever: the answer to a lie may not be one.
+static void Speak(VmbusDevice *device, VmbusChannel *channel)
+{
+    HvService *service = HV_SERVICE(device);
+    HvServiceClass *class = HV_SERVICE_GET_CLASS(service);
+
+    if (!service->negotiated)
+        OnOpened(device, channel);
+    else if (!service->waiting || channel->packetsOut % 8 == 0)
+        class->ask(service);
+}
+
 static void OnClosed(VmbusDevice *device, VmbusChannel *channel)
 {
     HvService *service = HV_SERVICE(device);
@@ -244,6 +256,7 @@ static void InitServiceClass(ObjectClass *class, void *data)
     device->opened = OnOpened;
     device->closed = OnClosed;
     device->packet = OnPacket;
+    device->speak = Speak;
 }
 
 // -------------------------------------------------------------------------------------------
@@ -253,7 +266,7 @@ typedef struct QEMU_PACKED ShutdownMessage {
     uint32_t reason, timeout, flags;
     char text[2048];
 } ShutdownMessage;
-enum { ShutdownForce = 1, ShutdownRestart = 2 };
+enum { ShutdownForce = 1, ShutdownRestart = 2, ShutdownHibernate = 4 };
 
 // At run time, "shutdown" or "restart": asks the guest to do it.
 static void RequestShutdown(Object *object, const char *what, Error **errp)
@@ -271,6 +284,14 @@ static void RequestShutdown(Object *object, const char *what, Error **errp)
     }
 }
 
+// For hibernation, which no guest does that does not say so.
+static void AskNothing(HvService *service)
+{
+    ShutdownMessage message = {.reason = 0x80000000, .flags = ShutdownHibernate};
+
+    Ask(service, &message, sizeof(message));
+}
+
 static void InitShutdown(Object *object)
 {
     object_property_add_str(object, "request", NULL, RequestShutdown);
@@ -283,6 +304,7 @@ static void InitShutdownClass(ObjectClass *class, void *data)
     VMBUS_DEVICE_CLASS(class)->type = "0e0b6031-5213-4934-818b-38d90ced39db";
     VMBUS_DEVICE_CLASS(class)->instance = "b6650ff7-33bc-4840-8048-e0676786f393";
     service->type = ServiceShutdown;
+    service->ask = AskNothing;
     service->versionCount = 4;
     memcpy(service->versions, (ServiceVersion[]){{1, 0}, {3, 0}, {3, 1}, {3, 2}}, 16);
 }
@@ -433,6 +455,14 @@ static void RequestKvp(Object *object, const char *what, Error **errp)
         Ask(service, &message, sizeof(message));
 }
 
+static void AskForKey(HvService *service)
+{
+    KvpMessage message = {
+        .operation = KvpEnumerate, .pool = KvpPoolAuto, .index = service->transaction % 6};
+
+    Ask(service, &message, sizeof(message));
+}
+
 static void AppendUtf16(GString *text, const uint8_t *bytes, uint32_t size)
 {
     for (uint32_t i = 0; i + 1 < size && (bytes[i] != 0 || bytes[i + 1] != 0); i += 2)
@@ -473,6 +503,7 @@ static void InitKvpClass(ObjectClass *class, void *data)
     VMBUS_DEVICE_CLASS(class)->type = "a9a0f4e7-5a45-4d96-b827-8a841e8c03e6";
     VMBUS_DEVICE_CLASS(class)->instance = "242ff919-07db-4180-9c2e-b86cb68c8c55";
     service->type = ServiceKvp;
+    service->ask = AskForKey;
     service->versionCount = 3;
     memcpy(service->versions, (ServiceVersion[]){{3, 0}, {4, 0}, {5, 0}}, 12);
     service->answered = OnKvp;

@@ -93,6 +93,16 @@ static void OnPacket(VmbusDevice *device, VmbusChannel *channel, VmbusPacket *pa
         RingDie(channel, "keyboard-order", "message %u", words[0]);
 }
 
+// The left shift key, up and down.
+static void Speak(VmbusDevice *device, VmbusChannel *channel)
+{
+    EventMessage message = {.type = KeyboardEvent, .makeCode = 0x2A};
+
+    message.flags = channel->packetsOut % 2 == 0 ? KeyBreak : 0;
+    if (HV_KEYBOARD(device)->active)
+        VmbusSend(channel, PacketInBand, 0, 0, NULL, 0, &message, sizeof(message));
+}
+
 static void OnClosed(VmbusDevice *device, VmbusChannel *channel)
 {
     HvKeyboard *keyboard = HV_KEYBOARD(device);
@@ -127,6 +137,7 @@ static void InitClass(ObjectClass *class, void *data)
     device->unrealize = Unrealize;
     device->closed = OnClosed;
     device->packet = OnPacket;
+    device->speak = Speak;
     set_bit(DEVICE_CATEGORY_INPUT, DEVICE_CLASS(class)->categories);
 }
 

@@ -169,6 +169,13 @@ static void OnPacket(VmbusDevice *device, VmbusChannel *channel, VmbusPacket *pa
     }
 }
 
+// The pointer moves.
+static void Speak(VmbusDevice *device, VmbusChannel *channel)
+{
+    HV_MOUSE(device)->x = channel->packetsOut * 1103 % 0x8000;
+    OnSync(DEVICE(device));
+}
+
 static void OnClosed(VmbusDevice *device, VmbusChannel *channel)
 {
     HvMouse *mouse = HV_MOUSE(device);
@@ -203,6 +210,7 @@ static void InitClass(ObjectClass *class, void *data)
     device->unrealize = Unrealize;
     device->closed = OnClosed;
     device->packet = OnPacket;
+    device->speak = Speak;
     device_class_set_props(DEVICE_CLASS(class), Properties);
     set_bit(DEVICE_CATEGORY_INPUT, DEVICE_CLASS(class)->categories);
 }

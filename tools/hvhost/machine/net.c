@@ -98,7 +98,7 @@ bool NetSendControl(HvNet *net, const void *head, uint32_t headLength, const voi
     memcpy(bytes, head, headLength);
     if (dataLength != 0)
         memcpy(bytes + headLength, data, dataLength);
-    HostileMaySpoil(&net->parent_obj.liar, bytes, length);
+    HostileData(&net->parent_obj.liar, bytes, length);
     GpadlCopy(net->receive, section * ReceiveSection, bytes, length, true);
     SendSections(net, RndisControl, &number, 1, &length);
     return true;
@@ -130,11 +130,19 @@ static ssize_t OnBackendFrame(NetClientState *client, const uint8_t *frame, size
         return 0; // asked again when a section comes back
     number = section;
     net->framesIn++;
-    HostileMaySpoil(&net->parent_obj.liar, head, headLength);
+    HostileData(&net->parent_obj.liar, head, headLength);
     GpadlCopy(net->receive, section * ReceiveSection, head, headLength, true);
     GpadlCopy(net->receive, section * ReceiveSection + FrameOffset, (void *)frame, size, true);
     SendSections(net, RndisData, &number, 1, &length);
     return size;
+}
+
+// A frame to everybody, of a protocol that nobody knows.
+static void Speak(VmbusDevice *device, VmbusChannel *channel)
+{
+    uint8_t frame[60] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2, 0, 0, 0, 0, 1, 0x88, 0xB5};
+
+    OnBackendFrame(qemu_get_queue(HV_NET(device)->nic), frame, sizeof(frame));
 }
 
 // The guest gives the sections of a transfer back: exactly once, with "success".
@@ -427,6 +435,7 @@ static void InitClass(ObjectClass *class, void *data)
     device->unrealize = Unrealize;
     device->closed = OnClosed;
     device->packet = OnPacket;
+    device->speak = Speak;
     device_class_set_props(DEVICE_CLASS(class), Properties);
     set_bit(DEVICE_CATEGORY_NETWORK, DEVICE_CLASS(class)->categories);
 }

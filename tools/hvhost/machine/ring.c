@@ -5,7 +5,8 @@
 // multiples of 8 and smaller than the data. The writer signals when the ring was empty and the
 // reader's interrupt mask is off. A writer that finds too little room says how much it needs in
 // pendingSendSize; the reader signals when its reading takes the free room across that. Whatever is
-// malformed kills the channel: the host reads and writes no more, and nothing tells the guest.
+// malformed kills the channel: the host reads and writes no more, and nothing tells the guest. (A
+// host that lies is more patient.)
 // SPDX-License-Identifier: MIT
 #include "vmbus.h"
 
@@ -29,6 +30,8 @@ void RingDie(VmbusChannel *channel, const char *rule, const char *format, ...)
     va_list arguments;
     char text[160];
 
+    if (HostileExcuses(channel, rule))
+        return;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
@@ -110,7 +113,7 @@ static bool Put(VmbusChannel *channel, VmbusOut *packet)
     smp_mb();
     if (qatomic_read(&control->interruptMask) == 0 && qatomic_read(&control->out) == in)
         RingSignalGuest(channel);
-    HostileRead(channel, in, next);
+    HostileRead(channel);
     return true;
 }
 

@@ -173,6 +173,22 @@ static void FinishWithSense(Request *request, const uint8_t *sense, int length)
     Finish(request, (illegal ? SrbInvalidRequest : SrbError) | SrbSenseValid, CHECK_CONDITION, 0);
 }
 
+// The beginning of what a disk says - which units, of what size, what is on it - may be a lie.
+static void LieAboutData(Request *request, bool fromDisk)
+{
+    HvLiar *liar = &request->scsi->parent_obj.liar;
+    QEMUSGList *segments = &request->segments;
+    uint8_t bytes[64];
+
+    if (liar->seed == 0 || !fromDisk || segments->nsg == 0 || segments->sg[0].len < sizeof(bytes))
+        return;
+    address_space_read(&address_space_memory, segments->sg[0].base, MEMTXATTRS_UNSPECIFIED, bytes,
+                       sizeof(bytes));
+    HostileData(liar, bytes, sizeof(bytes));
+    address_space_write(&address_space_memory, segments->sg[0].base, MEMTXATTRS_UNSPECIFIED, bytes,
+                        sizeof(bytes));
+}
+
 static void OnComplete(SCSIRequest *scsi, size_t residual)
 {
     Request *request = scsi->hba_private;
@@ -180,6 +196,7 @@ static void OnComplete(SCSIRequest *scsi, size_t residual)
     uint8_t sense[SCSI_SENSE_BUF_SIZE];
 
     scsi->hba_private = NULL;
+    LieAboutData(request, scsi->cmd.mode == SCSI_XFER_FROM_DEV);
     if (scsi->host_status != SCSI_HOST_OK)
         Finish(request, SrbError, scsi->status, 0);
     else if (scsi->status == CHECK_CONDITION)
@@ -438,6 +455,11 @@ static void TellDisksChanged(HvScsi *scsi)
         VmbusSend(scsi->parent_obj.channel, PacketInBand, 0, 0, NULL, 0, &message, sizeof(message));
 }
 
+static void Speak(VmbusDevice *device, VmbusChannel *channel)
+{
+    TellDisksChanged(HV_SCSI(device));
+}
+
 static void OnPlug(HotplugHandler *handler, DeviceState *disk, Error **errp)
 {
     TellDisksChanged(HV_SCSI(handler));
@@ -480,6 +502,7 @@ static void InitClass(ObjectClass *class, void *data)
     device->realize = Realize;
     device->closed = OnClosed;
     device->packet = OnPacket;
+    device->speak = Speak;
     hotplug->plug = OnPlug;
     hotplug->unplug = OnUnplug;
     device_class_set_props(DEVICE_CLASS(class), Properties);

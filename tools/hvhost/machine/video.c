@@ -162,6 +162,13 @@ static void TellFeatures(HvVideo *video, VmbusChannel *channel)
     Send(channel, VideoFeatureChange, wanted, sizeof(wanted));
 }
 
+// What is to be told of again.
+static void Speak(VmbusDevice *device, VmbusChannel *channel)
+{
+    if (HV_VIDEO(device)->active)
+        TellFeatures(HV_VIDEO(device), channel);
+}
+
 static bool FeatureAt(const HvVideo *video, const char *when)
 {
     return strcmp(video->feature ? video->feature : "late", when) == 0;
@@ -497,6 +504,7 @@ static void InitClass(ObjectClass *class, void *data)
     device->reset = OnReset;
     device->closed = OnClosed;
     device->packet = OnPacket;
+    device->speak = Speak;
     device_class_set_props(DEVICE_CLASS(class), Properties);
     set_bit(DEVICE_CATEGORY_DISPLAY, DEVICE_CLASS(class)->categories);
 }

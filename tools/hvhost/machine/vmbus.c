@@ -28,12 +28,7 @@ static const uint32_t Versions[] = {
 
 void VmbusReply(VmbusBus *bus, const void *message, size_t length)
 {
-    uint8_t copy[HvMessageBytes];
-
-    memcpy(copy, message, length);
-    HostileMaySpoil(&bus->liar, copy, length);
-    if (bus->processor < Host->processors)
-        SynicPost(&Host->processor[bus->processor], bus->sint, 1, copy, length);
+    HostileReply(bus, message, length);
 }
 
 void VmbusSlotFreed(void)
@@ -671,19 +666,28 @@ static void GetHostile(Object *object, Visitor *visitor, const char *name, void 
     visit_type_uint32(visitor, name, &((HvLiar *)opaque)->seed, errp);
 }
 
+static char *GetKinds(Object *object, Error **errp)
+{
+    bool device = object_dynamic_cast(object, TYPE_VMBUS_DEVICE);
+
+    return HostileKinds(device ? &VMBUS_DEVICE(object)->liar : &Host->bus->liar);
+}
+
 static void SetHostile(Object *object, Visitor *visitor, const char *name, void *opaque,
                        Error **errp)
 {
     uint32_t seed;
 
     if (visit_type_uint32(visitor, name, &seed, errp) && Host && Host->bus)
-        HostileStart(Host->bus, opaque, seed);
+        HostileStart(Host->bus, (VmbusDevice *)object_dynamic_cast(object, TYPE_VMBUS_DEVICE),
+                     seed);
 }
 
 void VmbusAddHostile(Object *object, HvLiar *liar)
 {
     object_property_add(object, "hostile", "uint32", GetHostile, SetHostile, NULL, liar);
     object_property_add_uint64_ptr(object, "hostile-messages", &liar->count, OBJ_PROP_FLAG_READ);
+    object_property_add_str(object, "hostile-kinds", GetKinds, NULL);
 }
 
 static void InitDevice(Object *object)

@@ -60,14 +60,36 @@ typedef struct VmbusOut {
     uint8_t bytes[];
 } VmbusOut;
 
-// The hostile mode of a device or of the bus.
+// The hostile mode of a device or of the bus, and what it lies about.
+typedef enum HvLie {
+    LieLength,   // of a packet or message
+    LieOffset,   // of a packet's data
+    LieId,       // transaction numbers, channels
+    LieContents, // of packets, or of answers of the bus
+    LieData,     // what lies beside the packets: frames, what a disk says
+    LieIndex,    // of a ring
+    LieLost,
+    LieTwice,
+    LieDelayed,
+    LieChanged, // between two reads
+    LieAnswer,  // a completion that nobody waits for, or that is not the one
+    LieNoise,
+    LieRescind,
+    LieKinds
+} HvLie;
+
 typedef struct HvLiar {
     uint32_t seed; // 0: honest
-    uint64_t state, count;
+    uint64_t state, count, kinds[LieKinds];
     uint32_t idle, remembered, lastOut;
     uint64_t lastSent;
-    VmbusOut *memory[8];                // genuine packets
+    VmbusOut *memory[16]; // genuine packets
+    struct {
+        VmbusOut *packet;
+        uint32_t ticks;
+    } held[8];                          // genuine packets that come later
     uint32_t invented, start, ends[64]; // packets that the guest may not have read yet; in its ring
+    uint8_t lies[64];                   // of what kind they are
 } HvLiar;
 
 typedef struct VmbusChannel {
@@ -140,6 +162,9 @@ struct VmbusDeviceClass {
     // No packets come any more. Also when it is dead, rescinded or reset.
     void (*closed)(VmbusDevice *device, VmbusChannel *channel);
     void (*packet)(VmbusDevice *device, VmbusChannel *channel, VmbusPacket *packet);
+    // Says something true that costs nothing, to the guest of an open channel: for the hostile
+    // mode.
+    void (*speak)(VmbusDevice *device, VmbusChannel *channel);
 };
 
 // ------------------------------------------------------------------------------ vmbus.c: the bus
@@ -151,7 +176,7 @@ uint16_t VmbusSignal(VmbusBus *bus, uint32_t connection, uint16_t flag);
 void VmbusSlotFreed(void);
 void VmbusReply(VmbusBus *bus, const void *message, size_t length);
 void VmbusOffer(VmbusBus *bus, VmbusChannel *channel);
-// Gives an object the properties of the hostile mode.
+// Gives the bus's object the properties of the hostile mode; devices have them.
 void VmbusAddHostile(Object *object, HvLiar *liar);
 // Answers what waited for channels to close, when all are.
 void VmbusCheckLeave(VmbusBus *bus);
@@ -184,6 +209,7 @@ void GpadlUse(VmbusGpadl *gpadl);
 void GpadlUnuse(VmbusBus *bus, VmbusGpadl *gpadl);
 void GpadlFailUnfinished(VmbusBus *bus, uint32_t relid);
 void GpadlForget(VmbusBus *bus); // all
+bool GpadlExists(VmbusBus *bus, uint32_t id);
 bool GpadlCopy(VmbusGpadl *gpadl, uint32_t offset, void *buffer, uint32_t length, bool write);
 
 // ---------------------------------------------------------------------------------- ring.c: rings
@@ -212,17 +238,22 @@ void SegmentsRead(VmbusSegment *segments, uint32_t count, uint32_t offset, void 
 // ------------------------------------------------------------------------- hostile.c: the host
 // that lies
 
-// From now on, with this seed; 0: honest again.
-void HostileStart(VmbusBus *bus, HvLiar *liar, uint32_t seed);
+// From now on, with this seed; 0: honest again. device NULL: the bus itself.
+void HostileStart(VmbusBus *bus, VmbusDevice *device, uint32_t seed);
+char *HostileKinds(const HvLiar *liar); // "kind=count kind=count ..."
+// Whether a guest that breaks this rule need not be blamed.
+bool HostileExcuses(VmbusChannel *channel, const char *rule);
 // Counts what the guest has read of what was invented; before its ring is gone.
 void HostileSettle(VmbusChannel *channel);
+void HostileDrop(HvLiar *liar);   // what is held back goes nowhere any more
 void HostileForget(HvLiar *liar); // frees what it remembers
-// May spoil a packet that is to be sent; how often it is to be.
+// May spoil a packet that is to be sent; how often it is to be sent now.
 unsigned HostilePacket(VmbusChannel *channel, VmbusOut *packet);
-// May change the ring while the guest reads the packet at start, behind which the index is next.
-void HostileRead(VmbusChannel *channel, uint32_t start, uint32_t next);
-// Spoils a few words; the second sometimes, and says whether.
-void HostileSpoil(HvLiar *liar, uint8_t *bytes, uint32_t length);
-bool HostileMaySpoil(HvLiar *liar, uint8_t *bytes, uint32_t length);
+// May change the rings while the guest reads.
+void HostileRead(VmbusChannel *channel);
+// May spoil what a device tells beside its packets.
+void HostileData(HvLiar *liar, uint8_t *bytes, uint32_t length);
+// Sends a message of the bus to the guest.
+void HostileReply(VmbusBus *bus, const void *message, size_t length);
 
 #endif
