@@ -292,6 +292,8 @@ static Status CrashIfAsked(const LoaderParams *loader)
 {
     KdRegisterCrash("heap-overrun", OverrunHeapBlock);
     KdRegisterCrash("heap-double-free", FreeHeapBlockTwice);
+    KdRegisterCrash("read-user", MmReadUserPage);
+    KdRegisterCrash("run-user", MmRunUserPage);
     RegisterSanitizerCrashes();
     KdCrash(loader->Options);
     return StatusSuccess;

@@ -19,6 +19,10 @@ Status MmStartZeroing(void);
 // image and firmware, no writable alias of kernel code. Findings are logged and make it
 // StatusCorrupt.
 Status MmAuditKernelPages(const LoaderParams *loader);
+// Negative tests: touch a page of user memory past user_copy.c, which SMAP and SMEP must not let
+// pass. No return.
+void MmReadUserPage(void);
+void MmRunUserPage(void);
 
 static inline void *MmPhysicalToVirtual(PhysicalAddress address)
 {

@@ -6,6 +6,9 @@
 // The alias: all RAM is mapped writable in the direct map, the kernel's text included.
 // MiProtectImageAlias takes the write permission away there, page by page, as the image's own
 // mapping has it.
+//
+// MmReadUserPage and MmRunUserPage are the other half of the proof: mistakes the processor must
+// stop the kernel for.
 // SPDX-License-Identifier: MIT
 #include "mi.h"
 
@@ -114,4 +117,30 @@ Status MmAuditKernelPages(const LoaderParams *loader)
     KeLog(audit.Findings ? LogError : LogInfo, "mm: page-table audit: %llu entries, %llu findings",
           (unsigned long long)audit.Pages, (unsigned long long)audit.Findings);
     return audit.Findings ? StatusCorrupt : StatusSuccess;
+}
+
+// Enters a page of user memory that holds a return instruction.
+static void *EnterUserPage(MemoryProtection protection)
+{
+    PhysicalAddress page;
+    MiPte *pte = MiMakePte(MiKernelRoot, MM_USER_LOWEST);
+    if (pte == nullptr || MmAllocatePage(PageProcess, true, &page) != StatusSuccess)
+        return nullptr;
+    memset(MmPhysicalToVirtual(page), 0xC3, 1);
+    MiSetPte(pte, page | PTE_OWNED | MiPteFlags(protection));
+    return (void *)MM_USER_LOWEST;
+}
+
+void MmReadUserPage(void)
+{
+    const volatile uint8_t *page = EnterUserPage(MemoryReadWrite);
+    (void)*page;
+    __asm__ volatile("" : : : "memory"); // a frame of its own on the stack, here and below
+}
+
+void MmRunUserPage(void)
+{
+    void (*volatile code)(void) = (void (*)(void))(uint64_t)EnterUserPage(MemoryReadExecute);
+    code();
+    __asm__ volatile("" : : : "memory");
 }

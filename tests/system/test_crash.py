@@ -23,6 +23,8 @@ CRASHES = {
     "call-null": ("PAGE_FAULT", ["CrashCallNull"] + START, "execution of address 0000000000000000"),
     "write-code": ("PAGE_FAULT", ["CrashWriteCode"] + START, "the page does not allow it"),
     "execute-data": ("PAGE_FAULT", ["CrashExecuteData"] + START, "the page does not allow it"),
+    "read-user": ("PAGE_FAULT", ["MmReadUserPage"] + START, "the page does not allow it"),
+    "run-user": ("PAGE_FAULT", ["MmRunUserPage"] + START, "execution of address 0000000000010000: the page does not allow it"),
     "non-canonical": ("UNHANDLED_EXCEPTION", ["CrashNonCanonical"] + START, "vector 13"),
     "divide": ("UNHANDLED_EXCEPTION", ["CrashDivide"] + START, "vector 0 "),
     "undefined": ("UNHANDLED_EXCEPTION", ["CrashUndefined"] + START, "vector 6 "),
@@ -88,7 +90,7 @@ def check_report(crash, report):
     assert not missing, f"{crash}: {missing} is missing, or not where it should be, in\n{text}"
     named = [frame for frame in frames if frame[0] == "moskrnl" and frame[2] and frame[2].startswith("kernel/")]
     unnamed = len(frames) - len(named)
-    wild = 1 if crash in ("call-null", "execute-data", "stack-smash") else 0  # where no code is
+    wild = 1 if crash in ("call-null", "execute-data", "run-user", "stack-smash") else 0  # where no code is
     assert unnamed == wild, f"{crash}: {unnamed} frames without function and line in\n{text}"
 
 
@@ -104,7 +106,7 @@ def check(crash, settings=(), **options):
 
 
 def test_faults():
-    for crash in ("read-null", "call-null", "write-code", "execute-data", "non-canonical"):
+    for crash in ("read-null", "call-null", "write-code", "execute-data", "read-user", "run-user", "non-canonical"):
         check(crash)
 
 
