@@ -97,8 +97,12 @@ void OpenObjects(void)
     OK(CreateMutex(false, &mutex));
     OK(CreateTimer(false, &timer));
     OK(CreateEvent(false, false, &unnamed));
-    OK(CreateTrace(&newTrace, &trace)); // stopped, or there could be no other
+    ThreadInfo self = {};
+    OK(GetThreadInfo(CurrentThread, &self));
+    OK(SetThreadAffinity(CurrentThread, 1)); // so that processor 0 has records to be read
+    OK(CreateTrace(&newTrace, &trace));      // stopped, or there could be no other
     OK(StopTrace(trace, &traceInfo));
+    OK(SetThreadAffinity(CurrentThread, self.Affinity));
     OK(CreateFile(ABUSE_FOLDER "/file", FileRead | FileWrite, FileCreateAlways, &file));
     OK(WriteFile(file, scratch, sizeof scratch, &moved));
     OK(CreateSection(file, 0, MemoryReadWrite, &section));
