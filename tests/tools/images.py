@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 import metal
-from metalos import disk, gpt
+from metalos import disk, gpt, msf
 
 MKIMAGE = os.path.join(metal.ROOT, "tools", "mkimage")
 
@@ -76,6 +76,27 @@ def test_vhdx_has_the_disk():
         _, path = make_image(folder, "disk.img", sample_files())
         subprocess.run(["qemu-img", "check", "-q", path + ".vhdx"], check=True)
         subprocess.run(["qemu-img", "compare", "-q", "-f", "raw", "-F", "vhdx", path, path + ".vhdx"], check=True)
+
+
+def test_pdbs_are_packed():
+    """A program's PDB is on the disk with every stream, and without the padding between them."""
+    program = os.path.join(metal.BUILD, "apps", "hello.exe")
+    with open(os.path.splitext(program)[0] + ".pdb", "rb") as file:
+        original = file.read()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "disk.img")
+        subprocess.run([MKIMAGE, "-o", path, "--pdb", program + "=/hello.exe"], check=True)
+        packed = disk.Disk(path).read("/hello.pdb")
+        assert msf.read(packed) == msf.read(original) and len(packed) < len(original) // 2, (len(packed), len(original))
+        with open(os.path.join(folder, "hello.pdb"), "wb") as file:
+            file.write(packed)
+        summary = [subprocess.run(["llvm-pdbutil-19", "dump", "--modules", "--publics", "--l", pdb], check=True,
+                                  capture_output=True).stdout for pdb in (file.name, os.path.splitext(program)[0] + ".pdb")]
+        assert summary[0] == summary[1]
+    # The directory of many streams takes more than a list of one small block names.
+    streams = [bytes(n % 7) for n in range(40000)] + [None, b"last"]
+    assert msf.read(msf.write(streams)) == streams
+    assert msf.pack(b"not a PDB") == b"not a PDB"
 
 
 def test_errors_are_sentences():
