@@ -9,6 +9,7 @@ enum {
     Margin = 10,
     TitleHeight = 40,
     LetterWidth = 7,
+    TitleLetters = 75, // beside the legend
     MaximumDepth = 64
 };
 
@@ -40,6 +41,20 @@ static void WriteText(const char *text, size_t length)
     }
 }
 
+// As much of the name as there is room for: the function without its module rather than a part of
+// both.
+static void WriteLabel(const char *name, double width)
+{
+    const char *function = strchr(name, '!');
+    size_t room = (size_t)(width / LetterWidth);
+    if (strlen(name) > room && function != nullptr)
+        name = function + 1;
+    bool whole = strlen(name) <= room;
+    WriteText(name, whole ? room : room - 1);
+    if (!whole)
+        fputs("\u2026", out);
+}
+
 // The kernel's frames are blue, a library's green, a program's between red and yellow.
 static void WriteColour(const char *name)
 {
@@ -65,20 +80,38 @@ static void WriteNode(const CallNode *node, const char *name, double x, int leve
     WriteText(name, SIZE_MAX);
     fprintf(out,
             " (%llu samples, %.1f%%)</title><rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\" "
-            "fill=\"",
+            "rx=\"1\" fill=\"",
             (unsigned long long)node->Count, 100.0 * node->Count / allSamples, x, y, width,
             RowHeight - 1);
     WriteColour(name);
     fputs("\"/>", out);
     if (width > 4 * LetterWidth) {
         fprintf(out, "<text x=\"%.1f\" y=\"%d\">", x + 3, y + RowHeight - 5);
-        WriteText(name, (size_t)(width / LetterWidth));
+        WriteLabel(name, width - 3);
         fputs("</text>", out);
     }
     fputs("</g>\n", out);
     for (const CallNode *child = node->Child; child != nullptr; child = child->Next) {
         WriteNode(child, GetSymbol(child->Symbol)->Name, x, level + 1);
         x += (double)child->Count / allSamples * (Width - 2 * Margin);
+    }
+}
+
+// What was measured, how often it was looked at, and what the colours mean.
+static void WriteTitle(const char *title)
+{
+    enum { LegendLeft = Width - Margin - 255, LegendStep = 85 };
+    static const char *const legend[][2] = {
+        {"program", "doom!"}, {"library", "mosrt!"}, {"kernel", "moskrnl!"}};
+    fprintf(out, "<text x=\"%d\" y=\"24\" font-size=\"16\">", Margin);
+    WriteText(title, TitleLetters);
+    fprintf(out, "<tspan dx=\"16\" font-size=\"11\" fill=\"#666\">%llu samples</tspan></text>\n",
+            (unsigned long long)allSamples);
+    for (int i = 0; i < 3; i++) {
+        int x = LegendLeft + i * LegendStep;
+        fprintf(out, "<rect x=\"%d\" y=\"14\" width=\"11\" height=\"11\" rx=\"1\" fill=\"", x);
+        WriteColour(legend[i][1]);
+        fprintf(out, "\"/><text x=\"%d\" y=\"24\">%s</text>\n", x + 16, legend[i][0]);
     }
 }
 
@@ -94,11 +127,9 @@ bool WriteGraph(const char *path, const Samples *samples, const char *title)
     fprintf(out,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
             "font-family=\"monospace\" font-size=\"11\">\n"
-            "<rect width=\"%d\" height=\"%d\" fill=\"#f8f8f8\"/>\n"
-            "<text x=\"%d\" y=\"24\" font-size=\"16\">",
-            Width, height, Width, height, Margin);
-    WriteText(title, SIZE_MAX);
-    fputs("</text>\n", out);
+            "<rect width=\"%d\" height=\"%d\" fill=\"#f8f8f8\"/>\n",
+            Width, height, Width, height);
+    WriteTitle(title);
     WriteNode(&samples->Root, "all", Margin, 0);
     fputs("</svg>\n", out);
     return fclose(out) == 0;

@@ -97,6 +97,7 @@ class _Writer:
     def __init__(self, trace):
         self.events = []
         self._open = collections.defaultdict(list)  # track -> names of slices
+        self._transfers = {}  # number -> track and name, of those under way
         self._start = trace.records[0].time if trace.records else 0
         self._records = trace.records
         self.calls = call_names()
@@ -130,11 +131,28 @@ class _Writer:
         if slices and (kind is None or slices[-1].startswith(kind)):
             self.event("E", track, self.time(record), slices.pop())
 
+    def begin_transfer(self, record):
+        name = ("read", "write", "flush", "unmap")[min(record.value, 3)]
+        size = int.from_bytes(record.more[:8], "little")
+        if record.a in self._transfers:  # its end was lost
+            self.end_transfer(record.a, self.time(record))
+        self._transfers[record.a] = self.track(record), name
+        self.event("b", self.track(record), self.time(record), name, cat="disk", id=f"{record.a:#x}",
+                   args={"sector": record.b, "bytes": size})
+
+    def end_transfer(self, number, time, **arguments):
+        """Nothing when it began before the trace."""
+        if number in self._transfers:
+            track, name = self._transfers.pop(number)
+            self.event("e", track, time, name, cat="disk", id=f"{number:#x}", args=arguments)
+
     def finish(self):
         last = (self._records[-1].time - self._start) / 1000 if self._records else 0
         for track, slices in self._open.items():
             while slices:
                 self.event("E", track, last, slices.pop())
+        for number in list(self._transfers):
+            self.end_transfer(number, last)
 
     def name_tracks(self, processors):
         for number in range(processors):
@@ -178,12 +196,9 @@ def _convert(writer, record):
     elif kind == FAULT_BEGIN:
         writer.begin(thread, record, "page fault", address=f"{record.a:#x}", instruction=f"{record.b:#x}", error=record.value)
     elif kind == TRANSFER_BEGIN:
-        size = int.from_bytes(record.more[:8], "little")
-        writer.event("b", thread, writer.time(record), ("read", "write", "flush")[min(record.value, 2)], cat="disk",
-                     id=f"{record.a:#x}", args={"sector": record.b, "bytes": size})
+        writer.begin_transfer(record)
     elif kind == TRANSFER_END:
-        writer.event("e", thread, writer.time(record), "transfer", cat="disk", id=f"{record.a:#x}",
-                     args={"status": record.value})
+        writer.end_transfer(record.a, writer.time(record), status=record.value)
     elif kind == INTERRUPT_BEGIN:
         writer.begin(cpu, record, f"interrupt {record.value:#x}")
     elif kind == INTERRUPT_END:
@@ -207,15 +222,29 @@ def to_json(trace):
 
 
 def check(events):
-    """What is wrong with trace events: slices that do not nest, do not end, or run backwards."""
-    wrong, tracks = [], collections.defaultdict(list)
+    """What is wrong with trace events: slices that do not nest, do not end, or run backwards; transfers likewise."""
+    wrong, tracks, latest, transfers = [], collections.defaultdict(list), {}, {}
     for number, event in enumerate(events):
-        track = tracks[event["pid"], event["tid"]]
-        if event["ph"] == "B":
+        place, phase = (event["pid"], event["tid"]), event["ph"]
+        track, transfer = tracks[place], (event.get("cat"), event.get("id"))
+        if phase in "BE":
+            if event["ts"] < latest.get(place, 0):
+                wrong.append(f"event {number} is earlier than the one before it")
+            latest[place] = event["ts"]
+        if phase == "B":
             track.append(event)
-        elif event["ph"] == "E":
-            if not track or track[-1]["name"] != event["name"] or track[-1]["ts"] > event["ts"]:
+        elif phase == "E":
+            if not track or track[-1]["name"] != event["name"]:
                 wrong.append(f"event {number} ends '{event['name']}', which is not what is open")
             else:
                 track.pop()
-    return wrong + [f"'{event['name']}' has no end" for track in tracks.values() for event in track]
+        elif phase == "b":
+            if transfer in transfers:
+                wrong.append(f"event {number} begins {transfer} once more")
+            transfers[transfer] = event
+        elif phase == "e":
+            begun = transfers.pop(transfer, None)
+            if not begun or begun["name"] != event["name"] or begun["ts"] > event["ts"]:
+                wrong.append(f"event {number} ends {transfer}, which has not begun so")
+    return (wrong + [f"'{event['name']}' has no end" for track in tracks.values() for event in track]
+            + [f"{transfer} has no end" for transfer in transfers])
