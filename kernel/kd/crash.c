@@ -97,7 +97,7 @@ CRASH CrashInDpc(void)
 {
     KeInitializeDpc(&dpc, CrashInDpcRoutine, nullptr);
     KeInitializeTimer(&timer, false);
-    KeSetTimer(&timer, 1000000, 0, &dpc);
+    KeSetTimer(&timer, 50000000, 0, &dpc); // ns: not before it spins
     CrashSpin();
     NOT_LAST();
 }

@@ -265,6 +265,38 @@ static bool WritePages(void)
 // ----------------------------------------------------------------------------------------- the
 // dump
 
+// What the processor's trap is as an exception; a stop without a trap is a breakpoint.
+static KdExceptionRecord DescribeException(const KBugCheck *bugCheck, uint64_t address)
+{
+    enum { PageFault = 14, ErrorWrite = 2, ErrorFetch = 16 };
+    static const struct {
+        uint8_t Vector;
+        uint32_t Code;
+    } codes[] = {
+        {0, 0xC0000094},         // integer division by zero
+        {6, 0xC000001D},         // illegal instruction
+        {13, 0xC0000005},        // access violation
+        {PageFault, 0xC0000005}, // the same
+        {16, 0xC0000090},        // invalid floating-point operation
+        {17, 0x80000002},        // misaligned access
+        {19, 0xC00002B5},        // a fault of several floating-point operations
+    };
+    const KTrapFrame *frame = bugCheck->Frame;
+    KdExceptionRecord record = {.ExceptionCode = KD_EXCEPTION_BREAKPOINT,
+                                .ExceptionAddress = address};
+    for (size_t i = 0; frame != nullptr && i < RTL_COUNT_OF(codes); i++)
+        if (codes[i].Vector == frame->Vector)
+            record.ExceptionCode = codes[i].Code;
+    if (frame != nullptr && frame->Vector == PageFault) {
+        record.NumberParameters = 2;
+        record.ExceptionInformation[0] = frame->ErrorCode & ErrorFetch   ? 8
+                                         : frame->ErrorCode & ErrorWrite ? 1
+                                                                         : 0;
+        record.ExceptionInformation[1] = HalReadCr2();
+    }
+    return record;
+}
+
 static void FillHeader(const KBugCheck *bugCheck, uint64_t pages, bool all)
 {
     KdVersion version;
@@ -282,7 +314,7 @@ static void FillHeader(const KBugCheck *bugCheck, uint64_t pages, bool all)
         .BugCheckCode = bugCheck->Code,
         .KdDebuggerDataBlock = KdiDataBlockAddress(),
         .NumberOfPages = pages,
-        .Exception = {.ExceptionCode = KD_EXCEPTION_BREAKPOINT, .ExceptionAddress = failing->Rip},
+        .Exception = DescribeException(bugCheck, failing->Rip),
         .DumpType = DUMP_TYPE_BITMAP,
         .RequiredDumpSpace = sizeof header + plan.BitmapSize + pages * PAGE_SIZE,
         .SystemTime = FILETIME_1970 + KeQuerySystemTime() / 100,

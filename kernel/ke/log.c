@@ -39,7 +39,7 @@ static void WriteRing(const char *text, size_t length)
 
 void KeLog(KLogLevel level, const char *format, ...)
 {
-    static const char *const prefixes[] = {"error: ", "warning: ", "", ""};
+    static const char *const prefixes[] = {"error: ", "warning: ", "", "debug: "};
     char line[LINE_SIZE];
     uint64_t microseconds = KeQueryTime() / 1000;
     size_t used = RtlFormat(line, sizeof(line), "[%4llu.%06llu #%u] %s", microseconds / 1000000,

@@ -98,6 +98,12 @@ def check(dump, report):
     parameters = re.search(r"^parameters (\w+) (\w+) (\w+) (\w+)", report, re.M).groups()
     assert dump.bugcheck[1:] == tuple(int(p, 16) for p in parameters)
     assert struct.unpack_from("<I", dump.context, 0x34) == struct.unpack_from("<I", dump.context, 0x118)
+    fault = re.search(r"^(read|write|execution) of address (\w+)", report, re.M)
+    vector = re.search(r"vector (\d+)", report)
+    wanted = {"0": 0xC0000094, "6": 0xC000001D, "13": 0xC0000005, "14": 0xC0000005}.get(vector and vector[1], 0x80000003)
+    assert dump.exception_code == wanted and dump.exception_address == dump.register(RIP), hex(dump.exception_code)
+    assert dump.exception_parameters == ((("read", "write", None, None, None, None, None, None, "execution").index(fault[1]),
+                                          int(fault[2], 16)) if fault else ()), dump.exception_parameters
     block = dump.read(dump.data_block, 0x380)
     assert block[0x10:0x14] == b"KDBG"
     (base, _, name), = dump.modules()

@@ -24,6 +24,8 @@ class Dump:
         self.data_block, = struct.unpack_from("<Q", data, 0x80)
         self.context = data[0x348:0x348 + 0x4D0]
         self.exception_code, _, _, self.exception_address = struct.unpack_from("<IIQQ", data, 0xF00)
+        count, = struct.unpack_from("<I", data, 0xF18)
+        self.exception_parameters = struct.unpack_from(f"<{count}Q", data, 0xF20)
         self.comment = data[0xFB0:0x1030].split(b"\0")[0].decode()
         self.attributes, = struct.unpack_from("<I", data, 0x1050)
         if data[0x2000:0x2008] != b"SDMPDUMP" or self.kind != 5:
