@@ -18,6 +18,8 @@
 #define METALOS_SYSTEM_CALLS(SYSTEM_CALL, USER)                                                    \
     SYSTEM_CALL(GetSystemInfo, 1, (USER(SystemInfo) info))                                         \
     SYSTEM_CALL(GetProcessorInfo, 2, (uint32_t processor, USER(ProcessorInfo) info))               \
+    SYSTEM_CALL(ListCounters, 3,                                                                   \
+                (USER(CounterInfo) list, uint64_t capacity, USER(uint64_t) count))                 \
     SYSTEM_CALL(QueryTime, 2, (USER(uint64_t) monotonic, USER(uint64_t) system))                   \
     SYSTEM_CALL(DebugPrint, 2, (USER(const char) text, uint64_t length))                           \
     SYSTEM_CALL(ReadSystemLog, 3, (USER(char) buffer, uint64_t size, USER(uint64_t) length))       \

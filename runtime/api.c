@@ -9,6 +9,10 @@ Status GetProcessorInfo(uint32_t processor, ProcessorInfo *info)
 {
     return SysGetProcessorInfo(processor, info);
 }
+Status ListCounters(CounterInfo *list, size_t capacity, size_t *count)
+{
+    return SysListCounters(list, capacity, (uint64_t *)count);
+}
 Status GetSystemInfo(SystemInfo *info)
 {
     return SysGetSystemInfo(info);

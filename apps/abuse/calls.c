@@ -340,6 +340,7 @@ const Call *GetCalls(size_t *count)
     const Call rows[] = {
         CALL(GetSystemInfo, ARGS(S)),
         CALL(GetProcessorInfo, ARGS(0, S)),
+        CALL(ListCounters, ARGS(S, 8, S2)),
         CALL(QueryTime, ARGS(S, S2), .Flags = OPTIONAL(1) | OPTIONAL(2)),
         CALL(DebugPrint, ARGS(Address("abuse"), 5), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),
         CALL(GetRandomBytes, ARGS(S, 64), .Flags = BYTES(1) | LOOSE(1), .SizeArgument = 2),

@@ -28,6 +28,47 @@ static void TestInformation(void)
     CHECK(GetCurrentThreadId() != 0);
 }
 
+static uint64_t FindCounter(const CounterInfo *list, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(list[i].Name, name))
+            return list[i].Value;
+    CHECK(!"a counter of that name");
+    return 0;
+}
+
+static void TestCounters(void)
+{
+    static CounterInfo list[200], later[200];
+    SystemInfo info;
+    size_t count = 0, again = 0;
+    OK(ListCounters(nullptr, 0, &count));
+    CHECK(count >= 40 && count <= COUNT_OF(list));
+    OK(ListCounters(list, COUNT_OF(list), &again));
+    EQUAL(again, count);
+    OK(GetSystemInfo(&info));
+    EQUAL(FindCounter(list, count, "ke: processors"), info.ProcessorCount);
+    EQUAL(FindCounter(list, count, "mm: pages") * info.PageSize, info.TotalMemory);
+    CHECK(FindCounter(list, count, "ps: processes") >= 2);
+    CHECK(FindCounter(list, count, "io: reads") > 0);
+    CHECK(FindCounter(list, count, "win: compositions") > 0);
+    void *memory = nullptr;
+    if (OK(VirtualAlloc(&memory, 10 * info.PageSize, MemoryReadWrite)))
+        memset(memory, 1, 10 * info.PageSize);
+    OK(VirtualFree(memory));
+    Sleep(1);
+    OK(ListCounters(later, COUNT_OF(later), &again));
+    EQUAL(again, count);
+    static const char *const growing[] = {"ke: context switches", "ke: clock interrupts",
+                                          "mm: page faults", "mm: demand-zero faults"};
+    for (size_t i = 0; i < COUNT_OF(growing); i++)
+        CHECK(FindCounter(later, count, growing[i]) > FindCounter(list, count, growing[i]));
+    OK(ListCounters(list, 3, &again)); // only three fit
+    EQUAL(again, count);
+    STATUS(ListCounters(nullptr, 1, &again), StatusInvalidAddress);
+    STATUS(ListCounters(list, COUNT_OF(list), nullptr), StatusInvalidAddress);
+}
+
 static void TestClocks(void)
 {
     uint64_t before = GetMonotonicTime(), system = 0, later = 0;
@@ -95,6 +136,7 @@ static void TestUnknownCalls(void)
 void TestSystem(void)
 {
     TestInformation();
+    TestCounters();
     TestClocks();
     TestRandom();
     TestDebugPrint();

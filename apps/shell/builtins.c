@@ -471,7 +471,8 @@ static int Help(int argc, char **argv, const Streams *streams)
                "  head tail  first, last lines          wc         counts lines, words, bytes\n"
                "  ps         processes                  mem        memory and disk\n"
                "  date       date and time              sleep      waits\n"
-               "  dmesg      the kernel's log           shutdown reboot   ends the system\n"
+               "  dmesg      the kernel's log           counters   what the kernel counts\n"
+               "  shutdown reboot   ends the system\n"
                "and everything in /apps.\n\nParts of the shell:\n");
     for (size_t i = 0; i < sizeof builtins / sizeof builtins[0]; i++)
         Printf(out, "  %-24s %s\n", builtins[i].Usage, builtins[i].Summary);

@@ -20,6 +20,17 @@ static size_t FindSelected(void)
     return SIZE_MAX;
 }
 
+static size_t LastTop(void)
+{
+    size_t rows = ViewRowCount(&view), length = ViewLength(&view, &sample);
+    return length > rows ? length - rows : 0;
+}
+
+static void KeepInList(void)
+{
+    view.Top = RTL_MIN(view.Top, LastTop());
+}
+
 static Status Update(void)
 {
     Status status = SampleTake(&sample);
@@ -28,9 +39,15 @@ static Status Update(void)
     SampleSort(&sample, view.SortedBy, view.Descending);
     if (FindSelected() == SIZE_MAX)
         view.Selected = 0;
-    size_t rows = ViewRowCount(&view);
-    view.Top = RTL_MIN(view.Top, sample.TaskCount > rows ? sample.TaskCount - rows : 0);
+    KeepInList();
     return StatusSuccess;
+}
+
+static void TurnPage(void)
+{
+    view.Page = view.Page == PagePrograms ? PageCounters : PagePrograms;
+    view.Top = 0;
+    view.Notice[0] = '\0';
 }
 
 static void EndTask(void)
@@ -71,9 +88,9 @@ static void MoveSelection(int by)
 
 static void Scroll(int32_t notches)
 {
-    size_t rows = ViewRowCount(&view), last = sample.TaskCount > rows ? sample.TaskCount - rows : 0;
     size_t steps = (size_t)(notches < 0 ? -notches : notches) * 3;
-    view.Top = notches > 0 ? view.Top - RTL_MIN(view.Top, steps) : RTL_MIN(view.Top + steps, last);
+    view.Top = notches > 0 ? view.Top - RTL_MIN(view.Top, steps) : view.Top + steps;
+    KeepInList();
 }
 
 static void Press(int32_t x, int32_t y)
@@ -92,9 +109,15 @@ static void Press(int32_t x, int32_t y)
 
 static void Key(uint16_t code)
 {
-    if (code == KeyUp || code == KeyDown)
-        MoveSelection(code == KeyUp ? -1 : 1);
-    if (code == KeyDelete)
+    if (code == KeyTab)
+        TurnPage();
+    if (code == KeyUp || code == KeyDown) {
+        if (view.Page == PagePrograms)
+            MoveSelection(code == KeyUp ? -1 : 1);
+        else
+            Scroll(code == KeyUp ? 1 : -1);
+    }
+    if (code == KeyDelete && view.Page == PagePrograms)
         EndTask();
 }
 
@@ -112,6 +135,10 @@ static bool HandleMessage(const Message *message, bool *changed)
 {
     if (UiButtonMessage(&view.End, message, changed)) {
         EndTask();
+        *changed = true;
+    }
+    if (UiButtonMessage(&view.Turn, message, changed)) {
+        TurnPage();
         *changed = true;
     }
     switch (message->Type) {
@@ -175,12 +202,13 @@ int main(int argc, char **argv)
         fprintf(
             help ? stdout : stderr,
             "usage: tasks.exe\nShows what programs use and ends them (Delete, or the button). A "
-            "click on a column's head sorts by it.\n");
+            "click on a column's head sorts by it. Tab: what the kernel counts.\n");
         return help ? 0 : 2;
     }
     view.SortedBy = ColumnLoad;
     view.Descending = true;
     view.End.Label = "End task";
+    view.Turn.Enabled = true;
     Status status = UiOpenWindow(&view.Window, "Tasks", ViewWidth, ViewHeight, WindowResizable);
     ViewPlace(&view);
     if (status == StatusSuccess)

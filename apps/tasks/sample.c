@@ -70,6 +70,24 @@ static Status TakeProcessors(Sample *sample)
     return StatusSuccess;
 }
 
+// The kernel's counters; which there are does not change.
+static Status TakeCounters(Sample *sample, uint64_t elapsed)
+{
+    static CounterInfo list[MaximumCounters];
+    size_t count;
+    Status status = ListCounters(list, MaximumCounters, &count);
+    if (status != StatusSuccess)
+        return status;
+    sample->CounterCount = RTL_MIN(count, (size_t)MaximumCounters);
+    for (size_t i = 0; i < sample->CounterCount; i++) {
+        Counter *counter = &sample->Counters[i];
+        int64_t change = (int64_t)(list[i].Value - counter->Info.Value);
+        counter->Change = elapsed == 0 ? 0 : (int64_t)((double)change * 1e9 / (double)elapsed);
+        counter->Info = list[i];
+    }
+    return StatusSuccess;
+}
+
 Status SampleTake(Sample *sample)
 {
     uint64_t now = GetMonotonicTime(), elapsed = sample->Time == 0 ? 0 : now - sample->Time;
@@ -78,6 +96,8 @@ Status SampleTake(Sample *sample)
         status = TakeTasks(sample, elapsed);
     if (status == StatusSuccess)
         status = TakeProcessors(sample);
+    if (status == StatusSuccess)
+        status = TakeCounters(sample, elapsed);
     const SystemInfo *system = &sample->System;
     Shift(
         sample->MemoryHistory,

@@ -4,7 +4,7 @@
 
 #include "ui.h"
 
-enum { MaximumProcesses = 512, MaximumProcessors = 64, HistoryLength = 120 };
+enum { MaximumProcesses = 512, MaximumProcessors = 64, MaximumCounters = 256, HistoryLength = 120 };
 
 typedef enum Column {
     ColumnName,
@@ -23,6 +23,11 @@ typedef struct Task {
     uint64_t Calls; // system calls in a second
 } Task;
 
+typedef struct Counter {
+    CounterInfo Info;
+    int64_t Change; // in a second
+} Counter;
+
 typedef struct Sample {
     uint64_t Time; // GetMonotonicTime
     SystemInfo System;
@@ -33,6 +38,8 @@ typedef struct Sample {
     uint32_t Load[MaximumProcessors];                  // 1/1000
     uint8_t History[MaximumProcessors][HistoryLength]; // percent, oldest first
     uint8_t MemoryHistory[HistoryLength];
+    size_t CounterCount;
+    Counter Counters[MaximumCounters];
 } Sample;
 
 // ---- sample.c
@@ -41,9 +48,12 @@ Status SampleTake(Sample *sample);
 void SampleSort(Sample *sample, Column column, bool descending);
 
 // ---- view.c
+typedef enum Page { PagePrograms, PageCounters } Page; // what the list is of
+
 typedef struct View {
     UiWindow Window;
-    UiButton End;
+    UiButton End, Turn; // Turn: to the other page
+    Page Page;
     Column SortedBy;
     bool Descending;
     uint32_t Selected; // process id; 0: none
@@ -54,8 +64,9 @@ typedef struct View {
 enum { ViewWidth = 660, ViewHeight = 470, ViewLeastHeight = 250 }; // narrower and lower: not
 
 void ViewDraw(View *view, const Sample *sample);
-void ViewPlace(View *view);            // after the window has got its size
-size_t ViewRowCount(const View *view); // rows that fit
+void ViewPlace(View *view);                                // after the window has got its size
+size_t ViewRowCount(const View *view);                     // rows that fit
+size_t ViewLength(const View *view, const Sample *sample); // of the list
 // The row at a place of the window, as an index of the sample's tasks. False: none.
 bool ViewFindRow(const View *view, const Sample *sample, int32_t x, int32_t y, size_t *row);
 // The column whose head is there.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "tasks.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -58,6 +59,8 @@ void ViewPlace(View *view)
     Rect all = view->Window.Surface.Bounds;
     view->End.Area =
         (Rect){all.Right - Margin - 108, all.Bottom - 42, all.Right - Margin, all.Bottom - 12};
+    view->Turn.Area = (Rect){view->End.Area.Left - Gap - 108, view->End.Area.Top,
+                             view->End.Area.Left - Gap, view->End.Area.Bottom};
 }
 
 static void DrawGraph(const GfxSurface *to, Rect area, const uint8_t *history, uint32_t color)
@@ -183,18 +186,57 @@ static void DrawRows(const View *view, const Sample *sample)
     }
 }
 
+size_t ViewLength(const View *view, const Sample *sample)
+{
+    return view->Page == PagePrograms ? sample->TaskCount : sample->CounterCount;
+}
+
+// ---- the page of counters
+static void DrawCounterRow(const View *view, int32_t top, const GfxFont *font, const char *name,
+                           const char *value, const char *change, uint32_t color)
+{
+    enum { NameLeft = 24, ChangeWidth = 130, ValueWidth = 190 };
+    const UiWindow *window = &view->Window;
+    int32_t bottom = top + RowHeight, right = Width(view) - 24, middle = right - ChangeWidth;
+    int32_t left = middle - ValueWidth;
+    UiDrawText(window, font, (Rect){NameLeft, top, left, bottom}, UiLeft, color, "%s", name);
+    UiDrawText(window, font, (Rect){left, top, middle, bottom}, UiRight, color, "%s", value);
+    UiDrawText(window, font, (Rect){middle, top, right, bottom}, UiRight, color, "%s", change);
+}
+
+static void DrawCounters(const View *view, const Sample *sample)
+{
+    DrawCounterRow(view, HeadTop, &GfxFontSmall, "Counter", "Value", "Change / s", UiMuted);
+    GfxFill(&view->Window.Surface, (Rect){Margin, HeadBottom, Width(view) - Margin, HeadBottom + 1},
+            UiLine);
+    for (size_t i = view->Top; i < sample->CounterCount && i < view->Top + ViewRowCount(view);
+         i++) {
+        const Counter *counter = &sample->Counters[i];
+        char value[24], change[24] = "";
+        snprintf(value, sizeof value, "%llu", (unsigned long long)counter->Info.Value);
+        if (counter->Change != 0)
+            snprintf(change, sizeof change, "%+lld", (long long)counter->Change);
+        DrawCounterRow(view, HeadBottom + 2 + (int32_t)(i - view->Top) * RowHeight, &GfxFontText,
+                       counter->Info.Name, value, change, counter->Change != 0 ? UiBright : UiText);
+    }
+}
+
 void ViewDraw(View *view, const Sample *sample)
 {
     const UiWindow *window = &view->Window;
     GfxFill(&window->Surface, window->Surface.Bounds, UiCard);
     DrawProcessors(view, sample);
     DrawMemory(view, sample);
-    DrawHead(view);
-    DrawRows(view, sample);
+    if (view->Page == PagePrograms) {
+        DrawHead(view);
+        DrawRows(view, sample);
+    } else {
+        DrawCounters(view, sample);
+    }
     GfxFill(&window->Surface,
             (Rect){Margin, RowsBottom(view) + 4, Width(view) - Margin, RowsBottom(view) + 5},
             UiLine);
-    Rect foot = {Margin, view->End.Area.Top, view->End.Area.Left - 12, view->End.Area.Bottom};
+    Rect foot = {Margin, view->End.Area.Top, view->Turn.Area.Left - 12, view->End.Area.Bottom};
     if (view->Notice[0] != '\0')
         UiDrawText(window, &GfxFontSmall, foot, UiLeft, UiText, "%s", view->Notice);
     else
@@ -202,13 +244,15 @@ void ViewDraw(View *view, const Sample *sample)
                    "%zu programs, %u threads, %u handles, %u windows", sample->TaskCount,
                    sample->System.ThreadCount, sample->System.HandleCount,
                    sample->System.WindowCount);
-    view->End.Enabled = view->Selected != 0;
+    view->End.Enabled = view->Page == PagePrograms && view->Selected != 0;
+    view->Turn.Label = view->Page == PagePrograms ? "Counters" : "Programs";
     UiDrawButton(window, &view->End);
+    UiDrawButton(window, &view->Turn);
 }
 
 bool ViewFindRow(const View *view, const Sample *sample, int32_t x, int32_t y, size_t *row)
 {
-    if (x < Margin || x >= Width(view) - Margin || y < HeadBottom + 2)
+    if (view->Page != PagePrograms || x < Margin || x >= Width(view) - Margin || y < HeadBottom + 2)
         return false;
     size_t line = (size_t)(y - HeadBottom - 2) / RowHeight;
     *row = view->Top + line;
@@ -217,7 +261,7 @@ bool ViewFindRow(const View *view, const Sample *sample, int32_t x, int32_t y, s
 
 bool ViewFindHead(const View *view, int32_t x, int32_t y, Column *column)
 {
-    for (Column c = 0; c < ColumnCount; c++)
+    for (Column c = 0; c < ColumnCount && view->Page == PagePrograms; c++)
         if (GfxContainsPoint(ColumnRect(view, c, HeadTop, HeadBottom), x, y)) {
             *column = c;
             return true;

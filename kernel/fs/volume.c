@@ -238,8 +238,16 @@ static Status Mount(void)
     return status;
 }
 
+static void TellCounters(KCounterSink *sink)
+{
+    KeTellCounter(sink, "open files", FsFileType.Count);
+    KeTellCounter(sink, "free clusters", FspTheVolume.Fat.free_clst);
+}
+
 Status FsInitialize(const LoaderParams *loader)
 {
+    static KCounterSource counters = {.Subsystem = "fs", .Tell = TellCounters};
+    KeRegisterCounters(&counters);
     FspVolume *volume = &FspTheVolume;
     static const uint8_t anyPartition[16];
     KeInitializeMutex(&volume->Lock, LockRankVolume);

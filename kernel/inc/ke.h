@@ -330,6 +330,23 @@ typedef struct KProcessorLoad {
 } KProcessorLoad;
 void KeQueryProcessor(uint32_t processor, KProcessorLoad *load); // one that runs
 
+// ---- counters (counters.c)
+typedef struct KCounterSink { // who wants to know
+    void (*Take)(struct KCounterSink *sink, const char *name, uint64_t value);
+    const char *Subsystem; // whose counter it is
+} KCounterSink;
+static inline void KeTellCounter(KCounterSink *sink, const char *name, uint64_t value)
+{
+    sink->Take(sink, name, value);
+}
+typedef struct KCounterSource {
+    struct KCounterSource *Next; // ke's
+    const char *Subsystem;
+    void (*Tell)(KCounterSink *sink); // tells each of the subsystem's counters; PassiveLevel
+} KCounterSource;
+void KeRegisterCounters(KCounterSource *source); // start-up only
+void KeReadCounters(KCounterSink *sink);         // PassiveLevel
+
 // Processors that may run the thread, bit n: number n; those that do not exist are ignored.
 // StatusInvalidParameter: none is left.
 Status KeSetAffinity(KThread *thread, uint64_t processors);

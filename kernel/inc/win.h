@@ -95,9 +95,5 @@ uint32_t WinGetWindowCount(PsProcess *process); // nullptr: all
 void WinRegisterStarter(Status (*start)(const char *commandLine));
 // The launcher's power buttons; called from a thread of the window system that may block.
 void WinRegisterPower(void (*power)(ShutdownAction action));
-typedef struct WinCounters {
-    uint64_t Compositions, PixelsCopied, PixelsBlended, MessagesDropped, BufferBytes;
-} WinCounters;
-void WinQueryCounters(WinCounters *counters);
 // For stops: paints text over the screen without locks or allocation.
 void WinPanicText(const char *text, size_t length);

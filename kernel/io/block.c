@@ -111,15 +111,39 @@ static void TraceRequest(const IoBlockDevice *device, IoRequest *request)
     request->Complete = CompleteTraced;
 }
 
+static struct { // of requests to disks, by IoOperation; atomic
+    uint64_t Requests, Sectors;
+} transfers[IoUnmap + 1];
+static uint64_t refused; // atomic
+
+static void CountRequest(const IoRequest *request)
+{
+    __atomic_fetch_add(&transfers[request->Operation].Requests, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&transfers[request->Operation].Sectors, request->Count, __ATOMIC_RELAXED);
+}
+
+void IopTellBlockCounters(KCounterSink *sink)
+{
+    KeTellCounter(sink, "reads", transfers[IoRead].Requests);
+    KeTellCounter(sink, "sectors read", transfers[IoRead].Sectors);
+    KeTellCounter(sink, "writes", transfers[IoWrite].Requests);
+    KeTellCounter(sink, "sectors written", transfers[IoWrite].Sectors);
+    KeTellCounter(sink, "flushes", transfers[IoFlush].Requests);
+    KeTellCounter(sink, "sectors unmapped", transfers[IoUnmap].Sectors);
+    KeTellCounter(sink, "requests refused", refused);
+}
+
 void IoSubmit(IoBlockDevice *device, IoRequest *request)
 {
     Status status = CheckRequest(device, request);
     request->Attempts = 0;
     if (status == StatusSuccess) {
+        CountRequest(request);
         if (KeIsTracing(TraceTransfers))
             TraceRequest(device, request);
         device->Submit(device, request);
     } else {
+        __atomic_fetch_add(&refused, 1, __ATOMIC_RELAXED);
         request->Result = status;
         request->Complete(request);
     }

@@ -40,6 +40,12 @@ uint64_t IoCacheBytes(void)
     return ((uint64_t)IopCache.Pages + IopCache.PoolPages) * PAGE_SIZE;
 }
 
+void IopTellCacheCounters(KCounterSink *sink)
+{
+    KeTellCounter(sink, "pages cached", IopCache.Pages);
+    KeTellCounter(sink, "pages to be written", IopCache.DirtyPages);
+}
+
 // ---- the table and the lists; the lock is held in this section
 
 static IopBuffer **Bucket(const IoBlockDevice *device, uint64_t page)

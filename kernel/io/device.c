@@ -79,8 +79,17 @@ static void OfferIsaDevices(void)
     }
 }
 
+static void TellCounters(KCounterSink *sink)
+{
+    IopTellBlockCounters(sink);
+    IopTellCacheCounters(sink);
+    IopTellNetworkCounters(sink);
+}
+
 void IoInitialize(const LoaderParams *loader)
 {
+    static KCounterSource counters = {.Subsystem = "io", .Tell = TellCounters};
+    KeRegisterCounters(&counters);
     KeInitializeMutex(&DevicesMutex, LockRankDevice);
     IopInitializeInput();
     IopInitializeCache();

@@ -9,6 +9,9 @@ extern const IoDriver *const IoDriverTable[];
 
 void IopInitializeInput(void);
 void IopInitializeCache(void);
+void IopTellBlockCounters(KCounterSink *sink);
+void IopTellCacheCounters(KCounterSink *sink);
+void IopTellNetworkCounters(KCounterSink *sink);
 // Forgets what is cached of a device, but for pinned pages; the number of those that were dirty.
 uint32_t IopDropDevice(const IoBlockDevice *device);
 // Reports every PCI function found to IopAddDevice.

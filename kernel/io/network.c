@@ -35,6 +35,28 @@ Status IoRegisterNetworkDevice(IoNetworkDevice *device)
     return StatusSuccess;
 }
 
+void IopTellNetworkCounters(KCounterSink *sink)
+{
+    typeof(((IoNetworkDevice *)nullptr)->Counters) sum = {};
+    KIrql old = KeAcquireSpinLock(&NetworkLock);
+    RTL_FOR_EACH (entry, &NetworkDevices) {
+        const IoNetworkDevice *device = RTL_CONTAINER_OF(entry, IoNetworkDevice, Link);
+        sum.FramesSent += device->Counters.FramesSent;
+        sum.BytesSent += device->Counters.BytesSent;
+        sum.SendErrors += device->Counters.SendErrors;
+        sum.FramesReceived += device->Counters.FramesReceived;
+        sum.BytesReceived += device->Counters.BytesReceived;
+        sum.ReceiveErrors += device->Counters.ReceiveErrors;
+    }
+    KeReleaseSpinLock(&NetworkLock, old);
+    KeTellCounter(sink, "frames sent", sum.FramesSent);
+    KeTellCounter(sink, "bytes sent", sum.BytesSent);
+    KeTellCounter(sink, "frames not sent", sum.SendErrors);
+    KeTellCounter(sink, "frames received", sum.FramesReceived);
+    KeTellCounter(sink, "bytes received", sum.BytesReceived);
+    KeTellCounter(sink, "bad frames received", sum.ReceiveErrors);
+}
+
 void IoUnregisterNetworkDevice(IoNetworkDevice *device)
 {
     KIrql old = KeAcquireSpinLock(&NetworkLock);

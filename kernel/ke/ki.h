@@ -141,6 +141,7 @@ void KiQueueForReaper(KThread *thread); // dispatcher lock held
 
 // ---- trap.c
 void KiInitializeTraps(void);
+void KiInitializeCounters(void);
 
 // ---- bugcheck.c
 bool KiIsFreezing(void);

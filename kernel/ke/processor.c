@@ -32,6 +32,7 @@ void KeInitialize(void)
     KiInitializeBootThread();
     KiInitializeWaits();
     KiInitializeTraps();
+    KiInitializeCounters();
     HalRegisterClockHandler(KiClockInterrupt);
     HalRegisterProcessorHandlers(KiRescheduleInterrupt, KiFlushInterrupt);
 }

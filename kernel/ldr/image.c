@@ -364,8 +364,17 @@ static size_t ShrinkCache(size_t pages)
     return freed < pages ? freed + LdriShrinkSymbols(pages - freed) : freed;
 }
 
+static void TellCounters(KCounterSink *sink)
+{
+    KeTellCounter(sink, "images loaded", __atomic_load_n(&LastSerial, __ATOMIC_RELAXED));
+    KeTellCounter(sink, "bytes of idle images", LdrGetIdleBytes());
+    KeTellCounter(sink, "bytes of symbols", LdrGetSymbolBytes());
+}
+
 void LdrInitialize(void)
 {
+    static KCounterSource counters = {.Subsystem = "ldr", .Tell = TellCounters};
+    KeRegisterCounters(&counters);
     LdriInitializeSymbols();
     MmRegisterShrinker(ShrinkCache);
 }

@@ -86,8 +86,33 @@ static void StartSanitizer(void)
 #endif
 }
 
+static void TellCounters(KCounterSink *sink)
+{
+    static const char *const uses[] = {
+        [PageReserved] = "pages reserved",       [PageKernelImage] = "pages of the kernel image",
+        [PageTable] = "pages of page tables",    [PageHeap] = "pages of the heap",
+        [PageStack] = "pages of kernel stacks",  [PageProcess] = "pages of programs",
+        [PageSection] = "pages of sections",     [PageCache] = "pages of caches",
+        [PageDevice] = "pages of device memory",
+    };
+    MmCounters counters;
+    MmQueryCounters(&counters);
+    KeTellCounter(sink, "pages", counters.PagesTotal);
+    KeTellCounter(sink, "pages free", counters.PagesFree);
+    KeTellCounter(sink, "pages cleared", counters.PagesZeroed);
+    KeTellCounter(sink, "pages promised", counters.PagesPromised);
+    for (size_t use = PageReserved; use < RTL_COUNT_OF(uses); use++)
+        KeTellCounter(sink, uses[use], counters.PagesByUse[use]);
+    KeTellCounter(sink, "heap bytes", counters.HeapBytes);
+    KeTellCounter(sink, "heap blocks", counters.HeapBlocks);
+    KeTellCounter(sink, "page faults", counters.PageFaults);
+    KeTellCounter(sink, "demand-zero faults", counters.DemandZeroFaults);
+    KeTellCounter(sink, "copy-on-write faults", counters.CopyFaults);
+}
+
 void MmInitialize(const LoaderParams *loader)
 {
+    static KCounterSource counters = {.Subsystem = "mm", .Tell = TellCounters};
     if (loader->PageFrameCount == 0 || loader->MemoryMapSize == 0)
         KeBugCheckFrame(BugCheckInitialization, loader->PageFrameCount, loader->MemoryMapSize, 0, 0,
                         "the loader passed no memory map", nullptr);
@@ -103,6 +128,7 @@ void MmInitialize(const LoaderParams *loader)
     MiInitializeKernelSpace();
     MiInitializeUserCopy();
     KeRegisterPageFaultHandler(MiHandlePageFault);
+    KeRegisterCounters(&counters);
     KeLog(LogInfo, "mm: %llu MiB of memory, %llu MiB free",
           (unsigned long long)MiCounters.PagesTotal >> 8,
           (unsigned long long)MiCounters.PagesFree >> 8);

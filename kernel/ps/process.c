@@ -58,8 +58,19 @@ static MmAddressSpace *FindCurrentSpace(void)
                                        : RTL_CONTAINER_OF(process, PsProcess, Process)->Space;
 }
 
+static void TellCounters(KCounterSink *sink)
+{
+    KeTellCounter(sink, "processes", PsGetProcessCount());
+    KeTellCounter(sink, "process objects", PsProcessType.Count);
+    KeTellCounter(sink, "threads", PsGetThreadCount());
+    KeTellCounter(sink, "thread objects", PsThreadType.Count);
+    KeTellCounter(sink, "handles", ObGetTotalHandleCount());
+}
+
 void PsInitialize(void)
 {
+    static KCounterSource counters = {.Subsystem = "ps", .Tell = TellCounters};
+    KeRegisterCounters(&counters);
     LdrInitialize();
     MmSetCurrentAddressSpaceHook(FindCurrentSpace);
     PsiInitializeThreads();

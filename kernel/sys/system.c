@@ -81,6 +81,25 @@ Status SysGetProcessorInfo(uint32_t processor, UserPointer result)
     return MmCopyToUser(result, &info, sizeof(info));
 }
 
+typedef struct CounterList {
+    KCounterSink Sink;
+    SysList List;
+} CounterList;
+
+static void ListCounter(KCounterSink *sink, const char *name, uint64_t value)
+{
+    CounterInfo info = {.Value = value};
+    RtlFormat(info.Name, sizeof(info.Name), "%s: %s", sink->Subsystem, name);
+    (void)SysiListItem(&RTL_CONTAINER_OF(sink, CounterList, Sink)->List, &info, sizeof(info));
+}
+
+Status SysListCounters(UserPointer items, uint64_t capacity, UserPointer count)
+{
+    CounterList list = {.Sink.Take = ListCounter, .List = {.Items = items, .Capacity = capacity}};
+    KeReadCounters(&list.Sink);
+    return SysiEndList(&list.List, count);
+}
+
 Status SysQueryTime(UserPointer monotonic, UserPointer system)
 {
     uint64_t now = KeQueryTime(), date = KeQuerySystemTime();

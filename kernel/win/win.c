@@ -425,23 +425,26 @@ uint32_t WinGetWindowCount(PsProcess *process)
     return count;
 }
 
-void WinQueryCounters(WinCounters *counters)
+static void TellCounters(KCounterSink *sink)
 {
     KeAcquireMutex(&WiMutex);
-    *counters = (WinCounters){
-        .Compositions = WiDesktop.Counters.Compositions,
-        .PixelsCopied = WiDesktop.Counters.PixelsCopied,
-        .PixelsBlended = WiDesktop.Counters.PixelsBlended,
-        .MessagesDropped = MessagesDropped,
-        .BufferBytes = WiGetBufferBytes(),
-    };
+    typeof(WiDesktop.Counters) counters = WiDesktop.Counters;
+    uint64_t dropped = MessagesDropped, bytes = WiGetBufferBytes();
     KeReleaseMutex(&WiMutex);
+    KeTellCounter(sink, "windows", WinGetWindowCount(nullptr));
+    KeTellCounter(sink, "bytes of windows", bytes);
+    KeTellCounter(sink, "compositions", counters.Compositions);
+    KeTellCounter(sink, "pixels copied", counters.PixelsCopied);
+    KeTellCounter(sink, "pixels blended", counters.PixelsBlended);
+    KeTellCounter(sink, "messages dropped", dropped);
 }
 
 // ---- start
 
 Status WinInitialize(void)
 {
+    static KCounterSource counters = {.Subsystem = "win", .Tell = TellCounters};
+    KeRegisterCounters(&counters);
     static const WiOperations operations = {.Post = WiPostMessage,
                                             .Start = WiRequestStart,
                                             .Power = WiRequestPower,

@@ -85,6 +85,16 @@ typedef struct ProcessorInfo {
 // processor: below SystemInfo's ProcessorCount, or CurrentProcessor. StatusInvalidParameter.
 METALOS_API Status GetProcessorInfo(uint32_t processor, ProcessorInfo *info);
 
+// What a part of the kernel counts: events since the start, or what there is now.
+typedef struct CounterInfo {
+    char Name[56]; // "mm: page faults"
+    uint64_t Value;
+} CounterInfo;
+
+// Fills list with the counters there are, those of one part together, up to capacity of them;
+// *count (may be larger) is how many there are. list may be NULL with capacity 0.
+METALOS_API Status ListCounters(CounterInfo *list, size_t capacity, size_t *count);
+
 // Milliseconds since the kernel started; never goes back.
 METALOS_API uint64_t GetTickCount(void);
 // Nanoseconds since the kernel started; never goes back.

@@ -37,6 +37,9 @@ def test_ending_a_task():
         machine.wait_for_log("win: closed 'Fire'", 30)
         machine.shoot("ended")
         assert "win: closed 'Tasks'" not in machine.log
+        machine.keys("tab")
+        machine.keys("down")
+        machine.shoot("counters")
         machine.keys("esc")
         machine.wait_for_log("win: closed 'Tasks'", 30)
 

@@ -79,6 +79,7 @@ Status MmCreateFileSection(size_t size, const MmPager *pager, void *context, MmS
 }
 
 static size_t (*Shrinker)(size_t pages);
+void KeRegisterCounters(KCounterSource *source) {}
 void MmRegisterShrinker(size_t (*shrink)(size_t pages))
 {
     Shrinker = shrink;

@@ -113,6 +113,7 @@ void MmQueryCounters(MmCounters *counters)
 {
     *counters = (MmCounters){.PagesTotal = PagesTotal, .PagesFree = PagesFree};
 }
+void KeRegisterCounters(KCounterSource *source) {}
 void MmRegisterShrinker(size_t (*shrink)(size_t pages)) {}
 Status MmCreateSection(size_t size, MmPageUse use, MmSection **result)
 {

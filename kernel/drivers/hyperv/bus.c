@@ -332,10 +332,35 @@ static void UnloadPolled(void)
         HalStallNanoseconds(CRASH_POLL);
 }
 
+static void TellCounters(KCounterSink *sink)
+{
+    HvCounters sum = {}, counters;
+    for (uint32_t id = 0; id < VMBUS_CHANNELS; id++) {
+        const HvChannel *channel = __atomic_load_n(&Channels[id], __ATOMIC_ACQUIRE);
+        if (channel == nullptr)
+            continue;
+        HvQueryCounters(channel, &counters);
+        sum.Sent += counters.Sent;
+        sum.Received += counters.Received;
+        sum.Signals += counters.Signals;
+        sum.Interrupts += counters.Interrupts;
+        sum.BadPackets += counters.BadPackets;
+        sum.Full += counters.Full;
+    }
+    KeTellCounter(sink, "packets sent", sum.Sent);
+    KeTellCounter(sink, "packets received", sum.Received);
+    KeTellCounter(sink, "signals to the host", sum.Signals);
+    KeTellCounter(sink, "interrupts by the host", sum.Interrupts);
+    KeTellCounter(sink, "bad packets", sum.BadPackets);
+    KeTellCounter(sink, "rings found full", sum.Full);
+}
+
 static Status StartBus(IoDevice *device)
 {
+    static KCounterSource counters = {.Subsystem = "vmbus", .Tell = TellCounters};
     if (!HalHasSynic())
         return StatusNotSupported;
+    KeRegisterCounters(&counters);
     KeInitializeEvent(&QueueFilled, false, false);
     KeInitializeEvent(&Settled, true, false);
     Status status = HvpStartMessages();
