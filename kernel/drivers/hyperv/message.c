@@ -164,7 +164,8 @@ static bool TakeMessage(HalMessage *slot, VmbusBytes *bytes, size_t *size, bool 
     if (type == 0)
         return false;
     *ours = type == MESSAGE_TYPE;
-    *size = RTL_MIN((size_t)slot->Size, sizeof(*bytes));
+    size_t told = slot->Size;
+    *size = RTL_MIN(told, sizeof(*bytes));
     for (size_t i = 0; i < RTL_COUNT_OF(bytes->Words); i++)
         bytes->Words[i] = slot->Payload[i];
     __atomic_store_n(&slot->Type, 0, __ATOMIC_RELEASE);

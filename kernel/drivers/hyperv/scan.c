@@ -39,7 +39,7 @@ static Status AskCapacity(StorageController *controller, SynUnit address, bool s
     SynBuildReadCapacity(&command, address, sixteen);
     Status status = Ask(controller, &command, &completion);
     *known = status == StatusSuccess && completion.Outcome == SynGood &&
-             SynReadCapacity(controller->Page, completion.Bytes, sixteen, capacity);
+             SynReadCapacity(controller->Answer, completion.Bytes, sixteen, capacity);
     return status;
 }
 
@@ -54,7 +54,7 @@ static Status Describe(StorageController *controller, SynUnit address, Descripti
     SynBuildInquiry(&command, address, SYN_INQUIRY_SIZE);
     Status status = Ask(controller, &command, &completion);
     if (status != StatusSuccess || completion.Outcome != SynGood ||
-        !SynReadInquiry(controller->Page, completion.Bytes, &description->Inquiry))
+        !SynReadInquiry(controller->Answer, completion.Bytes, &description->Inquiry))
         return status;
     SynInquiry *inquiry = &description->Inquiry;
     if (!inquiry->Present || (inquiry->Type != SynDiskType && inquiry->Type != SynOpticalType))
@@ -71,7 +71,7 @@ static Status Describe(StorageController *controller, SynUnit address, Descripti
     SynBuildModeSense(&command, address);
     status = Ask(controller, &command, &completion);
     if (status == StatusSuccess && completion.Outcome == SynGood && inquiry->Type == SynDiskType)
-        (void)SynReadModeSense(controller->Page, completion.Bytes, &description->WriteProtected);
+        (void)SynReadModeSense(controller->Answer, completion.Bytes, &description->WriteProtected);
     return status;
 }
 
@@ -176,7 +176,7 @@ static Status ListUnits(StorageController *controller, uint8_t target, uint64_t 
     if (completion.Outcome == SynUnitAbsent)
         *luns = 0;
     else if (completion.Outcome != SynGood ||
-             !SynReadLuns(controller->Page, completion.Bytes, luns))
+             !SynReadLuns(controller->Answer, completion.Bytes, luns))
         *luns = 1;
     return StatusSuccess;
 }

@@ -494,6 +494,8 @@ Status StorageRun(StorageController *controller, const SynCommand *command,
     KIrql old = KeAcquireSpinLock(&controller->Lock);
     if (waiter.Answered) {
         *completion = waiter.Completion;
+        memcpy(controller->Answer, controller->Page,
+               RTL_MIN(completion->Bytes, sizeof(controller->Answer)));
         status = StatusSuccess;
     } else { // nobody waits any more, but the page is the host's
         if (slot->Waiter == &waiter)

@@ -61,14 +61,15 @@ struct StorageController {
     KEvent Work, Ended;  // the thread's: look again, or end; has ended
     volatile bool Look, End;
     ListEntry Units; // [t]
-    void *Page;      // [t] what commands of the driver's own bring; in a page of its own
+    void *Page;      // [t] where the host puts what commands of the driver's own bring
+    uint8_t Answer[SYN_LUNS_SIZE]; // [t] and a copy of the last, that does not change
     uint64_t Commands, Retries, Bounces, Failures; // counters
 };
 // Legend: l Lock; t the controller's thread, and Probe before there is one; a atomic.
 
 // storage.c
 // Runs one command with the controller's page as its data. StatusSuccess: *completion says how it
-// went. PassiveLevel; bounded.
+// went, and Answer has what came. PassiveLevel; bounded.
 Status StorageRun(StorageController *controller, const SynCommand *command,
                   SynCompletion *completion);
 void StorageDereference(StorageController *controller);

@@ -34,6 +34,8 @@ enum {
     TwiceOneIn = 32,
     DelayOneIn = 64,
     DelayMax = 32, // ticks
+    LateOneIn = 4, // of the delayed words that memory is given back: so late that nobody waits
+    LateTicks = 1500,
     ChangeOneIn = 16,
     FramingOneIn = 64, // of the packets that are spoiled
     IdOneIn = 8,
@@ -170,12 +172,12 @@ static void Remember(HvLiar *liar, const VmbusOut *packet)
     liar->memory[slot] = CopyPacket(packet);
 }
 
-static bool Hold(HvLiar *liar, const VmbusOut *packet)
+static bool Hold(HvLiar *liar, const VmbusOut *packet, uint32_t ticks)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(liar->held); i++) {
         if (!liar->held[i].packet) {
             liar->held[i].packet = CopyPacket(packet);
-            liar->held[i].ticks = 1 + Next(liar) % DelayMax;
+            liar->held[i].ticks = ticks;
             return true;
         }
     }
@@ -212,7 +214,8 @@ unsigned HostilePacket(VmbusChannel *channel, VmbusOut *packet)
         Count(liar, LieLost);
         return 0;
     }
-    if (channel->subIndex == 0 && OneIn(liar, DelayOneIn) && Hold(liar, packet)) {
+    if (channel->subIndex == 0 && OneIn(liar, DelayOneIn) &&
+        Hold(liar, packet, 1 + Next(liar) % DelayMax)) {
         Count(liar, LieDelayed);
         return 0;
     }
@@ -403,7 +406,9 @@ static void Post(VmbusBus *bus, const VmbusOut *message)
 // What is lost or spoiled is told again, rightly, after a while; but for one in so many.
 static void HoldReply(HvLiar *liar, const VmbusOut *reply, bool memory)
 {
-    if ((memory || !OneIn(liar, LoseOneIn)) && Hold(liar, reply))
+    uint32_t ticks = memory && OneIn(liar, LateOneIn) ? LateTicks : 1 + Next(liar) % DelayMax;
+
+    if ((memory || !OneIn(liar, LoseOneIn)) && Hold(liar, reply, ticks))
         Count(liar, LieDelayed);
 }
 
