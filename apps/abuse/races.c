@@ -12,8 +12,8 @@
 
 #define PAGE       4096u
 #define REPEATS    40u
-#define COPIED     256u   // bytes of the good argument that begin the page
-#define CHILD_TIME 20000u // milliseconds
+#define COPIED     256u    // bytes of the good argument that begin the page
+#define CHILD_TIME 100000u // milliseconds: a sanitized kernel paints a hundred large windows
 
 static struct {
     uint8_t *Page;
