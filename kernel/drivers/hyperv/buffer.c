@@ -135,6 +135,11 @@ bool HvpGiveBack(uint32_t gpadl)
     return found;
 }
 
+size_t HvpQueryKept(void)
+{
+    return KeptBytes;
+}
+
 void HvpFreeReturned(void)
 {
     for (;;) {

@@ -353,6 +353,7 @@ static void TellCounters(KCounterSink *sink)
     KeTellCounter(sink, "interrupts by the host", sum.Interrupts);
     KeTellCounter(sink, "bad packets", sum.BadPackets);
     KeTellCounter(sink, "rings found full", sum.Full);
+    KeTellCounter(sink, "bytes the host keeps", HvpQueryKept());
 }
 
 static Status StartBus(IoDevice *device)

@@ -28,6 +28,7 @@ Status HvpCreateGpadl(HvChannel *channel, uint32_t pages,
 // bus's thread when it is. Waits, bounded. *loan is empty afterwards.
 void HvpReclaim(HvChannel *channel, HvpLoan *loan);
 bool HvpGiveBack(uint32_t gpadl); // the host says so; DispatchLevel. true: there is work
+size_t HvpQueryKept(void);        // bytes that have not been given back in time, nor since
 void HvpFreeReturned(void);       // the bus's thread
 
 // ---- channels. An object belongs to its id for good: once made it is used again for whatever the
