@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -120,6 +122,41 @@ static void OnSignal(int number)
     signalled = number;
 }
 
+static sem_t rung;
+static void OnAlarm(int number)
+{
+    EQUAL(number, SIGALRM);
+    sem_post(&rung);
+}
+
+// Alarms come once, again and again, not when they are taken back; the time left is told.
+static void TestAlarms(void)
+{
+    const struct itimerval soon = {.it_value.tv_usec = 2000},
+                           often = {.it_value.tv_usec = 1000, .it_interval.tv_usec = 1000},
+                           never = {}, wrong = {.it_value.tv_usec = 1000000};
+    struct itimerval left;
+    EQUAL(sem_init(&rung, 0, 0), 0);
+    signal(SIGALRM, OnAlarm);
+    EQUAL(alarm(1000), 0);
+    EQUAL(getitimer(ITIMER_REAL, &left), 0);
+    CHECK(left.it_value.tv_sec > 900 && left.it_value.tv_sec <= 1000);
+    CHECK(alarm(0) > 900);
+    EQUAL(alarm(0), 0);
+    if (CHECK(setitimer(ITIMER_REAL, &soon, nullptr) == 0))
+        EQUAL(sem_wait(&rung), 0);
+    EQUAL(getitimer(ITIMER_REAL, &left), 0);
+    CHECK(left.it_value.tv_sec == 0 && left.it_value.tv_usec == 0);
+    bool set = CHECK(setitimer(ITIMER_REAL, &often, nullptr) == 0);
+    for (int i = 0; i < 5 && set; i++)
+        EQUAL(sem_wait(&rung), 0);
+    EQUAL(setitimer(ITIMER_REAL, &never, &left), 0);
+    EQUAL(setitimer(ITIMER_REAL, &wrong, nullptr), -1);
+    EQUAL(errno, EINVAL);
+    EQUAL(setitimer(ITIMER_PROF, &soon, nullptr), -1);
+    signal(SIGALRM, SIG_IGN); // one may be under way
+}
+
 void TestPosix(void)
 {
     struct utsname name;
@@ -133,6 +170,7 @@ void TestPosix(void)
     signal(SIGUSR1, OnSignal);
     EQUAL(raise(SIGUSR1), 0);
     EQUAL(signalled, SIGUSR1);
+    TestAlarms();
     unsigned char random[32] = {}, zero[32] = {};
     EQUAL(getentropy(random, sizeof random), 0);
     CHECK(memcmp(random, zero, sizeof zero) != 0);

@@ -35,11 +35,11 @@ thread/pthread_sigmask thread/sem_open thread/sem_unlink thread/synccall thread/
 thread/thrd_create thread/thrd_exit thread/thrd_join thread/tls thread/lock_ptc
 time/clock time/clock_getcpuclockid time/clock_settime time/timer_create
 time/timer_delete time/timer_getoverrun time/timer_gettime time/timer_settime 
-unistd/acct unistd/faccessat unistd/alarm unistd/getgroups unistd/getlogin
+unistd/acct unistd/faccessat unistd/getgroups unistd/getlogin
 unistd/getlogin_r unistd/getpgid unistd/getpgrp unistd/getsid 
 unistd/nice unistd/pause unistd/setegid unistd/seteuid unistd/setgid unistd/setpgid unistd/setpgrp
 unistd/setregid unistd/setresgid unistd/setresuid unistd/setreuid unistd/setsid unistd/setuid
-unistd/setxid unistd/tcgetpgrp unistd/tcsetpgrp unistd/ualarm
+unistd/setxid unistd/tcgetpgrp unistd/tcsetpgrp
 """.split())
 
 # Single files of other folders.
