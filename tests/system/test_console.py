@@ -9,7 +9,19 @@ import metal
 
 PAPER, THUMB, SELECTED = (0x13, 0x18, 0x27), (0x4A, 0x53, 0x72), (0x3A, 0x44, 0x68)
 CELL_WIDTH, CELL_HEIGHT, PADDING = 9, 20, 8
-CONSOLE = " > /device/console\n"
+CONSOLE = " >$d\n"
+# On the disk beforehand, as each character typed takes 50 ms.
+FILES = {
+    "/home/.profile": """d=/device/console
+size() { echo size $COLUMNS $LINES > $d; }
+show() { for i in 1 2 3 4; do dir /system; done; ls -l /; ps; mem; }
+""",
+    "/home/letters": "\u00e4\u20ac\u0416\u03bb \u250c\u2500\u2510\n",
+    "/home/fill": """i=0; while cp /doom/freedoom1.wad /home/f$i; do i=$((i+1)); done 2>/device/console
+cp /doom/freedoom1.wad /home/g; for i in 1 2 3 4 5 6 7 8; do cp /system/shell.pdb /home/h$i; done
+clear; cp /doom/freedoom2.wad /home/i; type /apps/doom.exe > /home/j; echo filled > /device/console
+""",
+}
 
 SCRIPT = r"""
 mkdir -p /home && cd /home
@@ -148,10 +160,19 @@ class Terminal:
         return (self.left + PADDING + column * CELL_WIDTH + 2, self.top + PADDING + row * CELL_HEIGHT + 8)
 
 
+def write_files(folder):
+    """FILES as `copy` of boot wants them."""
+    for path, text in FILES.items():
+        with open(os.path.join(folder, os.path.basename(path)), "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    return [(os.path.join(folder, os.path.basename(path)), path) for path in FILES]
+
+
 @metal.limit(500)
 def test_session():
     """History, completion, pipes, redirection, jobs, copy and paste, scroll-back, UTF-8, messages, a full disk."""
-    with metal.boot(options=[("resolution", "1280x800"), ("run", "terminal.exe")]) as machine:
+    with tempfile.TemporaryDirectory() as folder, \
+            metal.boot(options=[("resolution", "1280x800"), ("run", "terminal.exe")], copy=write_files(folder)) as machine:
         terminal = Terminal(machine)
         said = terminal.said
         # History: the line before, and a search for it.
@@ -164,7 +185,7 @@ def test_session():
         said("up", "ho up\n")
         # Completion: a program, a path.
         said("MetalOS 0.1", "sysin\t" + CONSOLE)
-        machine.type("echo the file > /home/some-file\n")
+        machine.type("echo the file > some-file\n")
         said("the file", "cat /ho\tsom\t" + CONSOLE)
         # Pipes, redirection, jobs, Control+C.
         said("\n5\r?\n", "echo -e '1\\n2\\n3\\n4\\n5' | sort -r | head -n 1" + CONSOLE)
@@ -175,11 +196,11 @@ def test_session():
         machine.keys("ctrl", "c")
         said("code 130", "echo code $?" + CONSOLE)
         # Messages.
-        said("nonsense: unknown command", "nonsense 2>/device/console\n")
-        said("missing: not found", "cat missing 2>/device/console\n")
-        said("does not belong here", "shell -c 'echo )' 2>/device/console\n")
+        said("nonsense: unknown command", "nonsense 2>$d\n")
+        said("missing: not found", "cat missing 2>$d\n")
+        said("does not belong here", "shell -c 'echo )' 2>$d\n")
         # UTF-8 on the screen, marked with the mouse, pasted.
-        machine.type("clear; echo -e '\\xc3\\xa4\\xe2\\x82\\xac\\xd0\\x96\\xce\\xbb \\xe2\\x94\\x8c\\xe2\\x94\\x80\\xe2\\x94\\x90'\n")
+        machine.type("clear; cat letters\n")
         machine.wait_for_still_screen()
         machine.drag(*terminal.cell(0, 0), *terminal.cell(3, 0))
         machine.wait_for_screen(lambda s: s.pixel(*terminal.cell(0, 0)) == SELECTED or
@@ -190,24 +211,24 @@ def test_session():
         machine.keys("ctrl", "shift", "v")
         said("pasted \u00e4\u20ac\u0416\u03bb\r?\n", "'" + CONSOLE)
         # The window's corner is dragged: programs know the new size; the title bar makes it large, and small again.
-        said("size 96 28", "echo size $COLUMNS $LINES" + CONSOLE)
+        said("size 96 28", "size\n")
         right, bottom = terminal.left + 96 * CELL_WIDTH + 2 * PADDING, terminal.top + 28 * CELL_HEIGHT + 2 * PADDING
         machine.drag(right + 1, bottom + 1, right + 1 - 10 * CELL_WIDTH, bottom + 1 - 3 * CELL_HEIGHT)
         machine.wait_for_screen(lambda s: s.pixel(right - 20, bottom - 20) != PAPER, 20, "smaller window")
-        said("size 86 25", "echo size $COLUMNS $LINES" + CONSOLE)
+        said("size 86 25", "size\n")
         machine.point_at(terminal.left + 300, terminal.top - 16)
         machine.do("double")
         machine.wait_for_screen(lambda s: s.count(PAPER) > 700000, 20, "large window")
         machine.type("ls -l /system; ps\n")
         machine.wait_for_still_screen()
         machine.shoot("large")
-        said("size 140 35", "echo size $COLUMNS $LINES" + CONSOLE)
+        said("size 140 35", "size\n")
         machine.point_at(300, 16)
         machine.do("double")
         machine.wait_for_screen(lambda s: s.pixel(5, 400) != PAPER, 20, "small window")
-        said("size 86 25", "echo size $COLUMNS $LINES" + CONSOLE)
+        said("size 86 25", "size\n")
         # Scroll-back: by keys and wheel, and back by typing.
-        machine.type("clear; for i in 1 2 3 4; do dir /system; done; ls -l /; ps; mem\n")
+        machine.type("clear; show\n")
         picture = machine.wait_for_still_screen()
         assert picture.count(THUMB) == 0
         machine.shoot("session")
@@ -219,10 +240,11 @@ def test_session():
         said("back", "echo back" + CONSOLE)
         machine.wait_for_screen(lambda s: s.count(THUMB) == 0, 20, "end of the text")
         # A full disk is a message, for a program and for the shell; everything goes on.
-        said("the disk is full", "i=0; while cp /doom/freedoom1.wad /home/f$i; do i=$((i+1)); done 2>/device/console\n")
-        machine.type("cp /doom/freedoom1.wad /home/g; for i in 1 2 3 4 5 6 7 8; do cp /system/shell.pdb /home/h$i; done\n")
-        machine.type("clear; cp /doom/freedoom2.wad /home/i; type /apps/doom.exe > /home/j\n")
-        machine.wait_for_still_screen(60, 8)
+        count = terminal.lines("the disk is full")
+        machine.type(". fill\n")
+        terminal.wait("the disk is full", count)
+        terminal.wait("filled", 0)
+        machine.wait_for_still_screen(60)
         machine.shoot("full")
         said("freed", "rm /home/f* && echo freed" + CONSOLE)
         # The end of the shell closes the window; the history is on the disk.
