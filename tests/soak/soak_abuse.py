@@ -4,7 +4,7 @@ import metal
 import test_abuse
 import test_api
 
-MINUTES = 60
+MINUTES = 70
 
 GROUPS = ("system memory sections files directories pipes handles waits objects sharing races locks lists threads windows libraries tls "
           "fpu stdio strings stdlib math time posix setjmp mappings poll exceptions heap pthreads processes exitcodes console lessons leaks").split()

@@ -18,7 +18,7 @@ def test_option():
 @metal.limit(300)
 def test_api():
     """What needs the scheduler, page tables of several threads, and much waiting."""
-    result = metal.run("/tests/apitest.exe memory pipes handles waits threads pthreads processes windows leaks",
+    result = metal.run("/tests/apitest.exe memory pipes handles races waits threads pthreads processes windows leaks",
                        cpus=4, timeout=280)
     assert result.code == 0, result.output[-2000:]
 
