@@ -149,9 +149,9 @@ def test_devices_that_lie():
 
 @metal.limit(300)
 def test_keyboard_and_mouse_that_lie():
-    outlive(INPUT, 100_000, kernel="kasan")
+    outlive(INPUT, 100_000, kernel="ubsan")
 
 
 @metal.limit(300)
 def test_a_bus_that_lies():
-    outlive_bus(100_000)
+    outlive_bus(100_000, kernel="ubsan")
