@@ -269,14 +269,31 @@ CRASH CrashInProgramRoutine(void *context)
     NOT_LAST();
 }
 
-static void ArmProgramCrash(bool systemCall, bool names)
+// On the first processor, while another one is in a program: after two seconds of that, when its
+// names are there.
+CRASH CrashBesideProgramRoutine(void *context)
+{
+    constexpr uint32_t enough = 700;
+    static uint32_t seen;
+    const KThread *thread = KeGetPrcb(KeGetProcessorCount() - 1)->Hal.Thread;
+    if (thread->OwnProcess != &KeSystemProcess && seen++ == enough)
+        CrashWriteNull();
+    NOT_LAST();
+}
+
+static void RepeatDpc(KDpcRoutine *routine)
 {
     constexpr uint64_t period = 3000000; // ns; no multiple of the scheduler's
-    inSystemCall = systemCall;
-    awaitNames = names;
-    KeInitializeDpc(&dpc, CrashInProgramRoutine, nullptr);
+    KeInitializeDpc(&dpc, routine, nullptr);
     KeInitializeTimer(&timer, false);
     KeSetTimer(&timer, period, period, &dpc);
+}
+
+static void ArmProgramCrash(bool systemCall, bool names)
+{
+    inSystemCall = systemCall;
+    awaitNames = names;
+    RepeatDpc(CrashInProgramRoutine);
 }
 
 static void CrashInProgram(void)
@@ -290,6 +307,12 @@ static void CrashInSystemCall(void)
 static void CrashInNewProgram(void)
 {
     ArmProgramCrash(false, false);
+}
+
+static void CrashBesideProgram(void)
+{
+    (void)!KeSetAffinity(KeGetCurrentThread(), 1); // where the timer is armed, it expires
+    RepeatDpc(CrashBesideProgramRoutine);
 }
 
 // ---- no crash, but what a debugger at the other end can be tried on: text, a question, a function
@@ -347,6 +370,7 @@ static const Crash crashes[] = {
     {"program", CrashInProgram},
     {"system-call", CrashInSystemCall},
     {"new-program", CrashInNewProgram},
+    {"beside-program", CrashBesideProgram},
     {"debugger", TryDebugger},
 };
 static Crash moreCrashes[8];

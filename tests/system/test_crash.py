@@ -15,6 +15,8 @@ import crashscreen  # noqa: E402
 FRAME = re.compile(r"^  (?:(\S+)!([^+\s]+)(?:\+0x[0-9a-f]+)?(?:  (\S+):(\d+))?(?:  \((?:\d+ times|inlined)\))?|(\S+))$")
 START = ["CrashMiddle", "CrashOuter", "KdCrash", "CrashIfAsked", "RunSteps", "Begin", "HalpStartThread"]
 
+DOOM = "doom.exe -iwad freedoom1.wad -timedemo demo1 -nosound"
+
 ELSEWHERE = ["Begin", "HalpStartThread"]
 
 # Option value -> (name of the code, functions from the innermost outwards, words the report must have).
@@ -151,7 +153,7 @@ def test_without_symbols():
 
 def stop_in_program(crash):
     """The report of a DPC's crash on the stack of a program, its frames, the dump and the log."""
-    with metal.boot(execute=["doom.exe -iwad freedoom1.wad -timedemo demo1"], options=[("crash", crash), ("log", "debug")]) as machine:
+    with metal.boot(execute=[DOOM], options=[("crash", crash), ("log", "debug")]) as machine:
         machine.wait_until(lambda: machine.bugcheck_complete or machine.stopped, 60, "report")
         assert machine.bugcheck, f"no report; the log ends with:\n{machine.log[-1000:]}"
         machine.wait_for_screen(lambda picture: crashscreen.shows(picture, machine.bugcheck), 20, "report on the screen")
@@ -193,6 +195,20 @@ def test_in_new_program():
     report, frames, _, _ = stop_in_program("new-program")
     assert all(frame[2] for frame in frames if frame[0] == "moskrnl"), report
     assert re.search(r"\n  mosrt!RtStartProcess\+0x[0-9a-f]+\n  init\+0x[0-9a-f]+\n\*\*\*", report), report
+
+
+def test_beside_program():
+    """Another processor's stack, in a program that is not the one here."""
+    with metal.boot(cpus=2, options=[("crash", "beside-program"), ("bugcheck", "exit"), ("run", DOOM), ("run", DOOM)]) as machine:
+        machine.wait_for_end(90)
+        machine.stop()
+        report = machine.bugcheck
+    assert report, f"no report; the log ends with:\n{machine.log[-1000:]}"
+    lines = report.splitlines()
+    there = next(n for n, line in enumerate(lines) if line.startswith("*** PROCESSOR 1, "))
+    frames = frames_of(["stack:"] + lines[there + 1:])
+    assert all(function and line for _, function, _, line in frames), report
+    assert frames[-1][:2] == ("doom", "InitProcess"), report
 
 
 def test_unknown_crash():
