@@ -241,7 +241,7 @@ void ViewDraw(View *view, const Sample *sample)
         UiDrawText(window, &GfxFontSmall, foot, UiLeft, UiText, "%s", view->Notice);
     else
         UiDrawText(window, &GfxFontSmall, foot, UiLeft, UiMuted,
-                   "%zu programs, %u threads, %u handles, %u windows", sample->TaskCount,
+                   "Programs %zu, threads %u, handles %u, windows %u", sample->TaskCount,
                    sample->System.ThreadCount, sample->System.HandleCount,
                    sample->System.WindowCount);
     view->End.Enabled = view->Page == PagePrograms && view->Selected != 0;
