@@ -23,7 +23,7 @@ CHANNELS = 4096  # the kernel remembers every channel that was ever offered, of 
 
 def boot(**options):
     """A machine whose desktop can be clicked at by chance, but not switched off by it."""
-    return test_hyperv.boot(options=[("log", "info"), ("stay", "on"), *options.pop("more", ())],
+    return test_hyperv.boot(options=[("log", options.pop("log", "info")), ("stay", "on"), *options.pop("more", ())],
                             copy=test_play.copy_sysinfo(), **options)
 
 
@@ -133,7 +133,7 @@ def outlive_bus(count, seed=7, seconds=200, **options):
 
 def outlive_boot_disk(count, seed=7, seconds=200, **options):
     """The controller that everything came from lies: what needs the disk fails, what is in memory runs on."""
-    with boot(more=[("run", "fire.exe")], **options) as machine:
+    with boot(more=[("run", "fire.exe")], log="debug", **options) as machine:
         fire = test_play.Window(machine, "Fire")
         machine.wait_for_log("the desktop is on the screen", 120)
         lie(machine, ["scsi"], count, seed, seconds)
@@ -155,3 +155,7 @@ def test_keyboard_and_mouse_that_lie():
 @metal.limit(300)
 def test_a_bus_that_lies():
     outlive_bus(100_000, kernel="ubsan")
+
+
+def test_a_boot_disk_that_lies():
+    outlive_boot_disk(100_000, kernel="ubsan")
