@@ -10,7 +10,7 @@ import metal
 SYSTEM = os.path.join(metal.ROOT, "tests", "system")
 sys.path.insert(0, SYSTEM)
 
-MINUTES = 10
+MINUTES = 15
 # What is about hardware that a Generation 2 machine does not have, or about no machine at all.
 OTHER = ("test_hyperv", "test_storage.sector", "test_storage.machine_without_keyboard",
          "test_storage.further_disks", "test_acpi")

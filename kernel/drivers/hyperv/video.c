@@ -261,11 +261,15 @@ static void UpdateStopped(WinDisplay *display)
 {
     static const HvHandlers deaf = {};
     static bool taken;
-    if (!taken)
+    SynMessage message;
+    if (!taken) {
         HvTakeOver(Video.Channel, &deaf, nullptr);
+        SynBuildVideoPosition(false, 0, 0, &message); // else it is over the text
+        if (!Video.Broken)
+            (void)!HvSendPipe(Video.Channel, message.Bytes, message.Size);
+    }
     taken = true;
     SynRect all = {0, 0, (int32_t)display->Width, (int32_t)display->Height};
-    SynMessage message;
     SynBuildVideoDirt(&Video.Protocol, &all, 1, &message);
     if (!Video.Refused && message.Size)
         (void)!HvSendPipe(Video.Channel, message.Bytes, message.Size);
