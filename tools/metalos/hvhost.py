@@ -23,7 +23,7 @@ CACHE = os.path.join(os.environ.get("METALOS_CACHE") or os.path.join(
 SOURCE = os.path.join(CACHE, "sources", "qemu-source-7.2")
 KEPT = 6  # binaries that stay in the cache
 
-# Functions of QEMU that machine/hypervisor.c takes the place of. One that is gone is an error of the linker.
+# Functions of QEMU that machine/hypervisor.c and msr.c take the place of. One that is gone is an error of the linker.
 WRAPPED = ("cpu_x86_cpuid", "helper_rdmsr", "helper_wrmsr", "cpu_get_tsc", "apic_get_interrupt")
 CONFIGURE = [
     "--target-list=x86_64-softmmu", "--without-default-features", "--without-default-devices",

@@ -157,6 +157,7 @@ void HvWhileStopped(void (*function)(void *), void *opaque);
 void HvLegacyInit(HvHost *host);
 void HvLegacyHide(HvHost *host, bool hide);
 void HvRefreshTscPage(HvHost *host);
+void HvHypercallInit(HvHost *host);
 
 // --------------------------------------------------------------------------------- strict mode
 
