@@ -265,7 +265,7 @@ static void UpdateStopped(WinDisplay *display)
     if (!taken) {
         HvTakeOver(Video.Channel, &deaf, nullptr);
         SynBuildVideoPosition(false, 0, 0, &message); // else it is over the text
-        if (!Video.Broken)
+        if (!Video.Refused)
             (void)!HvSendPipe(Video.Channel, message.Bytes, message.Size);
     }
     taken = true;
