@@ -416,8 +416,8 @@ static const Builtin builtins[] = {
 
 static const struct {
     const char *Name, *Meaning;
-} aliases[] = {{"cat", "type"}, {"cp", "copy"}, {"ls", "dir"},    {"md", "mkdir"}, {"mv", "move"},
-               {"rd", "rmdir"}, {"rm", "del"},  {"find", "grep"}, {"less", "more"}};
+} aliases[] = {{"cat", "type"}, {"cp", "copy"},  {"ls", "dir"}, {"md", "mkdir"},
+               {"mv", "move"},  {"rd", "rmdir"}, {"rm", "del"}, {"less", "more"}};
 
 const Builtin *GetBuiltin(size_t index)
 {
@@ -467,8 +467,10 @@ static int Help(int argc, char **argv, const Streams *streams)
                "  move mv    moves or renames           del rm     removes files\n"
                "  type cat   writes files               mkdir      makes folders\n"
                "  more less  page by page               rmdir      removes empty folders\n"
-               "  grep find  lines with a text          sort       sorts lines\n"
-               "  head tail  first, last lines          wc         counts lines, words, bytes\n"
+               "  edit       changes a text             hexdump    bytes as numbers\n"
+               "  grep       lines with a text          find       files below folders\n"
+               "  head tail  first, last lines          sort       sorts lines\n"
+               "  wc         counts lines, words, bytes\n"
                "  ps         processes                  mem        memory and disk\n"
                "  date       date and time              sleep      waits\n"
                "  dmesg      the kernel's log           counters   what the kernel counts\n"

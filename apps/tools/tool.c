@@ -103,6 +103,10 @@ void ToolForEachInput(int count, char **names, void (*visit)(const char *name, F
     if (count == 0)
         visit(nullptr, stdin);
     for (int i = 0; i < count; i++) {
+        if (strcmp(names[i], "-") == 0) {
+            visit(nullptr, stdin);
+            continue;
+        }
         FILE *file = ToolIsFolder(names[i]) ? nullptr : fopen(names[i], "r");
         if (file == nullptr) {
             ToolSay(names[i], ToolIsFolder(names[i]) ? "it is a folder" : strerror(errno));

@@ -26,5 +26,5 @@ int ToolEnd(void);
 // "folder/name" of the last part of path; false: too long.
 bool ToolJoin(char result[MaximumPath], const char *folder, const char *path);
 bool ToolIsFolder(const char *path);
-// Calls visit with each file named, or with the standard input when there are none.
+// Calls visit with each file named, or with the standard input ("-", or when there are none).
 void ToolForEachInput(int count, char **names, void (*visit)(const char *name, FILE *file));

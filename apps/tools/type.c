@@ -24,24 +24,29 @@ static void WriteOut(const char *name, Handle file)
 int main(int argc, char **argv)
 {
     unsigned options;
-    ToolStart(argc, argv, "type [FILE...]\n    writes files, or its input\n");
+    ToolStart(argc, argv, "type [FILE...]\n    writes files, or its input (-)\n");
     int count = ToolOptions(argc, argv, "", &options);
     Handle input = GetStandardHandle(StandardInput);
     output = GetStandardHandle(StandardOutput);
     if (output == InvalidHandle)
         return 0;
-    if (count == 0 && input != InvalidHandle)
-        WriteOut("input", input);
-    for (int i = 1; i <= count; i++) {
+    static char standard[] = "-", *none[] = {standard};
+    char **names = count == 0 ? none : argv + 1;
+    for (int i = 0; i < (count == 0 ? 1 : count); i++) {
         Handle file;
-        Status status = ToolIsFolder(argv[i])
-                            ? StatusIsADirectory
-                            : CreateFile(argv[i], FileRead, FileOpenExisting, &file);
-        if (status != StatusSuccess) {
-            ToolFail(argv[i], status);
+        if (strcmp(names[i], "-") == 0) {
+            if (input != InvalidHandle)
+                WriteOut("input", input);
             continue;
         }
-        WriteOut(argv[i], file);
+        Status status = ToolIsFolder(names[i])
+                            ? StatusIsADirectory
+                            : CreateFile(names[i], FileRead, FileOpenExisting, &file);
+        if (status != StatusSuccess) {
+            ToolFail(names[i], status);
+            continue;
+        }
+        WriteOut(names[i], file);
         (void)CloseHandle(file);
     }
     return ToolEnd();
