@@ -90,22 +90,37 @@ long long PxWrite(long long a, long long b, long long c, long long d, long long 
     return entry ? WriteAll(entry, (const void *)b, (size_t)c) : -EBADF;
 }
 
-// One call per piece, until one comes back short.
-static long long Scatter(long long a, long long b, long long c, bool write)
+// One piece at a place in the file; the file position is not looked at.
+static long long TransferAt(const Descriptor *entry, uint64_t position, void *buffer, size_t size,
+                            bool write)
 {
-    const Descriptor *entry = PxFind(a);
-    const struct iovec *pieces = (const struct iovec *)b;
+    uint64_t transferred = 0;
+    size = size > INT_MAX ? INT_MAX : size;
+    Status status = write ? SysWriteFileAt(entry->Handle, position, buffer, size, &transferred)
+                          : SysReadFileAt(entry->Handle, position, buffer, size, &transferred);
+    if (transferred)
+        return (long long)transferred;
+    return status == StatusAccessDenied ? -EBADF : PxResult(status);
+}
+
+#define AT_POSITION (-1ll) // where the file position is
+
+// One call per piece, until one comes back short. place: in the file, or AT_POSITION.
+static long long Scatter(const Descriptor *entry, const struct iovec *pieces, long long count,
+                         long long place, bool write)
+{
     long long total = 0;
-    if (!entry)
-        return -EBADF;
-    if (c < 0 || c > IOV_MAX)
+    if (count < 0 || count > IOV_MAX)
         return -EINVAL;
-    for (long long i = 0; i < c; i++) {
+    for (long long i = 0; i < count; i++) {
+        void *buffer = pieces[i].iov_base;
         size_t length = pieces[i].iov_len;
-        if (!length)
+        if (length == 0)
             continue;
-        long long result = write ? WriteAll(entry, pieces[i].iov_base, length)
-                                 : ReadOnce(entry, pieces[i].iov_base, length);
+        long long result = place != AT_POSITION
+                               ? TransferAt(entry, (uint64_t)(place + total), buffer, length, write)
+                           : write ? WriteAll(entry, buffer, length)
+                                   : ReadOnce(entry, buffer, length);
         if (result < 0)
             return total ? total : result;
         total += result;
@@ -140,7 +155,8 @@ static long long WriteGathered(const Descriptor *entry, const struct iovec *piec
 
 long long PxReadVector(long long a, long long b, long long c, long long d, long long e, long long f)
 {
-    return Scatter(a, b, c, false);
+    const Descriptor *entry = PxFind(a);
+    return entry ? Scatter(entry, (const struct iovec *)b, c, AT_POSITION, false) : -EBADF;
 }
 long long PxWriteVector(long long a, long long b, long long c, long long d, long long e,
                         long long f)
@@ -150,44 +166,18 @@ long long PxWriteVector(long long a, long long b, long long c, long long d, long
     bool stream = entry && entry->Type == DescriptorFile && entry->Kind != 0;
     if (stream && c > 1 && c <= IOV_MAX && FitOneWrite(pieces, c))
         return WriteGathered(entry, pieces, c); // stdio's buffer and what does not fit into it
-    return Scatter(a, b, c, true);
-}
-
-// One piece at a place in the file; the file position is not looked at.
-static long long TransferAt(const Descriptor *entry, uint64_t position, void *buffer, size_t size,
-                            bool write)
-{
-    uint64_t transferred = 0;
-    size = size > INT_MAX ? INT_MAX : size;
-    Status status = write ? SysWriteFileAt(entry->Handle, position, buffer, size, &transferred)
-                          : SysReadFileAt(entry->Handle, position, buffer, size, &transferred);
-    if (transferred)
-        return (long long)transferred;
-    return status == StatusAccessDenied ? -EBADF : PxResult(status);
+    return entry ? Scatter(entry, pieces, c, AT_POSITION, true) : -EBADF;
 }
 
 static long long ScatterAt(long long a, const struct iovec *pieces, long long count,
                            long long position, bool write)
 {
     const Descriptor *entry = PxFind(a);
-    long long total = 0;
     if (!entry)
         return -EBADF;
     if (entry->Type != DescriptorFile || entry->Kind != 0)
         return entry->Type == DescriptorDirectory ? -EISDIR : -ESPIPE;
-    if (position < 0 || count < 0 || count > IOV_MAX)
-        return -EINVAL;
-    for (long long i = 0; i < count; i++) {
-        size_t length = pieces[i].iov_len;
-        long long result =
-            TransferAt(entry, (uint64_t)(position + total), pieces[i].iov_base, length, write);
-        if (result < 0)
-            return total ? total : result;
-        total += result;
-        if ((size_t)result < length)
-            break;
-    }
-    return total;
+    return position < 0 ? -EINVAL : Scatter(entry, pieces, count, position, write);
 }
 
 long long PxReadAt(long long a, long long b, long long c, long long d, long long e, long long f)
