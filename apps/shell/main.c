@@ -12,208 +12,11 @@
 // SPDX-License-Identifier: MIT
 #include "shell.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ORDINARY_MODE ConsoleModeDefault
 #define EDIT_MODE     ((uint32_t)ConsoleNewLine)
-
-Shell TheShell;
-static Streams standard;
-
-// ---- messages
-
-void Print(Handle to, const char *text)
-{
-    size_t moved;
-    if (to != InvalidHandle)
-        (void)WriteFile(to, text, strlen(text), &moved);
-}
-
-static void PrintList(Handle to, const char *prefix, const char *format, va_list arguments,
-                      const char *suffix)
-{
-    char line[EDIT_LINE_SIZE + 64];
-    size_t used = (size_t)snprintf(line, sizeof line, "%s", prefix);
-    size_t length = (size_t)vsnprintf(line + used, sizeof line - used - 2, format, arguments);
-    used += length < sizeof line - used - 2 ? length : sizeof line - used - 3;
-    strcpy(line + used, suffix);
-    Print(to, line);
-}
-
-void Printf(Handle to, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    PrintList(to, "", format, arguments, "");
-    va_end(arguments);
-}
-
-void Complain(const Streams *streams, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    PrintList(streams->Handles[2], "shell: ", format, arguments, "\n");
-    va_end(arguments);
-}
-
-const char *Explain(Status status)
-{
-    const char *text = GetStatusText(status), *colon = strstr(text, ": ");
-    return colon == nullptr ? text : colon + 2;
-}
-
-// ---- what expansion asks
-
-static const char *GetVariable(void *context, const char *name)
-{
-    static char number[24];
-    if (name[0] >= '0' && name[0] <= '9') {
-        size_t index = strtoul(name, nullptr, 10);
-        return index <= TheShell.ArgumentCount ? TheShell.Arguments[index] : nullptr;
-    }
-    switch (name[0]) {
-    case '?':
-        snprintf(number, sizeof number, "%d", TheShell.LastCode);
-        return number;
-    case '#':
-        snprintf(number, sizeof number, "%zu", TheShell.ArgumentCount);
-        return number;
-    case '$':
-        snprintf(number, sizeof number, "%u", GetCurrentProcessId());
-        return number;
-    case '!':
-        snprintf(number, sizeof number, "%u", TheShell.LastProcess);
-        return number;
-    default:
-        return getenv(name);
-    }
-}
-
-static void SetVariable(void *context, const char *name, const char *value)
-{
-    setenv(name, value, 1);
-}
-
-static char *RunCommand(void *context, const char *text, size_t length)
-{
-    return CaptureOutput(text, length, &standard);
-}
-
-static void ListDirectory(void *context, const char *path,
-                          void (*found)(void *to, const char *name), void *to)
-{
-    DirectoryEntry entry;
-    Handle directory;
-    if (OpenDirectory(*path ? path : ".", &directory) != StatusSuccess)
-        return;
-    while (ReadDirectory(directory, &entry) == StatusSuccess)
-        found(to, entry.Name);
-    (void)CloseHandle(directory);
-}
-
-const ExpandHooks *GetHooks(void)
-{
-    static ExpandHooks hooks = {.GetVariable = GetVariable,
-                                .SetVariable = SetVariable,
-                                .RunCommand = RunCommand,
-                                .ListDirectory = ListDirectory};
-    hooks.ArgumentCount = TheShell.ArgumentCount;
-    hooks.Arguments = TheShell.Arguments + 1;
-    return &hooks;
-}
-
-// ---- texts and files
-
-static size_t CountLines(const char *text, size_t length)
-{
-    size_t lines = 1;
-    for (size_t i = 0; i < length; i++)
-        lines += text[i] == '\n';
-    return lines;
-}
-
-static void ComplainAt(const char *name, const char *text, size_t at, const char *message)
-{
-    if (name != nullptr)
-        Complain(&standard, "%s:%zu: %s", name, CountLines(text, at), message);
-    else
-        Complain(&standard, "%s", message);
-}
-
-int RunText(const char *text, size_t length, const char *name)
-{
-    size_t at = 0;
-    while (!TheShell.Exiting && !TheShell.Returning && !CheckInterrupt() &&
-           TheShell.Breaking == 0) {
-        Arena arena = {};
-        Node *node;
-        char message[128];
-        ParseStatus status = Parse(text, length, &at, &arena, &node, message);
-        if (status == ParseOk)
-            (void)RunNode(node, &standard);
-        ArenaFree(&arena);
-        if (status == ParseNothing)
-            break;
-        if (status != ParseOk) {
-            ComplainAt(name, text, at, message);
-            TheShell.LastCode = ExitSyntax;
-            break;
-        }
-    }
-    return TheShell.LastCode;
-}
-
-static Status ReadToEnd(Handle file, char **text, size_t *length)
-{
-    size_t capacity = 0, moved;
-    Status status = StatusSuccess;
-    *text = nullptr;
-    *length = 0;
-    while (status == StatusSuccess) {
-        if (*length + 1 >= capacity) {
-            capacity = capacity * 2 + 4096;
-            char *grown = realloc(*text, capacity);
-            if (grown == nullptr)
-                return StatusNoMemory;
-            *text = grown;
-        }
-        status = ReadFile(file, *text + *length, capacity - *length - 1, &moved);
-        *length += moved;
-    }
-    (*text)[*length] = '\0';
-    return status == StatusEndOfFile ? StatusSuccess : status;
-}
-
-char *ReadWholeFile(const char *path, size_t *length, Status *status)
-{
-    Handle file;
-    char *text;
-    *status = CreateFile(path, FileRead, FileOpenExisting, &file);
-    if (*status != StatusSuccess)
-        return nullptr;
-    *status = ReadToEnd(file, &text, length);
-    (void)CloseHandle(file);
-    if (*status == StatusSuccess)
-        return text;
-    free(text);
-    return nullptr;
-}
-
-int RunFile(const char *path, const Streams *streams)
-{
-    size_t length;
-    Status status;
-    char *text = ReadWholeFile(path, &length, &status);
-    if (text == nullptr) {
-        Complain(streams, "%s: %s", path, Explain(status));
-        return ExitUnknown;
-    }
-    int code = RunText(text, length, path);
-    free(text);
-    return code;
-}
 
 // ---- interactive
 
@@ -370,7 +173,7 @@ static void StartInteractive(void)
     char path[MaximumPath];
     FileInfo info;
     TheShell.Interactive = true;
-    TheShell.Console = standard.Handles[0];
+    TheShell.Console = TheShell.Standard.Handles[0];
     if (CreateEvent(true, false, &TheShell.Interrupt) != StatusSuccess)
         TheShell.Interrupt = InvalidHandle;
     if (TheShell.Interrupt != InvalidHandle)
@@ -384,7 +187,7 @@ static void StartInteractive(void)
         (void)SetCurrentDirectory(getenv("HOME"));
     snprintf(path, sizeof path, "%s/.profile", getenv("HOME"));
     if (GetPathInfo(path, &info) == StatusSuccess)
-        (void)RunFile(path, &standard);
+        (void)RunFile(path, &TheShell.Standard);
     TheShell.LastCode = 0;
     Print(TheShell.Console, "\x1B[1mMetalOS\x1B[0m - 'help' lists the commands.\n");
 }
@@ -393,11 +196,11 @@ static int RunInput(void)
 {
     char *text;
     size_t length;
-    Status status = standard.Handles[0] == InvalidHandle
+    Status status = TheShell.Standard.Handles[0] == InvalidHandle
                         ? StatusInvalidHandle
-                        : ReadToEnd(standard.Handles[0], &text, &length);
+                        : ReadToEnd(TheShell.Standard.Handles[0], &text, &length);
     if (status != StatusSuccess) {
-        Complain(&standard, "there is nothing to read: %s", Explain(status));
+        Complain(&TheShell.Standard, "there is nothing to read: %s", Explain(status));
         return ExitCannotStart;
     }
     int code = RunText(text, length, nullptr);
@@ -416,12 +219,13 @@ int main(int argc, char **argv)
 {
     ConsoleInfo info;
     for (int i = 0; i < 3; i++)
-        standard.Handles[i] = GetStandardHandle((StandardHandle)i);
+        TheShell.Standard.Handles[i] = GetStandardHandle((StandardHandle)i);
     SetDefault("HOME", "/home");
     SetDefault("TERM", "xterm-256color");
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        Print(standard.Handles[1], "shell [-c TEXT [NAME ARGUMENTS...] | FILE [ARGUMENTS...]]\n"
-                                   "    runs commands: typed, of a text, of a script\n");
+        Print(TheShell.Standard.Handles[1],
+              "shell [-c TEXT [NAME ARGUMENTS...] | FILE [ARGUMENTS...]]\n"
+              "    runs commands: typed, of a text, of a script\n");
         return 0;
     }
     SetArguments(argv, 1);
@@ -433,10 +237,10 @@ int main(int argc, char **argv)
     }
     if (argc > 1) {
         SetArguments(argv + 1, (size_t)argc - 1);
-        return RunFile(argv[1], &standard);
+        return RunFile(argv[1], &TheShell.Standard);
     }
-    if (standard.Handles[0] == InvalidHandle ||
-        GetConsoleInfo(standard.Handles[0], &info) != StatusSuccess)
+    if (TheShell.Standard.Handles[0] == InvalidHandle ||
+        GetConsoleInfo(TheShell.Standard.Handles[0], &info) != StatusSuccess)
         return RunInput();
     StartInteractive();
     RunInteractive();

@@ -14,8 +14,9 @@ typedef struct Streams {
     Handle Handles[3];
 } Streams;
 
-// ---- the shell (main.c)
+// ---- the shell
 typedef struct Shell {
+    Streams Standard;     // its own
     bool Interactive;     // it owns the console and edits lines
     Handle Console;       // what it types and edits on; InvalidHandle: none
     Handle Interrupt;     // event that Control+C sets; InvalidHandle: no console
@@ -35,6 +36,7 @@ extern Shell TheShell;
 
 enum { ExitSyntax = 2, ExitCannotStart = 126, ExitUnknown = 127 };
 
+// ---- messages (message.c)
 // Text to a stream; errors vanish, as there is nobody to tell.
 void Print(Handle to, const char *text);
 void Printf(Handle to, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -43,10 +45,14 @@ void Complain(const Streams *streams, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 // What a status means, without its name.
 const char *Explain(Status status);
+
+// ---- texts (script.c)
 // Runs every command of a text; the last one's exit code. name: for messages, or nullptr.
 int RunText(const char *text, size_t length, const char *name);
 // Runs a file. -1 and a message: it cannot be read.
 int RunFile(const char *path, const Streams *streams);
+// Everything up to the end of a file, with a NUL behind, heap.
+Status ReadToEnd(Handle file, char **text, size_t *length);
 char *ReadWholeFile(const char *path, size_t *length, Status *status); // heap, NUL behind
 const ExpandHooks *GetHooks(void);
 
