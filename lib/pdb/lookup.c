@@ -175,6 +175,18 @@ typedef struct LineMatch {
     bool Found;
 } LineMatch;
 
+// Whether a line at this offset says more about the place than the match so far.
+static bool IsBetter(uint32_t offset, uint32_t place, const LineMatch *match)
+{
+    if (!match->Found)
+        return true;
+    if (offset > place)
+        return match->Offset > offset; // both begin behind the place
+    // Of several lines for the same code the first is the way in, the last what the code does.
+    return match->Offset > place || offset > match->Offset ||
+           (offset == match->Offset && offset != place);
+}
+
 // One block of lines of a single file; base: what its offsets start from.
 static void SearchLineBlock(const PdbFile *pdb, const PdbModule *module, uint64_t at,
                             uint32_t count, uint32_t base, uint32_t file, const PdbPlace *place,
@@ -188,13 +200,10 @@ static void SearchLineBlock(const PdbFile *pdb, const PdbModule *module, uint64_
             return;
         for (uint32_t i = 0; i < group; i++) {
             uint32_t offset = base + lines[i][0], line = lines[i][1] & lineMask;
-            // Of several lines for the same code the first is the way in, the last what the code
-            // does.
-            bool later = !match->Found || offset > match->Offset ||
-                         (offset == match->Offset && offset != place->Offset);
-            // Code of the compiler's own belongs to the line before it.
+            // Code of the compiler's own belongs to the line before it, and at the start of a
+            // function to the first one.
             bool real = line != 0 && line != noLine && line != noStep;
-            if (offset <= place->Offset && later && real)
+            if (real && IsBetter(offset, place->Offset, match))
                 *match = (LineMatch){.Offset = offset, .Line = line, .File = file, .Found = true};
         }
         done += group;
