@@ -50,8 +50,8 @@ static bool enabled;
 static volatile uint32_t portLock; // owner processor + 1
 static bool inStop;                // the owner of the machine talks to the debugger
 static uint64_t deafUntil;
-static KdStateChange change; // of the one stop there is
-static bool stopAtBoot;
+static KdStateChange change;                          // of the one stop there is
+static volatile bool stopAtBoot;                      // nobody has stopped there yet
 static volatile bool handling[KE_MAXIMUM_PROCESSORS]; // a trap, by the processor itself
 static volatile uint64_t takenOut; // address of a breakpoint that the debugger ran into
 
@@ -380,14 +380,18 @@ Status KdStartDebugger(const LoaderParams *loader)
     KdiInitializeTarget();
     KdiTargetForbidPorts(port.Base);
     KeRegisterDebugger(HandleTrap, KdPrint);
+    stopAtBoot = RtlCompareNoCase(value, "boot") == 0;
+    bool boot = stopAtBoot;
     enabled = true;
     Status status = HalConnectIsaInterrupt(HAL_DEBUG_PORT_IRQ, PortInterrupt, nullptr);
     if (status == StatusSuccess)
         HalEnableSerialInterrupt(&port);
     KeLog(LogInfo, "kd: a debugger may come in on COM2");
-    if (RtlCompareNoCase(value, "boot") == 0) {
-        stopAtBoot = true;
-        KdiBreak(BreakControlC, nullptr);
+    if (boot) {
+        bool interrupts = HalSaveInterrupts();
+        if (stopAtBoot) // no host was there before, which stopped the machine itself
+            KdiBreak(BreakControlC, nullptr);
+        HalRestoreInterrupts(interrupts);
     } else {
         // A host that has been waiting for the boot answers; one try costs a fraction of a second.
         SendPrint("MetalOS\n", 8, 1);

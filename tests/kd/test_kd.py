@@ -413,12 +413,13 @@ def test_bugcheck():
     with metal.boot(com2=True, options=[("debug", "boot"), ("crash", "read-null"), ("bugcheck", "exit")]) as machine:
         machine.wait_for_log("kd: a debugger", 60)
         c = kd.Client(kd.connect(machine.com2))
-        c.attach()
+        c.attach()  # it may ask just before the machine stops by itself: one stop all the same
         c.go()
         stop = c.wait_for_stop()
         block = c.read(c.word(c.version.DebuggerDataList), 0x380)
         assert stop.pc == struct.unpack_from("<Q", block, 0x20)[0]
-        assert kd.get(c.context(), "rcx") == 3  # DBG_STATUS_BUGCHECK_FIRST
+        reason = kd.get(c.context(), "rcx")
+        assert reason == 3, reason  # DBG_STATUS_BUGCHECK_FIRST
         code, address = struct.unpack("<QQ", c.read(struct.unpack_from("<Q", block, 0x88)[0], 16))
         assert code == 0x50 and address == 8, (hex(code), hex(address))
         assert "*** BUGCHECK 00000050" in c.text and "CrashReadNull" in c.text
