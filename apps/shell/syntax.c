@@ -10,53 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DeepestNesting = 100, BlockSize = 4096, MessageSize = 128, MostBodies = 16 };
-
-// ---- memory
-
-typedef struct ArenaBlock {
-    struct ArenaBlock *Next;
-    size_t Used, Size;
-    uint64_t Bytes[];
-} ArenaBlock;
-
-void *ArenaAllocate(Arena *arena, size_t size)
-{
-    size = (size + 15) & ~(size_t)15;
-    ArenaBlock *block = arena->Blocks;
-    if (block == nullptr || block->Size - block->Used < size) {
-        size_t capacity = size > BlockSize ? size : BlockSize;
-        block = calloc(1, sizeof(ArenaBlock) + capacity);
-        if (block == nullptr) {
-            arena->Failed = true;
-            return nullptr;
-        }
-        block->Size = capacity;
-        block->Next = arena->Blocks;
-        arena->Blocks = block;
-    }
-    void *memory = (char *)block->Bytes + block->Used;
-    block->Used += size;
-    return memory;
-}
-
-char *ArenaCopy(Arena *arena, const char *text, size_t length)
-{
-    char *copy = ArenaAllocate(arena, length + 1);
-    if (copy != nullptr)
-        memcpy(copy, text, length);
-    return copy;
-}
-
-void ArenaFree(Arena *arena)
-{
-    while (arena->Blocks != nullptr) {
-        ArenaBlock *next = arena->Blocks->Next;
-        free(arena->Blocks);
-        arena->Blocks = next;
-    }
-    arena->Failed = false;
-}
+enum { DeepestNesting = 100, MessageSize = 128, MostBodies = 16 };
 
 // ---- tokens
 
@@ -813,47 +767,4 @@ ParseStatus Parse(const char *source, size_t length, size_t *at, Arena *arena, N
     *at = parser.Token.End;
     *node = list;
     return parser.Status;
-}
-
-// ---- a node's source
-
-typedef struct Copy {
-    const Node *Node;
-    char *Text; // nullptr: only measured
-    size_t Length;
-} Copy;
-
-static void CopyPiece(Copy *copy, const char *text, size_t length)
-{
-    if (copy->Text != nullptr)
-        memcpy(copy->Text + copy->Length, text, length);
-    copy->Length += length;
-}
-
-// The bodies below a node that stand outside the copied one's source, in their order.
-static void CopyBodies(Copy *copy, const Node *node)
-{
-    for (size_t i = 0; i < node->ChildCount; i++)
-        CopyBodies(copy, node->Children[i]);
-    for (size_t i = 0; i < node->RedirectionCount; i++) {
-        const Redirection *made = &node->Redirections[i];
-        if (made->Body != nullptr && made->Body >= copy->Node->Text + copy->Node->Length) {
-            CopyPiece(copy, "\n", copy->Length == copy->Node->Length);
-            CopyPiece(copy, made->Body, made->BodyLength);
-        }
-    }
-}
-
-char *CopySource(const Node *node)
-{
-    Copy copy = {.Node = node, .Length = node->Length};
-    CopyBodies(&copy, node);
-    copy.Text = malloc(copy.Length + 1);
-    if (copy.Text == nullptr)
-        return nullptr;
-    copy.Length = 0;
-    CopyPiece(&copy, node->Text, node->Length);
-    CopyBodies(&copy, node);
-    copy.Text[copy.Length] = '\0';
-    return copy.Text;
 }
